@@ -1,0 +1,13 @@
+# Every target is a line or two: the work is in the commands, so it can be done by hand as well.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test check bench generate
+
+setup: .venv/.ready  ## the virtual environment with both distributions in it
+
+.venv/.ready: pyproject.toml instrumentation/pyproject.toml constraints.txt tools/setup.sh
+	@PYTHON=$(PYTHON) sh tools/setup.sh
+
+demo: setup  ## from code to pager on real parts; KEEP=1 leaves it running
+	@$(BIN)/quarterdeck demo $(if $(KEEP),--keep)

@@ -1,0 +1,48 @@
+"""The keys of the ConfigMap `quarterdeck-environment`: what `pulumi up` tells the operator's commands."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFacts:
+    """Facts about one environment, as strings, exactly as they stand in the ConfigMap."""
+
+    environment: str
+    """`local`, `dev`, `staging`, `prod`, `pr-N`."""
+    prometheus_url: str
+    """Base URL, without a trailing slash."""
+    alertmanager_url: str
+    """Base URL, without a trailing slash."""
+    catalogue: str
+    """The text of `services.yaml` as deployed."""
+    scrape_interval: str
+    """Prometheus duration, for example `15s`: how stale a measurement may be."""
+
+    def to_data(self) -> dict[str, str]:
+        """Return the ConfigMap's `data`."""
+        return {key.replace("_", "-"): value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, str]) -> EnvironmentFacts:
+        """Read a ConfigMap's `data`; unknown keys are ignored, so an older command reads a newer stack.
+
+        Raises:
+            UsageError: a key is missing, which says that the stack is older than this command.
+        """
+        names = {field.name: field.name.replace("_", "-") for field in fields(cls)}
+        missing = [key for key in names.values() if key not in data]
+        if missing:
+            raise UsageError(
+                f"the ConfigMap quarterdeck-environment to have the keys {', '.join(sorted(names.values()))}",
+                f"no {', '.join(missing)}",
+                "run `pulumi up` for this environment with the Quarterdeck version of this command",
+            )
+        return cls(**{name: data[key] for name, key in names.items()})

@@ -1,0 +1,43 @@
+"""Names that manifests, service discovery, rollouts and runbooks share in a cluster."""
+
+from __future__ import annotations
+
+DOMAIN = "quarterdeck.dev"
+"""Prefix of our own labels and annotations."""
+
+# Labels on pods
+
+APP_NAME = "app.kubernetes.io/name"
+"""The service's name in the catalogue. Becomes the target label `service`."""
+APP_VERSION = "app.kubernetes.io/version"
+"""The version: the image's tag. Becomes the target label `version`."""
+MANAGED_BY = "app.kubernetes.io/managed-by"
+"""Which tool owns the object."""
+TRACK = f"{DOMAIN}/track"
+"""`stable` or `canary`. Becomes the target label `track`."""
+TRACK_STABLE = "stable"
+TRACK_CANARY = "canary"
+
+# Annotations
+
+SCRAPE_PORT = f"{DOMAIN}/scrape-port"
+"""On a pod: the port, on the pod's own address, where Prometheus finds `/metrics`."""
+SCRAPE_ADDRESS = f"{DOMAIN}/scrape-address"
+"""On a pod, written by the local environment's pod runner: `host:port` where this pod's process really
+listens. Without it the pod's IP and SCRAPE_PORT are the address."""
+ROLLOUT_STATE = f"{DOMAIN}/rollout"
+"""On a Deployment: the running rollout's state, JSON. Everything else is derived from the cluster."""
+
+# Objects
+
+SYSTEM_NAMESPACE = "quarterdeck"
+"""Where monitoring, the environment's facts, locks and the audit log live."""
+ENVIRONMENT_CONFIGMAP = "quarterdeck-environment"
+"""Written by the stack; read by every command. Keys are in `quarterdeck_contract.environment`."""
+AUDIT_CONFIGMAP_PREFIX = "quarterdeck-audit"
+"""The audit log's ConfigMaps, one a segment."""
+
+# Ports, on the pod's own address
+
+METRICS_PORT = 9464
+"""`/metrics` of an instrumented service (OpenTelemetry's registered Prometheus port)."""

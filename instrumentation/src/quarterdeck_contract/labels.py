@@ -1,0 +1,70 @@
+"""Every metric label by its OpenTelemetry name, with its meaning. Prometheus spells dots as underscores.
+
+Source of the names: OpenTelemetry semantic conventions, stable HTTP metrics
+(https://opentelemetry.io/docs/specs/semconv/http/http-metrics/), and Kubernetes' recommended labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A dimension of a metric.
+
+    `name` is the OpenTelemetry attribute; `values` the closed set of values where there is one, else empty.
+    """
+
+    name: str
+    description: str
+    values: tuple[str, ...] = ()
+
+    @property
+    def prometheus(self) -> str:
+        """The label's name in Prometheus: every character outside `[a-zA-Z0-9_]` becomes an underscore."""
+        return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in self.name)
+
+
+HTTP_METHOD = Label(
+    "http.request.method",
+    "Request method as sent; any method outside the closed set is `_OTHER`.",
+    ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "_OTHER"),
+)
+
+HTTP_ROUTE = Label(
+    "http.route",
+    "The route's template, never the path: `/users/{id}`. A request that no route matches has UNMATCHED_ROUTE.",
+)
+
+HTTP_STATUS_CODE = Label("http.response.status_code", "Status code of the response, as sent.")
+
+ERROR_TYPE = Label(
+    "error.type",
+    "Why the request failed: the status code for 5xx, the exception's qualified name when one escaped. "
+    "Empty on success.",
+)
+
+URL_SCHEME = Label("url.scheme", "`http` or `https`, as the server saw it.", ("http", "https"))
+
+CONTRACT_VERSION = Label("contract_version", "`quarterdeck_contract.VERSION` of the emitting process.")
+
+# Target labels: put on every series of a scraped pod by service discovery, never by the process itself.
+
+SERVICE = Label("service", "The service's name in the catalogue: the pod's `app.kubernetes.io/name`.")
+
+NAMESPACE = Label("namespace", "The pod's namespace.")
+
+POD = Label("pod", "The pod's name.")
+
+VERSION = Label("version", "The service's version: the pod's `app.kubernetes.io/version`, the image's tag.")
+
+TRACK = Label("track", "Which side of a rollout the pod is on.", ("stable", "canary"))
+
+CLUSTER = Label("cluster", "The cluster's name in Quarterdeck's environments: `local`, `prod`, …")
+
+TARGET_LABELS = (CLUSTER, NAMESPACE, SERVICE, POD, VERSION, TRACK)
+"""What service discovery adds to every scraped series of a service."""
+
+UNMATCHED_ROUTE = "unmatched"
+"""The one value of `http.route` for every request that no route matched, so that scanners add no series."""

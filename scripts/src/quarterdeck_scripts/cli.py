@@ -1,0 +1,96 @@
+"""The `quarterdeck` command: finds its groups by entry point, imports only the one that is asked for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quarterdeck_contract import errors
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+COMMANDS = "quarterdeck.commands"
+"""Entry-point group. A package adds a group of commands by registering a Click command here."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are entry points, loaded when used; `--help` loads all, so they import lightly."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all registered commands."""
+        del ctx
+        return sorted(_registered())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command, or return None for an unknown name."""
+        del ctx
+        entry = _registered().get(cmd_name)
+        if entry is None:
+            return None
+        command = entry.load()
+        if not isinstance(command, click.Command):
+            raise TypeError(f"entry point {entry.value} in {COMMANDS} is not a click.Command")
+        return command
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=COMMANDS)}
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="quarterdeck", message="%(prog)s %(version)s")
+def quarterdeck() -> None:
+    """Telemetry in, safe changes out: environments, rollouts and runbooks over one telemetry contract.
+
+    Exit codes: 0 done · 1 failed · 2 usage · 3 inconclusive, a person is needed · 4 refused for safety ·
+    130/143 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line; turn errors into messages on stderr and the right exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        result: Any = quarterdeck.main(args=arguments, prog_name="quarterdeck", standalone_mode=False)
+    except errors.QuarterdeckError as error:
+        click.echo(_explain(error), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return errors.EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return errors.EXIT_INTERRUPTED
+    except _Terminated:
+        click.echo("Terminated.", err=True)
+        return errors.EXIT_TERMINATED
+    except BrokenPipeError:
+        # The reader went away (`quarterdeck … | head`): nothing to say, and no second error at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return errors.EXIT_FAILED
+    return result if isinstance(result, int) else errors.EXIT_DONE
+
+
+def _explain(error: errors.QuarterdeckError) -> str:
+    label = click.style("Error", fg="red", bold=True)
+    return f"{label}: {error}"
+
+
+class _Terminated(BaseException):
+    """SIGTERM came: unwinds the stack like Ctrl-C does, so that `finally` blocks run."""
+
+
+def _terminated(signum: int, frame: FrameType | None) -> None:
+    del signum, frame
+    raise _Terminated

@@ -1,0 +1,117 @@
+"""The seam to a cluster: requests and watches over plain JSON, and the error they raise.
+
+Plain JSON because it is what the API server says: the typed client takes 14 s and 1.1 GB for a list of
+10,000 pods where JSON takes 1.5 s and 68 MB, and drops fields it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from quarterdeck_contract.errors import QuarterdeckError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Json = dict[str, Any]
+"""A decoded JSON object: a Kubernetes resource, a list of them, or a Status."""
+
+JSON_PATCH = "application/json-patch+json"
+"""RFC 6902. Use its `test` operation as a precondition."""
+MERGE_PATCH = "application/merge-patch+json"
+"""RFC 7386."""
+APPLY_PATCH = "application/apply-patch+yaml"
+"""Server-side apply. The query must name `fieldManager`."""
+
+
+class Cluster(Protocol):
+    """One API server, spoken to as one user."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | list[Json] | None = None,
+        content_type: str = "application/json",
+        timeout: float = 30.0,
+    ) -> Json:
+        """Send one request and return the decoded answer.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+            path: absolute, as `path()` builds it.
+            query: query parameters.
+            body: what to send.
+            content_type: of the body.
+            timeout: seconds until the call is given up; every call has a deadline.
+
+        Raises:
+            ApiError: the server answered with an error.
+            UnreachableError: no answer came; whether the request was carried out is unknown.
+        """
+        ...
+
+    def watch(self, path: str, *, query: Mapping[str, str], timeout: float) -> Iterator[Json]:
+        """Yield watch events (`{"type": …, "object": …}`) until the server or *timeout* (seconds) ends it.
+
+        Raises:
+            ApiError: also for an ERROR event; 410 means: list again.
+            UnreachableError: the connection broke.
+        """
+        ...
+
+    @property
+    def server(self) -> str:
+        """URL of the API server, for messages."""
+        ...
+
+
+class ApiError(QuarterdeckError):
+    """The API server refused: `status` is the HTTP status, `reason` its machine-readable word."""
+
+    def __init__(self, status: int, reason: str, message: str, *, method: str = "", path: str = "") -> None:
+        super().__init__(
+            f"the API server to accept {method} {path}".rstrip(),
+            f"{status} {reason}: {message}",
+            "read the message; 403 needs a role, 409 a retry, 422 a correction",
+        )
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class UnreachableError(QuarterdeckError):
+    """No answer came, so whether the request was carried out is unknown: read back before sending again."""
+
+
+_PLURALS = {
+    "Deployment": ("apps/v1", "deployments"),
+    "ReplicaSet": ("apps/v1", "replicasets"),
+    "Pod": ("v1", "pods"),
+    "Node": ("v1", "nodes"),
+    "Namespace": ("v1", "namespaces"),
+    "ConfigMap": ("v1", "configmaps"),
+    "Event": ("v1", "events"),
+    "Service": ("v1", "services"),
+    "Lease": ("coordination.k8s.io/v1", "leases"),
+    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
+}
+
+
+def path(kind: str, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+    """Return the API path of a resource or a collection.
+
+    >>> path("Deployment", "shop", "checkout", "scale")
+    '/apis/apps/v1/namespaces/shop/deployments/checkout/scale'
+    >>> path("Pod")
+    '/api/v1/pods'
+    """
+    version, plural = _PLURALS[kind]
+    parts = ["/api" if version == "v1" else "/apis", version]
+    if namespace:
+        parts += ["namespaces", namespace]
+    parts.append(plural)
+    parts += [part for part in (name, subresource) if part]
+    return "/".join(parts)
