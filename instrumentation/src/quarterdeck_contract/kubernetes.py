@@ -25,6 +25,9 @@ SCRAPE_PORT = f"{DOMAIN}/scrape-port"
 SCRAPE_ADDRESS = f"{DOMAIN}/scrape-address"
 """On a pod, written by the local environment's pod runner: `host:port` where this pod's process really
 listens. Without it the pod's IP and SCRAPE_PORT are the address."""
+POD_ADDRESS = f"{DOMAIN}/address"
+"""On a pod of the local environment: the loopback address it asks for, so that its URL is known before it
+runs. Only for single-replica workloads; without it the pod runner chooses. Real kubelets ignore it."""
 ROLLOUT_STATE = f"{DOMAIN}/rollout"
 """On a Deployment: the running rollout's state, JSON. Everything else is derived from the cluster."""
 

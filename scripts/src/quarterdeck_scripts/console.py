@@ -1,0 +1,96 @@
+"""What a person sees: messages and progress on stderr, data on stdout.
+
+On a terminal a running step has a spinner and its elapsed time; elsewhere (CI, a pipe, `NO_COLOR`) each step
+is a plain line when it begins and one when it ends, so a log tells the same story.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quarterdeck_contract.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def say(text: str) -> None:
+    """Write one message to stderr."""
+    click.echo(text, err=True)
+
+
+def emit(text: str) -> None:
+    """Write data to stdout."""
+    click.echo(text)
+
+
+def emit_json(value: Any) -> None:
+    """Write *value* to stdout as JSON."""
+    click.echo(json.dumps(value, indent=2, sort_keys=True, default=str))
+
+
+class Step:
+    """A running step; `update` says where it stands."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.detail = ""
+
+    def update(self, detail: str) -> None:
+        """Say where the step stands; shown beside its title."""
+        self.detail = detail
+
+
+class _LiveStep(Step):
+    """A step on a terminal: redraws its spinner line when updated."""
+
+    def __init__(self, title: str, status: Any) -> None:
+        super().__init__(title)
+        self._status = status
+
+    def update(self, detail: str) -> None:
+        super().update(detail)
+        self._status.update(f"{self.title}: {detail}")
+
+
+@contextmanager
+def step(title: str) -> Iterator[Step]:
+    """Show *title* while the body runs, and how long it took. What the body raises passes through, named."""
+    began = time.monotonic()
+    try:
+        if sys.stderr.isatty():
+            from rich.console import Console  # noqa: PLC0415 -- 60 ms that only a terminal needs
+            from rich.markup import escape  # noqa: PLC0415 -- likewise
+
+            with Console(stderr=True).status(escape(title)) as status:
+                current: Step = _LiveStep(title, status)
+                yield current
+        else:
+            say(f"… {title}")
+            current = Step(title)
+            yield current
+    except BaseException:
+        say(f"{click.style('✗', fg='red')} {title} ({time.monotonic() - began:.1f} s)")
+        raise
+    detail = f": {current.detail}" if current.detail else ""
+    say(f"{click.style('✓', fg='green')} {title}{detail} ({time.monotonic() - began:.1f} s)")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before a change; `--yes` answers. Without a terminal and without `--yes` nothing is changed.
+
+    Raises:
+        RefusedError: nobody can be asked, or the answer was no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError("a confirmation", "no terminal to ask on", "read the plan above and add --yes")
+    if not click.confirm(question, err=True):
+        raise RefusedError("a confirmation", "the answer no", "nothing was changed; run it again when ready")
