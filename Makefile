@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check bench generate
+.PHONY: setup demo test check
 
 setup: .venv/.ready  ## the virtual environment with both distributions in it
 
@@ -11,3 +11,9 @@ setup: .venv/.ready  ## the virtual environment with both distributions in it
 
 demo: setup  ## from code to pager on real parts; KEEP=1 leaves it running
 	@$(BIN)/quarterdeck demo $(if $(KEEP),--keep)
+
+check: setup  ## lint, types, layers, generated files
+	@sh tools/check.sh
+
+test: check  ## every test, with the real tools
+	@sh tools/test.sh
