@@ -1,0 +1,151 @@
+"""What every act stands on: commands run as a person would, waits with deadlines, and the watch over the parts.
+
+A part of the environment that dies ends the demo at once with its name: whatever runs is stopped, whatever
+waits gives up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import click
+
+from quarterdeck_contract.errors import QuarterdeckError
+from quarterdeck_scripts.console import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.25
+"""How often a condition is looked at: much shorter than a scrape, much longer than a request."""
+
+STOP_SECONDS = 20.0
+"""How long an interrupted command may take to put things back before it is killed."""
+
+
+class PartDiedError(QuarterdeckError):
+    """A process of the environment ended while the demo was running."""
+
+
+class Watch:
+    """Looks at the environment's parts until it is told to stop; remembers the first that died."""
+
+    def __init__(self, find_dead: Callable[[], str | None]) -> None:
+        """*find_dead* returns what is wrong, or None while every part is alive."""
+        self._find_dead = find_dead
+        self._stopped = threading.Event()
+        self._failure: str | None = None
+        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=5)
+
+    def check(self) -> None:
+        """Return if every part is alive.
+
+        Raises:
+            PartDiedError: one is not.
+        """
+        if self._failure:
+            raise PartDiedError(
+                "every part of the local environment to stay alive",
+                self._failure,
+                "see its log with `quarterdeck local logs`, or run `make demo` again",
+            )
+
+    def _look(self) -> None:
+        while not self._stopped.wait(POLL_SECONDS):
+            self._failure = self._find_dead()
+            if self._failure:
+                return
+
+
+class Stage:
+    """Runs commands and waits for conditions, under a watch."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def command(self, *arguments: str, expect: Sequence[int] = (0,)) -> str:
+        """Run `quarterdeck ARGUMENTS…` as a process, show it, and return its stdout.
+
+        Raises:
+            QuarterdeckError: it ended with another exit code than one of *expect*.
+            PartDiedError: the environment broke meanwhile.
+        """
+        say(click.style(f"\n$ quarterdeck {shlex.join(arguments)}", bold=True))
+        argv = [str(Path(sys.executable).parent / "quarterdeck"), *arguments]
+        # Its own session: Ctrl-C reaches this process only, which then stops the command in order.
+        with _stopped_at_the_end(
+            subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        ) as child:
+            output: list[str] = []
+            reader = threading.Thread(target=lambda: output.append(child.stdout.read() if child.stdout else ""))
+            reader.start()
+            while child.poll() is None:
+                self.watch.check()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(timeout=POLL_SECONDS)
+            reader.join()
+        if child.returncode not in expect:
+            raise QuarterdeckError(
+                f"`quarterdeck {shlex.join(arguments)}` to end with exit code {' or '.join(map(str, expect))}",
+                f"exit code {child.returncode}",
+                "read what it said above",
+            )
+        return output[0]
+
+    def wait_until(self, what: str, seconds: float, look: Callable[[], T | None]) -> T:
+        """Return the first true value of *look*, asking again until *seconds* have passed.
+
+        Raises:
+            QuarterdeckError: the time is up.
+            PartDiedError: the environment broke meanwhile.
+        """
+        deadline = time.monotonic() + seconds
+        last: object = "nothing"
+        while time.monotonic() < deadline:
+            self.watch.check()
+            try:
+                found = look()
+            except QuarterdeckError as error:
+                found, last = None, error.found
+            if found:
+                return found
+            time.sleep(POLL_SECONDS)
+        raise QuarterdeckError(
+            f"{what} within {seconds:.0f} s", f"{last}", "run `quarterdeck local status` and its logs"
+        )
+
+
+@contextlib.contextmanager
+def _stopped_at_the_end(child: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Interrupt *child* if it still runs when the body ends, and kill it if it does not obey."""
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGINT)
+            try:
+                child.wait(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()

@@ -1,0 +1,171 @@
+"""The shop's customers: a steady stream of requests, spread over the ready pods, each outcome counted.
+
+Open loop: requests are due at fixed times whatever the answers do, as customers are. Pods come and go by a
+watch, so a pod gets its first request when it is Ready and its last before it ends.
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import QuarterdeckError
+from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION
+from quarterdeck_scripts.kube.client import Json, path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quarterdeck_scripts.kube.client import Cluster
+
+SERVER_ERROR = 500
+"""First status that is the server's fault."""
+
+REQUEST_TIMEOUT = 5.0
+"""Seconds a customer waits."""
+
+WATCH_SECONDS = 20.0
+"""How long one watch lasts before the pods are listed again."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One ready pod."""
+
+    pod: str
+    version: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one request ended: `status` is the HTTP status, 0 when no answer came."""
+
+    pod: str
+    version: str
+    status: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether the customer was let down."""
+        return self.status == 0 or self.status >= SERVER_ERROR
+
+
+def ready_targets(pods: list[Json]) -> list[Target]:
+    """Return the pods that may be sent requests: Ready, with an address, not being deleted."""
+    targets = []
+    for pod in pods:
+        metadata, status = pod["metadata"], pod.get("status", {})
+        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
+        if not ready or "deletionTimestamp" in metadata or not status.get("podIP"):
+            continue
+        ports = [port for container in pod["spec"]["containers"] for port in container.get("ports", ())]
+        port = next(port["containerPort"] for port in ports if port.get("name", "http") == "http")
+        version = metadata.get("labels", {}).get(APP_VERSION, "")
+        targets.append(Target(metadata["name"], version, status["podIP"], port))
+    return sorted(targets, key=lambda target: target.pod)
+
+
+class Traffic:
+    """Customers of one service at *rate* requests a second, until `stop`."""
+
+    def __init__(self, cluster: Cluster, namespace: str, service: str, *, rate: float, customers: int = 6) -> None:
+        """*customers* is the number of connections kept open to each pod at most."""
+        self._cluster = cluster
+        self._namespace = namespace
+        self._selector = f"{APP_NAME}={service}"
+        self._rate = rate
+        self._targets: list[Target] = []
+        self._turn = itertools.count()
+        self._ticket = itertools.count()
+        self._outcomes: Counter[Outcome] = Counter()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._follow_pods, name="traffic-pods", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._shop, name=f"customer-{n}", daemon=True) for n in range(customers)
+        ]
+        self._began = 0.0
+
+    def start(self) -> None:
+        """Open the shop."""
+        self._began = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Send the customers home and wait until the last has left."""
+        self._stopped.set()
+        for thread in self._threads[1:]:
+            thread.join(timeout=REQUEST_TIMEOUT + 1)
+
+    def outcomes(self) -> Counter[Outcome]:
+        """Return how many requests ended how, until now."""
+        with self._lock:
+            return Counter(self._outcomes)
+
+    def count(self, wanted: Callable[[Outcome], bool] = lambda _: True) -> int:
+        """Return the number of requests whose outcome is *wanted*."""
+        return sum(n for outcome, n in self.outcomes().items() if wanted(outcome))
+
+    def _follow_pods(self) -> None:
+        query = {"labelSelector": self._selector}
+        while not self._stopped.is_set():
+            try:
+                answer = self._cluster.request("GET", path("Pod", self._namespace), query=query)
+                pods = {pod["metadata"]["uid"]: pod for pod in answer["items"]}
+                self._targets = ready_targets(list(pods.values()))
+                since = {**query, "resourceVersion": answer["metadata"]["resourceVersion"]}
+                for event in self._cluster.watch(path("Pod", self._namespace), query=since, timeout=WATCH_SECONDS):
+                    uid = event["object"]["metadata"].get("uid", "")
+                    if event["type"] == "DELETED":
+                        pods.pop(uid, None)
+                    elif event["type"] in {"ADDED", "MODIFIED"}:
+                        pods[uid] = event["object"]
+                    self._targets = ready_targets(list(pods.values()))
+                    if self._stopped.is_set():
+                        return
+            except QuarterdeckError:
+                # The cluster is away; the pods are not. Customers keep coming to those last known.
+                self._stopped.wait(1)
+
+    def _shop(self) -> None:
+        connections: dict[Target, http.client.HTTPConnection] = {}
+        while not self._stopped.is_set():
+            due = self._began + next(self._ticket) / self._rate
+            if self._stopped.wait(max(0.0, due - time.monotonic())):
+                break
+            targets = self._targets
+            for gone in connections.keys() - set(targets):
+                connections.pop(gone).close()
+            if not targets:
+                continue
+            turn = next(self._turn)
+            target = targets[turn % len(targets)]
+            connection = connections.get(target)
+            if connection is None:
+                connection = http.client.HTTPConnection(target.host, target.port, timeout=REQUEST_TIMEOUT)
+                connections[target] = connection
+            status = _request(connection, "POST", f"/carts/{turn}/pay")
+            with self._lock:
+                self._outcomes[Outcome(target.pod, target.version, status)] += 1
+        for connection in connections.values():
+            connection.close()
+
+
+def _request(connection: http.client.HTTPConnection, method: str, url: str) -> int:
+    """Send one request and return the status, or 0 when no answer came."""
+    try:
+        connection.request(method, url, headers={"Content-Length": "0"})
+        response = connection.getresponse()
+        response.read()
+    except (OSError, http.client.HTTPException):
+        connection.close()  # the next request on it opens a new one
+        return 0
+    return response.status
