@@ -33,10 +33,26 @@ class LazyGroup(click.Group):
         entry = _registered().get(cmd_name)
         if entry is None:
             return None
-        command = entry.load()
+        try:
+            command = entry.load()
+        except ImportError as error:
+            return _broken(entry, error)
         if not isinstance(command, click.Command):
-            raise TypeError(f"entry point {entry.value} in {COMMANDS} is not a click.Command")
+            return _broken(entry, TypeError("it is not a click.Command"))
         return command
+
+
+def _broken(entry: EntryPoint, error: Exception) -> click.Command:
+    """Stand in for a command that cannot be loaded, so that it breaks neither `--help` nor the others."""
+
+    def explain() -> None:
+        raise errors.QuarterdeckError(
+            f"the entry point {entry.value} in {COMMANDS} to load",
+            f"{type(error).__name__}: {error}",
+            "install what it needs, or uninstall the package that registers it",
+        ) from error
+
+    return click.Command(entry.name, callback=explain, help=f"(cannot be loaded: {error})")
 
 
 def _registered() -> dict[str, EntryPoint]:

@@ -25,6 +25,11 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def say_command(line: str) -> None:
+    """Show the command line that is about to run, as one would type it."""
+    say(click.style(f"\n$ {line}", bold=True))
+
+
 def emit(text: str) -> None:
     """Write data to stdout."""
     click.echo(text)

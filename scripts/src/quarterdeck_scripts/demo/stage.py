@@ -17,10 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
-import click
-
 from quarterdeck_contract.errors import QuarterdeckError
-from quarterdeck_scripts.console import say
+from quarterdeck_scripts.console import say_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -89,7 +87,7 @@ class Stage:
             QuarterdeckError: it ended with another exit code than one of *expect*.
             PartDiedError: the environment broke meanwhile.
         """
-        say(click.style(f"\n$ quarterdeck {shlex.join(arguments)}", bold=True))
+        say_command(f"quarterdeck {shlex.join(arguments)}")
         argv = [str(Path(sys.executable).parent / "quarterdeck"), *arguments]
         # Its own session: Ctrl-C reaches this process only, which then stops the command in order.
         with _stopped_at_the_end(
