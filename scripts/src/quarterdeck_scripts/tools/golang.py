@@ -1,0 +1,178 @@
+"""Build tools from their Go modules, at the versions and checksums that `tools/go/<module>/` pins."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import QuarterdeckError
+from quarterdeck_scripts.tools.process import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from quarterdeck_scripts.tools.catalogue import Module, Tool
+    from quarterdeck_scripts.tools.process import Finished
+    from quarterdeck_scripts.tools.settings import Settings
+
+PINS = ("go.mod", "go.sum")
+"""The files that make a build the same everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """A Go toolchain that is new enough."""
+
+    binary: Path
+    version: str
+    """For example `1.26.8`."""
+    environment: Mapping[str, str]
+    """The environment to run it in."""
+
+
+def recipe_of(tool: Tool, settings: Settings) -> str:
+    """Return the SHA-256 of all that decides what is built, save the Go release, whose every patch will do."""
+    digest = hashlib.sha256()
+    for pin in PINS:
+        digest.update((settings.pinned / "go" / tool.module.name / pin).read_bytes())
+    digest.update("\n".join([tool.package, *_flags(tool.module)]).encode())
+    return digest.hexdigest()
+
+
+def _flags(module: Module) -> list[str]:
+    # -mod=readonly: nothing but what go.sum pins, whatever the user's GOFLAGS say. -buildvcs=false: the
+    # wrapper module is no one's repository, even where its folder is inside one.
+    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", " ".join(("-s -w", *module.ldflags))]
+    if module.tags:
+        flags += ["-tags", ",".join(module.tags)]
+    return flags
+
+
+def build(
+    go: Go, tools: Sequence[Tool], folder: Path, settings: Settings, on_progress: Callable[[str], None]
+) -> dict[str, Path]:
+    """Build *tools*, all of one module, with one `go build` in *folder*; return each binary's path.
+
+    Args:
+        go: the toolchain.
+        tools: tools of the same module: packages they share are compiled, and counted, once.
+        folder: an empty folder of the caller's, for sources, results and Go's temporary files.
+        settings: where the pins are, and whether anything may be fetched.
+        on_progress: told where the build stands, as in `312 of 1121 packages`.
+
+    Raises:
+        QuarterdeckError: the modules can not be had, the disk is full, or the build fails.
+    """
+    module = tools[0].module
+    source, results = folder / "source", folder / "bin"
+    for fresh in (source, results, folder / "tmp"):
+        fresh.mkdir()
+    for pin in PINS:
+        shutil.copy(settings.pinned / "go" / module.name / pin, source)
+    environment = {
+        **go.environment,
+        "CGO_ENABLED": "0",
+        "GOWORK": "off",
+        "GOTMPDIR": str(folder / "tmp"),
+        **({"GOPROXY": "off"} if settings.offline else {}),
+    }
+    for foreign in ("GOOS", "GOARCH"):
+        environment.pop(foreign, None)  # the binaries are for this machine
+
+    def command(*arguments: str, on_line: Callable[[str], None]) -> None:
+        done = run(
+            [go.binary, *arguments],
+            cwd=source,
+            environment=environment,
+            silence=settings.silence_deadline,
+            on_line=on_line,
+        )
+        if done.code != 0:
+            raise _explain(module, done, settings)
+
+    packages = [tool.package for tool in tools]
+    stale = _Count(on_progress, "fetched {count} modules", r"go: downloading ")
+    template = "{{if .Stale}}stale {{.ImportPath}}{{end}}"
+    todo = _Count(lambda text: None, "", r"stale ")
+
+    def listed(line: str) -> None:
+        stale(line)
+        todo(line)
+
+    command("list", *_flags(module), "-deps", "-f", template, *packages, on_line=listed)
+    total = todo.count
+    compiled = _Count(on_progress, f"{{count}} of {total} packages", r"[\w.~-]+(/[\w.~-]+)*$")
+    command("build", *_flags(module), "-v", "-o", f"{results}/", *packages, on_line=compiled)
+    return {tool.name: results / _result_name(tool.package) for tool in tools}
+
+
+class _Count:
+    """Counts the lines that match a pattern, and says so."""
+
+    def __init__(self, say: Callable[[str], None], text: str, pattern: str) -> None:
+        self.count = 0
+        self._say, self._text, self._pattern = say, text, re.compile(pattern)
+
+    def __call__(self, line: str) -> None:
+        if self._pattern.match(line):
+            self.count += 1
+            self._say(self._text.format(count=self.count))
+
+
+def _result_name(package: str) -> str:
+    """Return the file name Go gives a command: the last path element that is no major version.
+
+    >>> _result_name("go.etcd.io/etcd/server/v3")
+    'server'
+    """
+    return re.sub(r"/v\d+$", "", package).rpartition("/")[2]
+
+
+_UNREACHABLE = re.compile(
+    r"dial tcp|connection re(?:fused|set)|no such host|i/o timeout|TLS handshake|GOPROXY=off|"
+    r"unexpected EOF|certificate|(?:50[0-9]|40[0-9]) [A-Z]|proxyconnect"
+)
+"""What Go says when a module can not be fetched."""
+
+
+def _explain(module: Module, done: Finished, settings: Settings) -> QuarterdeckError:
+    """Turn what Go wrote into one error with its next step."""
+    what = f"{module.path} {module.version} to build"
+    said = [line for line in done.tail.splitlines() if line and not line.startswith("go: downloading ")]
+    last = " · ".join(line.strip() for line in said[-3:]) or f"exit code {done.code}"
+    if done.code is None:
+        return QuarterdeckError(
+            what,
+            f"no word from Go for {settings.silence_deadline:.0f} s",
+            "look at the machine's load and its way to the Go module proxy (`go env GOPROXY`), then run it again",
+        )
+    if "no space left on device" in done.tail:
+        return QuarterdeckError(
+            what,
+            f"a full disk: {last}",
+            "free some 3 GB where the caches of Quarterdeck and Go are "
+            "(`go env GOCACHE GOMODCACHE`), then run it again",
+        )
+    if "checksum mismatch" in done.tail or "SECURITY ERROR" in done.tail:
+        return QuarterdeckError(
+            f"modules with the checksums in tools/go/{module.name}/go.sum",
+            last,
+            "find out what GOPROXY serves: it is not what was pinned. Nothing was built",
+        )
+    if settings.offline and "GOPROXY=off" in done.tail:
+        return QuarterdeckError(
+            what, "modules that are not on this machine, and --offline", "run it once without --offline"
+        )
+    if _UNREACHABLE.search(done.tail):
+        return QuarterdeckError(
+            what,
+            f"no way to its modules: {last}",
+            "make the Go module proxy reachable, or set GOPROXY to one that is, then run it again",
+        )
+    return QuarterdeckError(
+        what, f"that `go build` failed: {last}", "run it again; if it fails again, say so with this message"
+    )
