@@ -49,6 +49,21 @@ URL_SCHEME = Label("url.scheme", "`http` or `https`, as the server saw it.", ("h
 
 CONTRACT_VERSION = Label("contract_version", "`quarterdeck_contract.VERSION` of the emitting process.")
 
+FAILED_COMPONENT = Label(
+    "component",
+    "Which part of the instrumentation failed, while the service went on: `hooks` (patching a framework), "
+    "`requests` (measuring one), `store` (keeping the values), `page` (serving `/metrics`), `traces` (spans and "
+    "their export), `settings` (reading the environment).",
+    ("hooks", "requests", "store", "page", "traces", "settings"),
+)
+
+OVERFLOW = Label(
+    "otel.metric.overflow",
+    "`true` on the one series that takes every label set beyond a metric's limit. It has no other label, and no "
+    "metric lists it: a series that has it is a sign that something is wrong.",
+    ("true",),
+)
+
 # Target labels: put on every series of a scraped pod by service discovery, never by the process itself.
 
 SERVICE = Label("service", "The service's name in the catalogue: the pod's `app.kubernetes.io/name`.")

@@ -22,7 +22,7 @@ class Kind(enum.Enum):
     UP_DOWN_COUNTER = "updowncounter"
     """Sum that goes both ways: a gauge in Prometheus, additive over processes."""
     GAUGE = "gauge"
-    """A current value: never a rate."""
+    """A current value: never a rate. Over several processes, the greatest."""
     HISTOGRAM = "histogram"
     """Distribution over explicit buckets: `_bucket`, `_sum`, `_count`."""
 
@@ -68,5 +68,50 @@ BUILD_INFO = Metric(
     (l_.CONTRACT_VERSION,),
 )
 
-ALL: tuple[Metric, ...] = (HTTP_SERVER_DURATION, HTTP_SERVER_ACTIVE, BUILD_INFO)
+WORKERS = Metric(
+    "quarterdeck.workers",
+    "{process}",
+    Kind.UP_DOWN_COUNTER,
+    "Worker processes behind this page at this moment.",
+)
+
+FAILURES = Metric(
+    "quarterdeck.instrumentation.failures",
+    "{failure}",
+    Kind.COUNTER,
+    "What the instrumentation could not do; the service itself went on.",
+    (l_.FAILED_COMPONENT,),
+)
+
+PROCESS_CPU_TIME = Metric(
+    "process.cpu.time",
+    "s",
+    Kind.COUNTER,
+    "CPU time, user and system, of all workers, those that have ended included.",
+)
+
+PROCESS_MEMORY_USAGE = Metric(
+    "process.memory.usage",
+    "By",
+    Kind.UP_DOWN_COUNTER,
+    "Resident memory of the workers that live; pages they share are counted in each.",
+)
+
+PROCESS_START_TIME = Metric(
+    "process.start.time",
+    "s",
+    Kind.GAUGE,
+    "Unix time at which the youngest living worker started: it moves when a worker is replaced.",
+)
+
+ALL: tuple[Metric, ...] = (
+    HTTP_SERVER_DURATION,
+    HTTP_SERVER_ACTIVE,
+    BUILD_INFO,
+    WORKERS,
+    FAILURES,
+    PROCESS_CPU_TIME,
+    PROCESS_MEMORY_USAGE,
+    PROCESS_START_TIME,
+)
 """The whole contract, in the order of the reference."""

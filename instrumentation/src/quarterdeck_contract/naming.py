@@ -47,7 +47,7 @@ def prometheus_name(metric: Metric, path: Path = Path.SCRAPE) -> str:
     """
     del path
     name = re.sub(r"[^a-zA-Z0-9]+", "_", metric.name).strip("_")
-    unit = _unit_word(metric)
+    unit = prometheus_unit(metric)
     if unit and not name.endswith("_" + unit):
         name = f"{name}_{unit}"
     if metric.kind is Kind.COUNTER and not name.endswith("_total"):
@@ -68,7 +68,8 @@ def series_names(metric: Metric, path: Path = Path.SCRAPE) -> tuple[str, ...]:
     return (name,)
 
 
-def _unit_word(metric: Metric) -> str:
+def prometheus_unit(metric: Metric) -> str:
+    """Return the word Prometheus puts at the end of *metric*'s name for its unit; empty when there is none."""
     if metric.unit.startswith("{") or not metric.unit:
         return ""
     if metric.unit == "1" and metric.kind is not Kind.GAUGE:
