@@ -52,6 +52,24 @@ class Step:
         self.detail = detail
 
 
+class _PlainStep(Step):
+    """A step in a log: where it stands is a line at most every half minute, so that a long one is not silent."""
+
+    _EVERY = 30.0
+    """Seconds: some twenty lines for the longest step there is, a cold build of the control plane."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self._began = self._said = time.monotonic()
+
+    def update(self, detail: str) -> None:
+        super().update(detail)
+        now = time.monotonic()
+        if now - self._said >= self._EVERY:
+            self._said = now
+            say(f"… {self.title}: {detail} ({now - self._began:.0f} s)")
+
+
 class _LiveStep(Step):
     """A step on a terminal: redraws its spinner line when updated."""
 
@@ -78,7 +96,7 @@ def step(title: str) -> Iterator[Step]:
                 yield current
         else:
             say(f"… {title}")
-            current = Step(title)
+            current = _PlainStep(title)
             yield current
     except BaseException:
         say(f"{click.style('✗', fg='red')} {title} ({time.monotonic() - began:.1f} s)")
