@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-TOKEN = "an-administrator-of-this-test"
+TOKEN = "an-administrator-of-this-test"  # noqa: S105 -- valid for one process of one test run
 """Bearer token of the kubeconfig; it lives as long as the test's API server."""
 
 

@@ -86,7 +86,7 @@ class UnreachableError(QuarterdeckError):
     """No answer came, so whether the request was carried out is unknown: read back before sending again."""
 
 
-_PLURALS = {
+RESOURCES = {
     "Deployment": ("apps/v1", "deployments"),
     "ReplicaSet": ("apps/v1", "replicasets"),
     "Pod": ("v1", "pods"),
@@ -98,8 +98,10 @@ _PLURALS = {
     "DaemonSet": ("apps/v1", "daemonsets"),
     "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
+    "SelfSubjectReview": ("authentication.k8s.io/v1", "selfsubjectreviews"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
 }
+"""Kind to its API version and the plural in its path."""
 
 
 def path(kind: str, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
@@ -110,7 +112,7 @@ def path(kind: str, namespace: str | None = None, name: str | None = None, subre
     >>> path("Pod")
     '/api/v1/pods'
     """
-    version, plural = _PLURALS[kind]
+    version, plural = RESOURCES[kind]
     parts = ["/api" if version == "v1" else "/apis", version]
     if namespace:
         parts += ["namespaces", namespace]

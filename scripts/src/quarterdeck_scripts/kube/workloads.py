@@ -1,0 +1,284 @@
+"""Deployments: how far they are, which revisions they had, and the patches that change them. Pure.
+
+Patches come in two forms: a dict is a merge patch (`MERGE_PATCH`), a list is a JSON patch (`JSON_PATCH`) whose
+first operation tests that this is still the object the patch was made for.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import UsageError
+from quarterdeck_contract.kubernetes import (
+    APP_NAME,
+    APP_VERSION,
+    MANAGED_BY,
+    ROLLED_BACK,
+    TRACK,
+    TRACK_CANARY,
+    TRACK_STABLE,
+)
+from quarterdeck_scripts.kube.patches import pointer
+from quarterdeck_scripts.kube.pods import PodProblem, condition, problems_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from quarterdeck_scripts.kube.client import Json
+
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""On a pod template: when a restart was asked for, RFC 3339. kubectl's own, so that it shows there too."""
+
+REVISION = "deployment.kubernetes.io/revision"
+"""On a Deployment and its ReplicaSets, written by the controller: the number of the revision."""
+
+_TEMPLATE_HASH = "pod-template-hash"
+"""The label by which the controller tells a ReplicaSet's pods apart; it must not come back with a template."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadStatus:
+    """How far a Deployment is."""
+
+    name: str
+    desired: int
+    """Pods asked for."""
+    updated: int
+    """Pods of the newest template."""
+    ready: int
+    """Ready pods of any template."""
+    total: int
+    """Pods of any template that are not being deleted."""
+    observed: bool
+    """Whether the controller has seen the newest specification; until then the counts are of an older one."""
+    problems: tuple[PodProblem, ...]
+    """Why pods are not Ready, or not there."""
+
+    @property
+    def done(self) -> bool:
+        """Whether every pod asked for is there, of the newest template and Ready, and no other is left."""
+        return self.observed and self.desired == self.updated == self.ready == self.total
+
+    def __str__(self) -> str:
+        return f"{self.ready} of {self.desired} pods Ready, {self.updated} of the newest template, {self.total} in all"
+
+
+def status_of(deployment: Json, pods: Iterable[Json]) -> WorkloadStatus:
+    """Return how far *deployment* is; *pods* are those its selector selects."""
+    status = deployment.get("status", {})
+    problems = [problem for pod in pods for problem in problems_of(pod)]
+    failure = condition(deployment, "ReplicaFailure")
+    if failure.get("status") == "True":
+        message = failure.get("message", "")
+        reason = "QuotaExceeded" if "exceeded quota" in message else failure.get("reason", "FailedCreate")
+        problems.insert(0, PodProblem("", reason, message))
+    progressing = condition(deployment, "Progressing")
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        problems.append(PodProblem("", "ProgressDeadlineExceeded", progressing.get("message", "")))
+    return WorkloadStatus(
+        name=deployment["metadata"]["name"],
+        desired=deployment["spec"].get("replicas", 1),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        total=status.get("replicas", 0),
+        observed=status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0),
+        problems=tuple(problems),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One pod template that a Deployment has had."""
+
+    number: int
+    """The controller's count. A template that comes back takes a new number."""
+    replica_set: str
+    template: Json
+    """The whole pod template, without the controller's hash label."""
+
+    @property
+    def version(self) -> str:
+        """The version label of its pods; empty when they have none."""
+        return str((self.template["metadata"].get("labels") or {}).get(APP_VERSION, ""))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images of its containers, in order."""
+        return tuple(container["image"] for container in self.template["spec"]["containers"])
+
+
+def revisions(deployment: Json, replica_sets: Iterable[Json]) -> tuple[Revision, ...]:
+    """Return the revisions of *deployment* that the cluster still keeps, newest first."""
+    uid = deployment["metadata"]["uid"]
+    owned = (
+        Revision(
+            int((found["metadata"].get("annotations") or {}).get(REVISION, 0)),
+            found["metadata"]["name"],
+            _without_hash(found["spec"]["template"]),
+        )
+        for found in replica_sets
+        if any(owner["uid"] == uid for owner in found["metadata"].get("ownerReferences") or [])
+    )
+    return tuple(sorted(owned, key=lambda revision: revision.number, reverse=True))
+
+
+def previous_revision(deployment: Json, replica_sets: Iterable[Json]) -> Revision | None:
+    """Return the newest revision that differs from the present template by more than a restart.
+
+    A restart makes a revision of its own; going back to the one before it would bring the same pods again.
+    """
+    present = _without_restart(deployment["spec"]["template"])
+    for revision in revisions(deployment, replica_sets):
+        if _without_restart(revision.template) != present:
+            return revision
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """What an undo left on the Deployment, so that doing it again does not bring back what was undone."""
+
+    from_version: str
+    to_version: str
+    replica_set: str
+    """The ReplicaSet whose template was restored."""
+
+
+def rolled_back(deployment: Json, replica_sets: Iterable[Json]) -> RollBack | None:
+    """Return the roll-back that *deployment* stands at; None when something was deployed since, or none was."""
+    written = (deployment["metadata"].get("annotations") or {}).get(ROLLED_BACK)
+    if not written:
+        return None
+    mark = RollBack(**json.loads(written))
+    present = _without_restart(deployment["spec"]["template"])
+    for revision in revisions(deployment, replica_sets):
+        if revision.replica_set == mark.replica_set:
+            return mark if _without_restart(revision.template) == present else None
+    return None
+
+
+def undo_patch(deployment: Json, revision: Revision) -> list[Json]:
+    """Return the JSON patch that brings back *revision*: the whole pod template and the version label."""
+    mark = {
+        "from_version": _version_label(deployment["spec"]["template"]),
+        "to_version": revision.version,
+        "replica_set": revision.replica_set,
+    }
+    return _template_patch(deployment, revision.template, {ROLLED_BACK: json.dumps(mark, sort_keys=True)})
+
+
+def promote_patch(stable: Json, image: str) -> list[Json]:
+    """Return the JSON patch that makes *image* the version of the Deployment *stable*."""
+    return _template_patch(stable, _with_image(stable, image, TRACK_STABLE), {})
+
+
+def restart_patch(now: datetime) -> Json:
+    """Return the merge patch that replaces every pod, a few at a time; *now* is aware, and marks the restart."""
+    annotations = {RESTARTED_AT: now.isoformat(timespec="seconds")}
+    return {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+
+
+def canary_of(stable: Json, image: str, replicas: int) -> Json:
+    """Return the Deployment that runs *image* beside *stable*, under the same Service."""
+    metadata = stable["metadata"]
+    name = metadata["name"]
+    labels = {**(metadata.get("labels") or {}), TRACK: TRACK_CANARY, APP_VERSION: version_of(image)}
+    labels[MANAGED_BY] = "quarterdeck"
+    spec = {key: copy.deepcopy(value) for key, value in stable["spec"].items() if key != "paused"}
+    spec |= {
+        "replicas": replicas,
+        "selector": {"matchLabels": {APP_NAME: name, TRACK: TRACK_CANARY}},
+        "template": _with_image(stable, image, TRACK_CANARY),
+    }
+    return {
+        "apiVersion": stable.get("apiVersion", "apps/v1"),
+        "kind": "Deployment",
+        "metadata": {"name": f"{name}-canary", "namespace": metadata["namespace"], "labels": labels},
+        "spec": spec,
+    }
+
+
+def version_of(image: str) -> str:
+    """Return the tag of *image*, which is the service's version.
+
+    >>> version_of("localhost:5000/checkout:v2@sha256:0a1b")
+    'v2'
+
+    Raises:
+        UsageError: it has no tag, or one that cannot be a label's value.
+    """
+    _, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", tag):
+        raise UsageError(
+            "an image with a tag of at most 63 letters, digits, dots, underscores or dashes",
+            repr(image),
+            "give the image as repository:version",
+        )
+    return tag
+
+
+def serving_container(deployment: Json) -> int:
+    """Return the index of the container that serves: the one named as the Deployment, else the only one.
+
+    Raises:
+        UsageError: there are several, and none has the Deployment's name.
+    """
+    name = deployment["metadata"]["name"]
+    names = [container["name"] for container in deployment["spec"]["template"]["spec"]["containers"]]
+    if name in names:
+        return names.index(name)
+    if len(names) == 1:
+        return 0
+    raise UsageError(
+        f"a container named {name} in the Deployment {name}",
+        ", ".join(names),
+        "name the container that serves after its service",
+    )
+
+
+def _with_image(deployment: Json, image: str, track: str) -> Json:
+    """Return *deployment*'s template with *image*, its version and *track*; everything else stays."""
+    template: Json = _without_restart(deployment["spec"]["template"])
+    version = version_of(image)
+    template["metadata"]["labels"] |= {APP_VERSION: version, TRACK: track}
+    template["spec"]["containers"][serving_container(deployment)]["image"] = image
+    return template
+
+
+def _template_patch(deployment: Json, template: Json, annotations: dict[str, str]) -> list[Json]:
+    version = _version_label(template)
+    operations: list[tuple[str, str, object]] = [
+        ("test", pointer("metadata", "uid"), deployment["metadata"]["uid"]),
+        ("test", pointer("spec", "template"), deployment["spec"]["template"]),
+        ("replace", pointer("spec", "template"), template),
+    ]
+    for part, entries in (("labels", {APP_VERSION: version} if version else {}), ("annotations", annotations)):
+        if deployment["metadata"].get(part):
+            operations += [("add", pointer("metadata", part, key), value) for key, value in entries.items()]
+        elif entries:
+            operations.append(("add", pointer("metadata", part), entries))
+    return [{"op": op, "path": where, "value": copy.deepcopy(value)} for op, where, value in operations]
+
+
+def _version_label(template: Json) -> str:
+    return str((template["metadata"].get("labels") or {}).get(APP_VERSION, ""))
+
+
+def _without_hash(template: Json) -> Json:
+    plain = copy.deepcopy(template)
+    (plain["metadata"].get("labels") or {}).pop(_TEMPLATE_HASH, None)
+    return plain
+
+
+def _without_restart(template: Json) -> Json:
+    plain = _without_hash(template)
+    annotations = plain["metadata"].get("annotations") or {}
+    annotations.pop(RESTARTED_AT, None)
+    if not annotations:
+        plain["metadata"].pop("annotations", None)
+    return plain
