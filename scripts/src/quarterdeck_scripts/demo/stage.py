@@ -1,4 +1,4 @@
-"""What every act stands on: commands run as a person would, waits with deadlines, and the watch over the parts.
+"""What every act stands on: commands run as a person would, and waits with deadlines.
 
 A part of the environment that dies ends the demo at once with its name: whatever runs is stopped, whatever
 waits gives up.
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.console import say_command
@@ -32,60 +32,19 @@ STOP_SECONDS = 20.0
 """How long an interrupted command may take to put things back before it is killed."""
 
 
-class PartDiedError(QuarterdeckError):
-    """A process of the environment ended while the demo was running."""
-
-
-class Watch:
-    """Looks at the environment's parts until it is told to stop; remembers the first that died."""
-
-    def __init__(self, find_dead: Callable[[], str | None]) -> None:
-        """*find_dead* returns what is wrong, or None while every part is alive."""
-        self._find_dead = find_dead
-        self._stopped = threading.Event()
-        self._failure: str | None = None
-        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join(timeout=5)
-
-    def check(self) -> None:
-        """Return if every part is alive.
-
-        Raises:
-            PartDiedError: one is not.
-        """
-        if self._failure:
-            raise PartDiedError(
-                "every part of the local environment to stay alive",
-                self._failure,
-                "see its log with `quarterdeck local logs`, or run `make demo` again",
-            )
-
-    def _look(self) -> None:
-        while not self._stopped.wait(POLL_SECONDS):
-            self._failure = self._find_dead()
-            if self._failure:
-                return
-
-
 class Stage:
-    """Runs commands and waits for conditions, under a watch."""
+    """Runs commands and waits for conditions, as long as the environment lives."""
 
-    def __init__(self, watch: Watch) -> None:
-        self.watch = watch
+    def __init__(self, require_running: Callable[[], None]) -> None:
+        """*require_running* raises, naming the dead part, when the environment is broken. It is asked often."""
+        self._require_running = require_running
 
     def command(self, *arguments: str, expect: Sequence[int] = (0,)) -> str:
         """Run `quarterdeck ARGUMENTS…` as a process, show it, and return its stdout.
 
         Raises:
             QuarterdeckError: it ended with another exit code than one of *expect*.
-            PartDiedError: the environment broke meanwhile.
+            EnvironmentFailedError: the environment broke meanwhile.
         """
         say_command(f"quarterdeck {shlex.join(arguments)}")
         argv = [str(Path(sys.executable).parent / "quarterdeck"), *arguments]
@@ -97,7 +56,7 @@ class Stage:
             reader = threading.Thread(target=lambda: output.append(child.stdout.read() if child.stdout else ""))
             reader.start()
             while child.poll() is None:
-                self.watch.check()
+                self._require_running()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(timeout=POLL_SECONDS)
             reader.join()
@@ -114,12 +73,12 @@ class Stage:
 
         Raises:
             QuarterdeckError: the time is up.
-            PartDiedError: the environment broke meanwhile.
+            EnvironmentFailedError: the environment broke meanwhile.
         """
         deadline = time.monotonic() + seconds
         last: object = "nothing"
         while time.monotonic() < deadline:
-            self.watch.check()
+            self._require_running()
             try:
                 found = look()
             except QuarterdeckError as error:
