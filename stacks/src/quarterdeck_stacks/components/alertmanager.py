@@ -1,0 +1,70 @@
+"""Alertmanager: one, with the routes that the catalogue's owners and tiers ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_kubernetes.core.v1 import ServiceAccount
+
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
+from quarterdeck_stacks.components.objects import content_named, metadata
+from quarterdeck_stacks.components.server import Mount, Server, ServerShape
+from quarterdeck_stacks.settings import ALERTMANAGER_PORT
+
+if TYPE_CHECKING:
+    from quarterdeck_stacks.components.namespaces import Namespaces
+
+NAME = "alertmanager"
+IMAGE = "quay.io/prometheus/alertmanager:v0.28.1"
+CONFIG_DIRECTORY = "/etc/alertmanager"
+DATA_DIRECTORY = "/alertmanager"
+
+
+class Alertmanager(pulumi.ComponentResource):
+    """One Alertmanager with the configuration *config*, the text of alertmanager.yml."""
+
+    def __init__(
+        self,
+        config: str,
+        *,
+        url: str,
+        address: str | None,
+        namespaces: Namespaces,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("quarterdeck:alertmanager:Alertmanager", NAME, None, opts)
+        child = pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]])
+        account = ServiceAccount(
+            NAME,
+            metadata=metadata(NAME, SYSTEM_NAMESPACE, app=NAME),
+            automount_service_account_token=False,
+            opts=child,
+        )
+        config_map, config_name = content_named(
+            "alertmanager-config", SYSTEM_NAMESPACE, app=NAME, data={"alertmanager.yml": config}, opts=child
+        )
+        Server(
+            ServerShape(
+                name=NAME,
+                image=IMAGE,
+                port=ALERTMANAGER_PORT,
+                arguments=(
+                    f"--config.file={CONFIG_DIRECTORY}/alertmanager.yml",
+                    f"--storage.path={DATA_DIRECTORY}",
+                    f"--web.listen-address=$(POD_IP):{ALERTMANAGER_PORT}",
+                    f"--web.external-url={url}",
+                    # Empty: no gossip with others, and no port for it.
+                    "--cluster.listen-address=",
+                ),
+                ready="/-/ready",
+                healthy="/-/healthy",
+                config_maps=(Mount("config", config_name, CONFIG_DIRECTORY),),
+                data=DATA_DIRECTORY,
+                memory=("64Mi", "256Mi"),
+                speaks_to_api_server=False,
+                address=address,
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], account, config_map]),
+        )
+        self.register_outputs({"url": url})

@@ -1,0 +1,34 @@
+"""The ConfigMap `quarterdeck-environment`: what the operator's commands need to know about an environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_kubernetes.core.v1 import ConfigMap
+
+from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, SYSTEM_NAMESPACE
+from quarterdeck_stacks.components.objects import metadata
+
+if TYPE_CHECKING:
+    from quarterdeck_contract.environment import EnvironmentFacts
+    from quarterdeck_stacks.components.namespaces import Namespaces
+
+
+class Facts(pulumi.ComponentResource):
+    """An environment's facts, in the cluster, so that they need no checkout and survive a lost laptop.
+
+    Its name is fixed, unlike a content-named ConfigMap's: the commands look for it.
+    """
+
+    def __init__(
+        self, facts: EnvironmentFacts, *, namespaces: Namespaces, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("quarterdeck:facts:Facts", "facts", None, opts)
+        ConfigMap(
+            ENVIRONMENT_CONFIGMAP,
+            metadata=metadata(ENVIRONMENT_CONFIGMAP, SYSTEM_NAMESPACE, app="quarterdeck"),
+            data=facts.to_data(),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]]),
+        )
+        self.register_outputs({})

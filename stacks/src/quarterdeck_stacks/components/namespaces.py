@@ -1,0 +1,41 @@
+"""Namespaces, with the PodSecurity level `restricted` enforced in each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_kubernetes.core.v1 import Namespace, NamespacePatch
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs, ObjectMetaPatchArgs
+
+from quarterdeck_contract.kubernetes import MANAGED_BY
+from quarterdeck_stacks.components.objects import MANAGER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LABELS = {
+    **{f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")},
+    # The rules of the cluster's own version: a pinned one would be forgotten, and hide what a new one refuses.
+    "pod-security.kubernetes.io/enforce-version": "latest",
+}
+
+
+class Namespaces(pulumi.ComponentResource):
+    """The namespaces that an environment's objects are in; each object depends on its own."""
+
+    def __init__(self, names: Iterable[str], *, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("quarterdeck:namespaces:Namespaces", "namespaces", None, opts)
+        self._made = {name: self._make(name) for name in sorted(set(names))}
+        self.register_outputs({"names": sorted(self._made)})
+
+    def __getitem__(self, name: str) -> pulumi.Resource:
+        """Return what an object in the namespace *name* depends on."""
+        return self._made[name]
+
+    def _make(self, name: str) -> pulumi.Resource:
+        opts = pulumi.ResourceOptions(parent=self)
+        if name == "default":
+            # Every cluster has it: the labels are ours to add, the namespace is not ours to make or to delete.
+            return NamespacePatch(name, metadata=ObjectMetaPatchArgs(name=name, labels=_LABELS), opts=opts)
+        return Namespace(name, metadata=ObjectMetaArgs(name=name, labels={**_LABELS, MANAGED_BY: MANAGER}), opts=opts)

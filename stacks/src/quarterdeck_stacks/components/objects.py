@@ -1,0 +1,98 @@
+"""What objects of every component share: their labels, the restricted pod, and ConfigMaps named by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from pulumi_kubernetes.core.v1 import (
+    CapabilitiesArgs,
+    ConfigMap,
+    EmptyDirVolumeSourceArgs,
+    EnvVarArgs,
+    EnvVarSourceArgs,
+    HTTPGetActionArgs,
+    ObjectFieldSelectorArgs,
+    PodSecurityContextArgs,
+    ProbeArgs,
+    SeccompProfileArgs,
+    SecurityContextArgs,
+    VolumeArgs,
+)
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from quarterdeck_contract.kubernetes import APP_NAME, MANAGED_BY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pulumi
+
+MANAGER = "quarterdeck"
+"""Value of the label MANAGED_BY on everything the stack makes."""
+
+POD_IP = "POD_IP"
+"""Environment variable with the pod's own address. Everything listens there and nowhere else: in the local environment
+the pods share one network, and each has one address of it."""
+
+
+def metadata(name: str, namespace: str, *, app: str, annotations: Mapping[str, str] | None = None) -> ObjectMetaArgs:
+    """Return the metadata of an object that belongs to *app*. The name is ours: Pulumi would append a random suffix."""
+    return ObjectMetaArgs(
+        name=name, namespace=namespace, labels={APP_NAME: app, MANAGED_BY: MANAGER}, annotations=annotations
+    )
+
+
+def content_named(
+    base: str, namespace: str, *, app: str, data: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> tuple[ConfigMap, str]:
+    """Make an immutable ConfigMap whose name ends in a hash of *data*; return it and that name.
+
+    A pod that mounts it is rolled when the content changes, because the name in its template does, and can never see
+    half of a change.
+    """
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:10]
+    name = f"{base}-{digest}"
+    made = ConfigMap(base, metadata=metadata(name, namespace, app=app), data=data, immutable=True, opts=opts)
+    return made, name
+
+
+def restricted_pod(user: int) -> PodSecurityContextArgs:
+    """Return a pod's security context for the PodSecurity level `restricted`, running as *user* and that group."""
+    return PodSecurityContextArgs(
+        run_as_non_root=True,
+        run_as_user=user,
+        run_as_group=user,
+        fs_group=user,
+        seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def restricted_container() -> SecurityContextArgs:
+    """Return a container's security context for the PodSecurity level `restricted`, its root file system read-only."""
+    return SecurityContextArgs(
+        allow_privilege_escalation=False,
+        read_only_root_filesystem=True,
+        capabilities=CapabilitiesArgs(drop=["ALL"]),
+    )
+
+
+def from_field(name: str, path: str) -> EnvVarArgs:
+    """Return an environment variable with a field of the pod itself (`status.podIP`)."""
+    return EnvVarArgs(name=name, value_from=EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path=path)))
+
+
+def scratch(name: str) -> VolumeArgs:
+    """Return a volume that lives as long as its pod."""
+    return VolumeArgs(name=name, empty_dir=EmptyDirVolumeSourceArgs())
+
+
+def http_probe(path: str, port: int, *, period: int, failures: int) -> ProbeArgs:
+    """Return a probe that asks *path* every *period* seconds and gives up after *failures* in a row."""
+    return ProbeArgs(
+        http_get=HTTPGetActionArgs(path=path, port=port),
+        period_seconds=period,
+        timeout_seconds=2,
+        failure_threshold=failures,
+    )

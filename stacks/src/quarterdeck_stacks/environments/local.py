@@ -1,0 +1,71 @@
+"""`local`: one of each, nothing that outlives the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from quarterdeck_contract.environment import EnvironmentFacts
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
+from quarterdeck_dashboards.build import alertmanager_config, rule_files
+from quarterdeck_dashboards.duration import format_duration
+from quarterdeck_stacks.components.alertmanager import Alertmanager
+from quarterdeck_stacks.components.facts import Facts
+from quarterdeck_stacks.components.namespaces import Namespaces
+from quarterdeck_stacks.components.prometheus import Prometheus
+from quarterdeck_stacks.components.workload import Place, Workload
+from quarterdeck_stacks.environments.shape import Environment, provider
+from quarterdeck_stacks.scraping import LOOPBACK_KUBECONFIG, Scraping
+
+if TYPE_CHECKING:
+    from quarterdeck_stacks.settings import Settings
+
+
+def deploy(environment: Environment) -> None:
+    """Register the environment's objects."""
+    settings, catalogue = environment.settings, environment.catalogue
+    loopback = settings.loopback
+    shops = sorted({service.namespace for service in catalogue.services})
+    # The cluster of `quarterdeck local up` is thrown away whole: a new one has another certificate, so Pulumi replaces
+    # the provider and everything behind it, and what was in the old one is gone.
+    opts = pulumi.ResourceOptions(provider=provider(environment, delete_unreachable=True))
+    namespaces = Namespaces([SYSTEM_NAMESPACE, *shops], opts=opts)
+
+    Alertmanager(
+        alertmanager_config(catalogue),
+        url=settings.alertmanager_url,
+        address=loopback.alertmanager if loopback else None,
+        namespaces=namespaces,
+        opts=opts,
+    )
+    Prometheus(
+        Scraping(
+            cluster=settings.environment,
+            interval=settings.prometheus.scrape_interval,
+            retention=settings.prometheus.retention,
+            namespaces=shops,
+            kubeconfig=LOOPBACK_KUBECONFIG if loopback else None,
+        ),
+        rules=rule_files(catalogue, scrape_interval=settings.prometheus.scrape_interval),
+        url=settings.prometheus_url,
+        address=loopback.prometheus if loopback else None,
+        namespaces=namespaces,
+        opts=opts,
+    )
+    place = Place(settings.environment, settings.drain, loopback=loopback is not None)
+    for service in catalogue.services:
+        Workload(service, place=place, namespaces=namespaces, opts=opts)
+    Facts(_facts(settings, environment.catalogue_text), namespaces=namespaces, opts=opts)
+    pulumi.export("prometheusUrl", settings.prometheus_url)
+    pulumi.export("alertmanagerUrl", settings.alertmanager_url)
+
+
+def _facts(settings: Settings, catalogue: str) -> EnvironmentFacts:
+    return EnvironmentFacts(
+        environment=settings.environment,
+        prometheus_url=settings.prometheus_url,
+        alertmanager_url=settings.alertmanager_url,
+        catalogue=catalogue,
+        scrape_interval=format_duration(settings.prometheus.scrape_interval),
+    )

@@ -1,0 +1,144 @@
+"""Prometheus' configuration: what is found, under which target labels, and who is alerted. Pure text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from quarterdeck_contract import kubernetes as names
+from quarterdeck_contract import labels as l_
+from quarterdeck_dashboards.duration import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONFIG_DIRECTORY = "/etc/prometheus"
+"""Where the configuration is mounted."""
+RULES_DIRECTORY = "/etc/prometheus-rules"
+"""Where the rules are: beside the configuration, because a volume cannot be mounted inside a read-only one."""
+LOOPBACK_KUBECONFIG = "../../var/run/secrets/kubernetes.io/serviceaccount/kubeconfig"
+"""Relative to CONFIG_DIRECTORY: where the pod runner writes a kubeconfig of the pod's service account, since a process
+on loopback has no in-cluster address of the API server."""
+
+_EXEMPLARS = 100_000
+"""Exemplars kept in memory, about 100 bytes each."""
+_LONGEST_TIMEOUT = timedelta(seconds=10)
+"""Prometheus' own default; a scrape may not take longer than the interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scraping:
+    """What Prometheus' configuration depends on."""
+
+    cluster: str
+    """Value of the target label `cluster`."""
+    interval: timedelta
+    """Between scrapes, and between evaluations of rules."""
+    retention: timedelta
+    namespaces: Sequence[str]
+    """Where pods are looked for: no wider than the roles of Prometheus' service account."""
+    kubeconfig: str | None = None
+    """Path relative to CONFIG_DIRECTORY; None is the in-cluster configuration."""
+
+    def to_yaml(self) -> str:
+        """Return prometheus.yml."""
+        return yaml.safe_dump(self._document(), sort_keys=False)
+
+    def _document(self) -> dict[str, Any]:
+        interval = format_duration(self.interval)
+        return {
+            "global": {
+                "scrape_interval": interval,
+                "scrape_timeout": format_duration(min(self.interval, _LONGEST_TIMEOUT)),
+                "evaluation_interval": interval,
+                # Alerts from rules that have aggregated the target label away still say where they come from.
+                "external_labels": {l_.CLUSTER.prometheus: self.cluster},
+            },
+            "storage": {
+                "tsdb": {"retention": {"time": format_duration(self.retention)}},
+                "exemplars": {"max_exemplars": _EXEMPLARS},
+            },
+            # Relative, so that the same text is right wherever the two volumes are mounted side by side.
+            "rule_files": [f"../{RULES_DIRECTORY.rpartition('/')[2]}/*.yaml"],
+            "alerting": {"alertmanagers": [self._alertmanagers()]},
+            "scrape_configs": [self._pods()],
+        }
+
+    def _pods(self) -> dict[str, Any]:
+        return {
+            "job_name": "pods",
+            "kubernetes_sd_configs": [self._discovery(sorted({*self.namespaces, names.SYSTEM_NAMESPACE}))],
+            "relabel_configs": _targets(self.cluster),
+        }
+
+    def _alertmanagers(self) -> dict[str, Any]:
+        return {
+            "kubernetes_sd_configs": [self._discovery([names.SYSTEM_NAMESPACE])],
+            "relabel_configs": [
+                # A pod is a target for each port it declares: Alertmanager declares one, its API's.
+                {"source_labels": [_label(names.APP_NAME)], "regex": "alertmanager", "action": "keep"},
+                _only_unfinished(),
+            ],
+        }
+
+    def _discovery(self, namespaces: list[str]) -> dict[str, Any]:
+        # Pods, not EndpointSlices: a canary that is not Ready yet must be seen, and slices refuse loopback addresses.
+        discovery: dict[str, Any] = {"role": "pod", "namespaces": {"names": namespaces}}
+        if self.kubeconfig is not None:
+            discovery["kubeconfig_file"] = self.kubeconfig
+        return discovery
+
+
+def _targets(cluster: str) -> list[dict[str, Any]]:
+    ip, port, address = "__meta_kubernetes_pod_ip", _annotation(names.SCRAPE_PORT), _annotation(names.SCRAPE_ADDRESS)
+    return [
+        {"source_labels": [port, address], "regex": ";", "action": "drop"},
+        _only_unfinished(),
+        {
+            "source_labels": [ip, port],
+            "separator": ";",
+            "regex": r"([\d.]+);(\d+)",
+            "replacement": "$1:$2",
+            "target_label": "__address__",
+        },
+        {
+            "source_labels": [ip, port],
+            "separator": ";",
+            "regex": r"(.*:.*);(\d+)",
+            "replacement": "[$1]:$2",
+            "target_label": "__address__",
+        },
+        {"source_labels": [address], "regex": "(.+)", "target_label": "__address__"},
+        {"replacement": cluster, "target_label": l_.CLUSTER.prometheus},
+        *(
+            {"source_labels": [source], "target_label": label.prometheus}
+            for label, source in (
+                (l_.NAMESPACE, "__meta_kubernetes_namespace"),
+                (l_.SERVICE, _label(names.APP_NAME)),
+                (l_.POD, "__meta_kubernetes_pod_name"),
+                (l_.VERSION, _label(names.APP_VERSION)),
+                (l_.TRACK, _label(names.TRACK)),
+            )
+        ),
+    ]
+
+
+def _only_unfinished() -> dict[str, Any]:
+    return {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Failed|Succeeded", "action": "drop"}
+
+
+def _label(name: str) -> str:
+    return f"__meta_kubernetes_pod_label_{_sanitise(name)}"
+
+
+def _annotation(name: str) -> str:
+    return f"__meta_kubernetes_pod_annotation_{_sanitise(name)}"
+
+
+def _sanitise(name: str) -> str:
+    """Spell a Kubernetes name as Prometheus' service discovery does in its meta labels."""
+    return re.sub(r"[^a-zA-Z0-9_]", "_", name)
