@@ -70,20 +70,10 @@ def build(
         QuarterdeckError: the modules can not be had, the disk is full, or the build fails.
     """
     module = tools[0].module
-    source, results = folder / "source", folder / "bin"
-    for fresh in (source, results, folder / "tmp"):
-        fresh.mkdir()
-    for pin in PINS:
-        shutil.copy(settings.pinned / "go" / module.name / pin, source)
-    environment = {
-        **go.environment,
-        "CGO_ENABLED": "0",
-        "GOWORK": "off",
-        "GOTMPDIR": str(folder / "tmp"),
-        **({"GOPROXY": "off"} if settings.offline else {}),
-    }
-    for foreign in ("GOOS", "GOARCH"):
-        environment.pop(foreign, None)  # the binaries are for this machine
+    source, results = _lay_out(module, folder, settings)
+    environment = _environment(go, folder, settings)
+    flags = _flags(module)
+    packages = [tool.package for tool in tools]
 
     def command(*arguments: str, on_line: Callable[[str], None]) -> None:
         done = run(
@@ -94,11 +84,9 @@ def build(
             on_line=on_line,
         )
         if done.code != 0:
-            raise _explain(module, done, settings)
+            raise explain(module, done, settings)
 
-    packages = [tool.package for tool in tools]
     fetched = _Counter(on_progress, "go: downloading ", "{} modules fetched")
-    listing = ("-deps", "-f", f"{{{{if .Stale}}}}{_STALE}{{{{.ImportPath}}}}{{{{end}}}}")
     stale: list[str] = []
 
     def listed(line: str) -> None:
@@ -106,11 +94,39 @@ def build(
         if line.startswith(_STALE):
             stale.append(line)
 
-    command("list", *_flags(module), *listing, *packages, on_line=listed)
+    template = f"{{{{if .Stale}}}}{_STALE}{{{{.ImportPath}}}}{{{{end}}}}"
+    command("list", *flags, "-deps", "-f", template, *packages, on_line=listed)
     # With -v, Go names each package that it compiles, and nothing else, on a line of its own.
     compiled = _Counter(on_progress, "", f"{{}} of {len(stale)} packages compiled")
-    command("build", *_flags(module), "-v", "-o", f"{results}/", *packages, on_line=compiled)
+    command("build", *flags, "-v", "-o", f"{results}/", *packages, on_line=compiled)
     return {tool.name: results / _result_name(tool.package) for tool in tools}
+
+
+def _lay_out(module: Module, folder: Path, settings: Settings) -> tuple[Path, Path]:
+    """Make the folder to build in, with the module's pins, and the one for the results.
+
+    The pins are copied so that nothing is written beside them: an installed wheel may be read-only, and Go
+    updates a `go.sum` that it finds wanting where a user's GOFLAGS allow it.
+    """
+    source, results = folder / "source", folder / "bin"
+    for fresh in (source, results, folder / "tmp"):
+        fresh.mkdir()
+    for pin in PINS:
+        shutil.copy(settings.pinned / "go" / module.name / pin, source)
+    return source, results
+
+
+def _environment(go: Go, folder: Path, settings: Settings) -> dict[str, str]:
+    system, _, processor = settings.platform.partition("/")
+    return {
+        **go.environment,
+        "GOOS": system,  # the binaries are for this machine, whatever a user builds for
+        "GOARCH": processor,
+        "CGO_ENABLED": "0",  # no C compiler is asked for, and the binaries run on any Linux
+        "GOWORK": "off",  # a workspace around the cache is not ours
+        "GOTMPDIR": str(folder / "tmp"),  # so that a killed Go leaves nothing outside the folder
+        **({"GOPROXY": "off"} if settings.offline else {}),
+    }
 
 
 class _Counter:
@@ -137,45 +153,33 @@ def _result_name(package: str) -> str:
 
 _UNREACHABLE = re.compile(
     r"dial tcp|connection re(?:fused|set)|no such host|i/o timeout|TLS handshake|GOPROXY=off|"
-    r"unexpected EOF|certificate|(?:50[0-9]|40[0-9]) [A-Z]|proxyconnect"
+    r"unexpected EOF|x509: |proxyconnect|: (?:5\d\d|4\d\d) [A-Z]"
 )
 """What Go says when a module can not be fetched."""
 
 
-def _explain(module: Module, done: Finished, settings: Settings) -> QuarterdeckError:
-    """Turn what Go wrote into one error with its next step."""
-    what = f"{module.path} {module.version} to build"
-    said = [line for line in done.tail.splitlines() if line and not line.startswith("go: downloading ")]
-    last = " · ".join(line.strip() for line in said[-3:]) or f"exit code {done.code}"
+def explain(module: Module, done: Finished, settings: Settings) -> QuarterdeckError:
+    """Turn a failed command of Go's, *done*, into one error with its next step."""
+    said = [line.strip() for line in done.tail.splitlines() if line and not line.startswith("go: downloading ")]
+    last = " · ".join(said[-3:]) or f"exit code {done.code}"
+    expected = f"to build {module.path} {module.version}"
     if done.code is None:
-        return QuarterdeckError(
-            what,
-            f"no word from Go for {settings.silence_deadline:.0f} s",
-            "look at the machine's load and its way to the Go module proxy (`go env GOPROXY`), then run it again",
-        )
-    if "no space left on device" in done.tail:
-        return QuarterdeckError(
-            what,
-            f"a full disk: {last}",
-            "free some 3 GB where the caches of Quarterdeck and Go are "
-            "(`go env GOCACHE GOMODCACHE`), then run it again",
-        )
-    if "checksum mismatch" in done.tail or "SECURITY ERROR" in done.tail:
-        return QuarterdeckError(
-            f"modules with the checksums in tools/go/{module.name}/go.sum",
-            last,
-            "find out what GOPROXY serves: it is not what was pinned. Nothing was built",
-        )
-    if settings.offline and "GOPROXY=off" in done.tail:
-        return QuarterdeckError(
-            what, "modules that are not on this machine, and --offline", "run it once without --offline"
-        )
-    if _UNREACHABLE.search(done.tail):
-        return QuarterdeckError(
-            what,
-            f"no way to its modules: {last}",
-            "make the Go module proxy reachable, or set GOPROXY to one that is, then run it again",
-        )
-    return QuarterdeckError(
-        what, f"that `go build` failed: {last}", "run it again; if it fails again, say so with this message"
-    )
+        found = f"no word from Go for {settings.silence_deadline:.0f} s"
+        next_step = "look at the machine's load and at `go env GOPROXY`, then run it again"
+    elif "no space left on device" in done.tail:
+        found = f"a full disk: {last}"
+        next_step = "free some 5 GB where `go env GOCACHE GOMODCACHE` and the tools' cache are, then run it again"
+    elif "checksum mismatch" in done.tail:
+        expected = f"modules as pinned in tools/go/{module.name}/go.sum"
+        found = last
+        next_step = "find out what `go env GOPROXY` serves; nothing was built from it"
+    elif settings.offline and "GOPROXY=off" in done.tail:
+        found = "modules that Go's cache does not hold, and --offline"
+        next_step = "run it once without --offline"
+    elif _UNREACHABLE.search(done.tail):
+        found = f"no way to its modules: {last}"
+        next_step = "make the Go module proxy reachable, or set GOPROXY to one that is, then run it again"
+    else:
+        found = f"that Go failed: {last}"
+        next_step = "compare `go env` with a fresh installation's (GOFLAGS, GOEXPERIMENT), then run it again"
+    return QuarterdeckError(expected, found, next_step)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.tools.catalogue import Tool
     from quarterdeck_scripts.tools.progress import Progress
+    from quarterdeck_scripts.tools.releases import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +125,9 @@ class _Maker:
             if not wanted or release.host in silent_hosts:
                 continue
             names = ", ".join(tool.name for tool in wanted)
+            title = f"Fetching {names} {release.version} from {release.host}"
             try:
-                with (
-                    self._progress.step(f"Fetching {names} {release.version} from {release.host}") as step,
-                    self._store.workspace("fetch") as workspace,
-                ):
+                with self._progress.step(title) as step, self._store.workspace("fetch") as workspace:
                     file = download.fetch(
                         release.url,
                         release.sha256,
@@ -136,14 +135,24 @@ class _Maker:
                         deadlines=self._settings.release_deadlines,
                         on_progress=step.update,
                     )
-                    files = releases.unpack(release, file, workspace)
-                    for tool in wanted:
-                        paths[tool.name] = self._publish(tool, files[tool.name], release.recipe(tool), release.url)
+                    paths |= self._from_release(release, file, wanted, workspace)
             except download.UnreachableError as error:
                 silent_hosts.add(release.host)
                 self._progress.say(f"No release of {names}: {error}. What comes from there is built instead.")
             except (download.DownloadError, releases.MemberError) as error:
                 self._progress.say(f"No release of {names}: {error} ({release.url}). It is built instead.")
+        return paths
+
+    def _from_release(self, release: Release, file: Path, tools: Sequence[Tool], workspace: Path) -> dict[str, Path]:
+        """Publish the *tools* that a fetched file holds, each once it has run and reported its version."""
+        paths = {}
+        for name, made in releases.unpack(release, file, workspace).items():
+            tool = next((tool for tool in tools if tool.name == name), None)
+            if tool is None:
+                continue
+            if version_of(made, tool, self._settings) != tool.version:
+                raise releases.MemberError(f"{name} from it does not run here as version {tool.version}")
+            paths[name] = self._publish(tool, made, release.recipe(tool), release.url)
         return paths
 
     def _build(self, tools: Sequence[Tool]) -> dict[str, Path]:
@@ -155,31 +164,29 @@ class _Maker:
         modules = [list(group) for _, group in groupby(tools, key=lambda tool: tool.module.name)]
         for number, group in enumerate(modules, start=1):
             names = ", ".join(tool.name for tool in group)
-            module = group[0].module
-            with (
-                self._progress.step(
-                    f"Building {names} {group[0].version} with Go {go.version} ({number} of {len(modules)})"
-                ) as step,
-                self._store.workspace("build") as workspace,
-            ):
+            title = f"Building {names} {group[0].version} with Go {go.version} ({number} of {len(modules)})"
+            with self._progress.step(title) as step, self._store.workspace("build") as workspace:
                 files = golang.build(go, group, workspace, self._settings, step.update)
-                origin = f"{module.path} {module.version}, built with Go {go.version}"
                 for tool in group:
-                    recipe = golang.recipe_of(tool, self._settings)
-                    paths[tool.name] = self._publish(tool, files[tool.name], recipe, origin)
+                    paths[tool.name] = self._from_module(tool, files[tool.name], go)
         return paths
 
-    def _publish(self, tool: Tool, file: Path, recipe: str, origin: str) -> Path:
-        """Put a made binary into the cache once it has run and reported its version."""
-        version = version_of(file, tool, self._settings)
+    def _from_module(self, tool: Tool, made: Path, go: golang.Go) -> Path:
+        """Publish a built binary once it has run and reported its version."""
+        origin = f"{tool.module.path} {tool.module.version}, built with Go {go.version}"
+        version = version_of(made, tool, self._settings)
         if version != tool.version:
             raise QuarterdeckError(
                 f"{tool.name} from {origin} to report {tool.version}",
                 version or "no version",
-                "compare its pins in tools/ with the catalogue of tools",
+                f"see whether programs may run in {self._settings.cache} (a mount without noexec)",
             )
-        manifest = Manifest(tool.version, self._settings.platform, recipe, origin, digest_of(file))
-        return self._store.publish(file, tool.name, manifest)
+        return self._publish(tool, made, golang.recipe_of(tool, self._settings), origin)
+
+    def _publish(self, tool: Tool, made: Path, recipe: str, origin: str) -> Path:
+        """Put a verified binary into the cache, with what is known of it."""
+        manifest = Manifest(tool.version, self._settings.platform, recipe, origin, digest_of(made))
+        return self._store.publish(made, tool.name, manifest)
 
 
 def _cache_error(error: OSError, settings: Settings) -> QuarterdeckError:

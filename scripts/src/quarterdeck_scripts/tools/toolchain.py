@@ -124,7 +124,7 @@ def _pip_install(workspace: Path, settings: Settings) -> tuple[Path | None, str]
             *("--no-deps", "--no-compile", "--only-binary=:all:", "--require-hashes"),
             *("--target", target, "--requirement", settings.pinned / REQUIREMENT),
         ],
-        environment=settings.environment,
+        environment={**settings.environment, "PIP_USER": "0"},  # --user and --target exclude each other
         silence=settings.silence_deadline,
     )
     if done.code == 0 and _version(_binary(target), settings):
