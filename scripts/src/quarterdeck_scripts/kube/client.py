@@ -98,6 +98,7 @@ RESOURCES = {
     "DaemonSet": ("apps/v1", "daemonsets"),
     "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
+    "SelfSubjectAccessReview": ("authorization.k8s.io/v1", "selfsubjectaccessreviews"),
     "SelfSubjectReview": ("authentication.k8s.io/v1", "selfsubjectreviews"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
 }

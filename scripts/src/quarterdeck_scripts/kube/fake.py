@@ -132,6 +132,8 @@ class FakeCluster:
             raise ApiError(400, "BadRequest", "the body is no object")
         if address.plural == "selfsubjectreviews":
             return {**body, "status": {"userInfo": {"username": "somebody", "groups": ["system:authenticated"]}}}
+        if address.plural == "selfsubjectaccessreviews":
+            return {**body, "status": {"allowed": True}}
         if address.subresource == "eviction":
             return self._evict(address, body, query)
         return self._create(address, body, query)
@@ -288,4 +290,4 @@ def _now() -> str:
 
 
 def _dry(query: Mapping[str, object]) -> bool:
-    return query.get("dryRun") == "All"
+    return query.get("dryRun") in ("All", ["All"])

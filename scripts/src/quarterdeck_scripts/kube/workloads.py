@@ -183,6 +183,11 @@ def restart_patch(now: datetime) -> Json:
     return {"spec": {"template": {"metadata": {"annotations": annotations}}}}
 
 
+def canary_name(service: str) -> str:
+    """Return the name of *service*'s canary Deployment."""
+    return f"{service}-canary"
+
+
 def canary_of(stable: Json, image: str, replicas: int) -> Json:
     """Return the Deployment that runs *image* beside *stable*, under the same Service."""
     metadata = stable["metadata"]
@@ -198,7 +203,7 @@ def canary_of(stable: Json, image: str, replicas: int) -> Json:
     return {
         "apiVersion": stable.get("apiVersion", "apps/v1"),
         "kind": "Deployment",
-        "metadata": {"name": f"{name}-canary", "namespace": metadata["namespace"], "labels": labels},
+        "metadata": {"name": canary_name(name), "namespace": metadata["namespace"], "labels": labels},
         "spec": spec,
     }
 
@@ -239,6 +244,12 @@ def serving_container(deployment: Json) -> int:
         ", ".join(names),
         "name the container that serves after its service",
     )
+
+
+def serving_image(deployment: Json) -> str:
+    """Return the image of the container that serves."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return str(containers[serving_container(deployment)]["image"])
 
 
 def _with_image(deployment: Json, image: str, track: str) -> Json:

@@ -1,0 +1,120 @@
+"""Prometheus over HTTP: instant queries with a deadline, and everything that is not an answer named as such."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+
+from quarterdeck_scripts.kube.client import UnreachableError
+from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_CHUNK_BYTES = 1 << 20
+_MOST_BYTES = 256 << 20
+"""An answer larger than this is refused: it would not be read within the deadline either."""
+
+
+class HttpPrometheus:
+    """A Prometheus, or anything that speaks its HTTP API (Thanos, Mimir), at a base URL."""
+
+    def __init__(self, url: str, *, timeout: float = 10.0) -> None:
+        """*url* has no trailing slash; *timeout* is in seconds for a whole call, body included."""
+        self._url = url
+        self._timeout = timeout
+        self._pool = urllib3.PoolManager(retries=False)
+
+    def query(self, promql: str, *, at: float | None = None) -> Answer:
+        """Evaluate *promql*; see `rollout.ports.Prometheus`."""
+        fields = {"query": promql, "timeout": f"{self._timeout * 1000:.0f}ms"}
+        if at is not None:
+            fields["time"] = f"{at:.3f}"
+        status, body = self._post("/api/v1/query", fields)
+        try:
+            document = json.loads(body)
+        except ValueError:
+            raise self._unusable(f"HTTP {status} with a body that is not JSON: {_glimpse(body)}") from None
+        if not isinstance(document, dict) or document.get("status") != "success" or status != 200:  # noqa: PLR2004 -- HTTP's own number
+            raise self._unusable(f"HTTP {status}: {_glimpse(body)}")
+        try:
+            series = parse_result(document["data"])
+            warnings = tuple(str(warning) for warning in document.get("warnings") or ())
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._unusable(f"a result of another shape: {_glimpse(body)}") from None
+        return Answer(series, warnings)
+
+    def _post(self, path: str, fields: dict[str, str]) -> tuple[int, bytes]:
+        deadline = time.monotonic() + self._timeout
+        try:
+            response = self._pool.request(
+                "POST",
+                self._url + path,
+                fields=fields,
+                encode_multipart=False,
+                preload_content=False,
+                redirect=False,
+                timeout=urllib3.Timeout(total=self._timeout),
+            )
+            try:
+                return response.status, self._read(response, deadline)
+            finally:
+                response.close()
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise UnreachableError(
+                f"Prometheus at {self._url} to answer within {self._timeout:g} s",
+                f"{type(error).__name__}: {error}",
+                "see that Prometheus runs and can be reached from here",
+            ) from error
+
+    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+        """Read the body chunk by chunk: a server that trickles would outlast any timeout between two bytes."""
+        body = bytearray()
+        while chunk := response.read1(_CHUNK_BYTES):
+            body += chunk
+            if time.monotonic() > deadline:
+                raise TimeoutError("the answer took longer than that")
+            if len(body) > _MOST_BYTES:
+                raise self._unusable(f"more than {_MOST_BYTES >> 20} MiB")
+        return bytes(body)
+
+    def _unusable(self, found: str) -> AnswerError:
+        return AnswerError(f"an answer to a query from Prometheus at {self._url}", found, "see its log")
+
+
+def parse_result(data: dict[str, Any]) -> tuple[Series, ...]:
+    """Read a query's `data`; a vector's and a scalar's values become series of one sample.
+
+    Raises:
+        KeyError, TypeError, ValueError: it has another shape.
+    """
+    kind, result = data["resultType"], data["result"]
+    if kind == "matrix":
+        return tuple(Series(_labels(item), _samples(item["values"])) for item in result)
+    if kind == "vector":
+        return tuple(Series(_labels(item), _samples([item["value"]])) for item in result)
+    if kind == "scalar":
+        return (Series({}, _samples([result])),)
+    raise ValueError(kind)
+
+
+def _labels(item: dict[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in item["metric"].items()}
+
+
+def _samples(values: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]:
+    # Prometheus writes values as text, because JSON has no NaN; a bare number is another server's answer.
+    samples = []
+    for moment, value in values:
+        if not isinstance(value, str) or isinstance(moment, str | bool):
+            raise TypeError(value)
+        samples.append((float(moment), float(value)))
+    return tuple(samples)
+
+
+def _glimpse(body: bytes) -> str:
+    text = " ".join(body[:300].decode(errors="replace").split())
+    return text or "nothing"

@@ -1,0 +1,166 @@
+"""What a rollout's flow may ask for, and what it is told: plain data, compared in tests.
+
+Every action is idempotent. It says what is wanted, and carrying it out reads first: done already is done.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from quarterdeck_scripts.rollout.state import Ending, State
+from quarterdeck_scripts.rollout.verdict import Assessment
+
+
+class Side(enum.StrEnum):
+    """Which Deployment is meant."""
+
+    STABLE = "stable"
+    CANARY = "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class AcquireLock:
+    """Take the service's lock, or be refused naming its holder. Answered with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLock:
+    """Give the lock back. Answered with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """Look at the cluster. Answered with a Situation."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveState:
+    """Write the state beside the stable Deployment, before what it announces is done. Answered with nothing."""
+
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class ClearState:
+    """Take the state away: the rollout is over. Answered with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCanary:
+    """Run *replicas* pods of *image* beside the stable version. Answered with nothing."""
+
+    image: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitReady:
+    """Wait until a Deployment is done, at most *within* seconds. Answered with a Waited."""
+
+    side: Side
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Count, and judge. Answered with a Look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let *seconds* pass. Answered with nothing."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Make *image* the stable version. Answered with nothing."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCanary:
+    """Remove the canary, and wait until its pods are gone or going. Answered with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreStable:
+    """Bring the stable version's previous template back, if *image* had been promoted. Answered with nothing."""
+
+    image: str
+
+
+Action = (
+    AcquireLock
+    | ReleaseLock
+    | Inspect
+    | SaveState
+    | ClearState
+    | CreateCanary
+    | WaitReady
+    | Measure
+    | Pause
+    | Promote
+    | DeleteCanary
+    | RestoreStable
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the cluster says, before a flow decides where to go on."""
+
+    state: State | None
+    stable_image: str
+    stable_settled: bool
+    """Whether the stable Deployment is done: as many Ready pods as asked for, all of its newest template."""
+    canary_image: str | None
+    """None without a canary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How a wait ended."""
+
+    ready: bool
+    reason: str = ""
+    """Why not, naming pod and reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a canary under judgement."""
+
+    assessment: Assessment
+    elapsed: float
+    """Seconds since the judging began."""
+    trouble: str = ""
+    """Why the canary's pods cannot serve, seen long enough to be believed; empty while they can."""
+    changed: str = ""
+    """What somebody else changed about the stable version; the evidence is of another version then."""
+
+
+class Interrupted(Exception):  # noqa: N818 -- not an error: somebody asked it to stop
+    """Thrown into a flow when it is to stop in safety."""
+
+    def __init__(self, ending: Ending, reason: str) -> None:
+        super().__init__(reason)
+        self.ending = ending
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended, and why."""
+
+    ending: Ending
+    reason: str
+
+
+Flow = Generator[Action, Any, Outcome]
+"""Yields actions, is sent each one's answer (its class says which), or has its failure thrown in."""

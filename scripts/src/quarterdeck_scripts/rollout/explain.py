@@ -1,0 +1,79 @@
+"""A judgement in one plain sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quarterdeck_scripts.rollout.criteria import Bad
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.rollout.criteria import Criteria, Objective
+    from quarterdeck_scripts.rollout.verdict import Counts, Judgement
+
+
+def explain(judgement: Judgement, criteria: Criteria) -> str:
+    """Return *judgement* as one sentence: the counts first, then what they show, and what is allowed."""
+    counted = (
+        f"the canary {_verb(judgement.objective)} {_counts(judgement.canary)}, "
+        f"the stable version {_counts(judgement.stable)}"
+    )
+    match judgement.verdict:
+        case "FAIL":
+            shown = (
+                f"shown to be at least {judgement.effect.low:.1f} times as often as stable ({criteria.ratio:g} times is "
+                f"allowed) and above {percent(judgement.canary_share.low)} ({percent(judgement.objective.floor)} always "
+                f"is); the chance of a wrong alarm is at most {percent(criteria.false_fail)}"
+            )
+        case "PASS":
+            shown = f"shown to be {_shown_below(judgement, criteria)}"
+        case _:
+            shown = f"not decided yet, {percent(judgement.allowed)} is allowed; {_needed(judgement)}"
+    return f"{judgement.objective.name.capitalize()}: {counted}: {shown}."
+
+
+def percent(share: float) -> str:
+    """Write a share as percent with the digits that matter.
+
+    >>> percent(0.0508), percent(0.0025), percent(0.00041), percent(0)
+    ('5.1 %', '0.25 %', '0.041 %', '0 %')
+    """
+    return f"{share * 100:.2g} %" if share < 0.1 else f"{share * 100:.0f} %"  # noqa: PLR2004 -- two digits either way
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people.
+
+    >>> duration(42), duration(200), duration(9000)
+    ('42 s', '3.3 min', '2.5 h')
+    """
+    if seconds < 90:  # noqa: PLR2004 -- a minute and a half reads better in seconds
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004 -- 90 min
+
+
+def _verb(objective: Objective) -> str:
+    if objective.bad is Bad.FAILED:
+        return "failed"
+    return f"was slower than {(objective.threshold or 0) * 1000:.0f} ms on"
+
+
+def _counts(counts: Counts) -> str:
+    return f"{counts.bad:,} of {counts.requests:,} requests ({percent(counts.share)})"
+
+
+def _shown_below(judgement: Judgement, criteria: Criteria) -> str:
+    high = judgement.canary_share.high
+    if high is not None and high <= judgement.objective.floor:
+        return f"below {percent(high)}, and {percent(judgement.objective.floor)} is always allowed"
+    return f"less often than {criteria.ratio:g} times the stable version"
+
+
+def _needed(judgement: Judgement) -> str:
+    if judgement.needed_requests is None:
+        if not judgement.canary.requests:
+            return "the canary has served no request"
+        return "it sits so near what is allowed that no number of requests would show it"
+    text = f"about {judgement.needed_requests:,} more canary requests"
+    if judgement.needed_seconds is not None:
+        text += f", {duration(judgement.needed_seconds)} at this traffic"
+    return text

@@ -1,0 +1,245 @@
+"""One rollout of a service at a time: a Lease, judged by what this machine sees of it.
+
+A holder renews every few seconds. Whoever comes second is refused at once when the Lease looks alive, naming
+the holder. When it looks lapsed, its renewals are watched for with this machine's own clock before it is taken
+over, because the two clocks may differ. A holder of this very machine whose process is gone is known to be dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import QuarterdeckError, RefusedError
+from quarterdeck_contract.kubernetes import DOMAIN
+from quarterdeck_scripts.kube.client import ApiError, Json, path
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.rollout.ports import Clock
+
+PROCESS = f"{DOMAIN}/holder-process"
+"""On the Lease, JSON: machine, process id and its start, by which the same machine can see that a holder died."""
+
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+@dataclass(frozen=True, slots=True)
+class LockSettings:
+    """Seconds, all of them. A dead holder is taken over after at most `lapse + observe` = 42 s of it."""
+
+    lapse: float = 30.0
+    """After this long without a renewal a holder looks dead: as long as the longest call to the API server."""
+    renew: float = 5.0
+    """Between renewals: six chances before it lapses, one request in five seconds."""
+    observe: float = 12.0
+    """How long a lapsed Lease is watched before it is taken: two renewals of a holder whose clock is off."""
+
+
+class LeaseLock:
+    """A service's rollout lock. Not safe to use from several threads."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        service: str,
+        *,
+        holder: str,
+        clock: Clock,
+        settings: LockSettings = LockSettings(),  # noqa: B008 -- frozen
+    ) -> None:
+        """*holder* is what others are told: a person and a machine."""
+        self._cluster = cluster
+        self._service = service
+        self._namespace = namespace
+        self._name = f"quarterdeck-rollout-{service}"
+        self._holder = holder
+        self._clock = clock
+        self._settings = settings
+        self._lease: Json | None = None
+        self._renewed = 0.0
+
+    def acquire(self, *, take_over: bool = False) -> None:
+        """Take the lock.
+
+        Args:
+            take_over: even from a holder that is alive; its next change is then refused.
+
+        Raises:
+            RefusedError: somebody else holds it.
+        """
+        watched: Json | None = None
+        until = 0.0
+        while self._lease is None:
+            lease = self._read()
+            if lease is None or not _holder(lease) or take_over or _is_gone(lease):
+                self._take(lease)
+            elif watched is not None and _version(lease) != _version(watched):
+                raise self._held(lease)  # it was renewed before our eyes
+            elif watched is None and self._age(lease) < self._settings.lapse:
+                raise self._held(lease)
+            elif watched is None:
+                watched, until = lease, self._clock.monotonic() + self._settings.observe
+            elif self._clock.monotonic() >= until:
+                self._take(lease)
+            else:
+                self._clock.sleep(1)
+
+    def keep(self) -> None:
+        """Renew the lock when it is time; call this often.
+
+        Raises:
+            RefusedError: somebody else has it now.
+        """
+        if self._clock.monotonic() - self._renewed >= self._settings.renew:
+            self._renew()
+
+    def holds(self) -> None:
+        """Make sure the lock is ours before something is changed.
+
+        Raises:
+            RefusedError: somebody else has it now, or it was never taken.
+        """
+        if self._lease is None:
+            raise RefusedError(f"the rollout lock of {self._service}", "it is not held", "start the command again")
+        # Younger than half its life, nobody may have taken it; older, the server has to say so.
+        if self._clock.monotonic() - self._renewed >= self._settings.lapse / 2:
+            self._renew()
+
+    def release(self) -> None:
+        """Give the lock back, if it is ours. What prevents that is no failure: it lapses."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease["spec"]["holderIdentity"] = ""
+            with contextlib.suppress(QuarterdeckError):
+                self._put(lease)
+
+    def _renew(self) -> None:
+        if self._lease is None:
+            return
+        lease = self._lease
+        for _ in range(2):
+            lease["spec"]["renewTime"] = self._time()
+            try:
+                self._lease = self._put(lease)
+            except ApiError as error:
+                if error.status not in {_CONFLICT, _NOT_FOUND}:
+                    raise
+                # Somebody wrote it: ours still, when only an annotation changed; else we are replaced.
+                present = self._read()
+                if present is None or present["spec"].get("holderIdentity") != lease["spec"]["holderIdentity"]:
+                    self._lease = None
+                    raise self._lost(present) from error
+                if present["spec"].get("acquireTime") != lease["spec"]["acquireTime"]:
+                    self._lease = None
+                    raise self._lost(present) from error
+                lease = present
+            else:
+                self._renewed = self._clock.monotonic()
+                return
+
+    def _take(self, lease: Json | None) -> None:
+        spec = {
+            "holderIdentity": self._holder,
+            "leaseDurationSeconds": round(self._settings.lapse),
+            "acquireTime": self._time(),
+            "renewTime": self._time(),
+            "leaseTransitions": (lease or {}).get("spec", {}).get("leaseTransitions", 0) + (lease is not None),
+        }
+        metadata = {"name": self._name, "namespace": self._namespace, "annotations": {PROCESS: _process_mark()}}
+        if lease is not None:
+            metadata["resourceVersion"] = _version(lease)
+        wanted = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+        began = self._clock.monotonic()
+        try:
+            if lease is None:
+                self._lease = self._cluster.request("POST", path("Lease", self._namespace), body=wanted)
+            else:
+                self._lease = self._put(wanted)
+        except ApiError as error:
+            if error.status != _CONFLICT:
+                raise
+            return  # somebody was faster: look again
+        self._renewed = began
+
+    def _read(self) -> Json | None:
+        try:
+            return self._cluster.request("GET", path("Lease", self._namespace, self._name))
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    def _put(self, lease: Json) -> Json:
+        # A deadline below half the lock's life: a renewal that hangs must not outlive the lock.
+        return self._cluster.request("PUT", path("Lease", self._namespace, self._name), body=lease, timeout=10)
+
+    def _time(self) -> str:
+        return datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def _age(self, lease: Json) -> float:
+        renewed = lease["spec"].get("renewTime")
+        return self._clock.now() - datetime.fromisoformat(renewed).timestamp() if renewed else self._settings.lapse
+
+    def _held(self, lease: Json) -> RefusedError:
+        age = max(0.0, self._age(lease))
+        left = max(1.0, self._settings.lapse - age)
+        return RefusedError(
+            f"the rollout lock of {self._service} to be free",
+            f"it is held by {_holder(lease)}, last renewed {age:.0f} s ago",
+            f"wait until that run has ended; if it is dead, run this again in {left:.0f} s",
+        )
+
+    def _lost(self, lease: Json | None) -> RefusedError:
+        taker = _holder(lease) if lease else ""
+        return RefusedError(
+            f"the rollout lock of {self._service} to be still held",
+            f"{taker or 'somebody'} took it over",
+            "leave the rollout to them; `quarterdeck rollout status` shows where it stands",
+        )
+
+
+def _holder(lease: Json) -> str:
+    return str(lease["spec"].get("holderIdentity") or "")
+
+
+def _version(lease: Json) -> str:
+    return str(lease["metadata"]["resourceVersion"])
+
+
+def _machine() -> str:
+    """Return what tells this machine's processes from any other's; empty where that cannot be known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str | None:
+    """Return when the process *pid* started, in clock ticks since boot; None when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+
+
+def _process_mark() -> str:
+    pid = os.getpid()
+    return json.dumps({"machine": _machine(), "pid": pid, "started": _started(pid)}, sort_keys=True)
+
+
+def _is_gone(lease: Json) -> bool:
+    """Return whether the holder was a process of this machine that has ended."""
+    try:
+        mark = json.loads((lease["metadata"].get("annotations") or {})[PROCESS])
+        machine, pid, started = mark["machine"], int(mark["pid"]), mark["started"]
+    except (KeyError, ValueError, TypeError):
+        return False
+    return bool(machine) and machine == _machine() and started is not None and _started(pid) != started

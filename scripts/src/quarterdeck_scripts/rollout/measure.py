@@ -1,0 +1,88 @@
+"""One look at a canary: asks Prometheus, counts, judges, and names every reason not to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import QuarterdeckError
+from quarterdeck_scripts.rollout import queries
+from quarterdeck_scripts.rollout.evidence import Ledger, Reading, Tally
+from quarterdeck_scripts.rollout.record import advance, begin
+from quarterdeck_scripts.rollout.verdict import Assessment, assess
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quarterdeck_scripts.rollout.evidence import PodFact
+    from quarterdeck_scripts.rollout.ports import Answer, Prometheus
+    from quarterdeck_scripts.rollout.record import RolloutRecord
+
+_LOOKBACK_SCRAPES = 5
+"""Scrape intervals before the canary's creation that are asked for: a stable counter needs one sample there to
+be counted from, and two scrapes may be lost."""
+
+
+class Measurer:
+    """Keeps the count of one rollout, from one look to the next, in its record."""
+
+    def __init__(self, prometheus: Prometheus, record: RolloutRecord, *, version: str) -> None:
+        """*record* is filled with readings, queries and samples; its `since` must be set. *version* is the canary's."""
+        self._prometheus = prometheus
+        self._record = record
+        self._ledger = Ledger(
+            record.objectives,
+            since=record.since,
+            interval=record.interval,
+            version=version,
+            stale_scrapes=record.criteria.stale_scrapes,
+        )
+        self._trials = begin(record.objectives, record.criteria)
+        self._previous: Reading | None = None
+        self._from = record.since - _LOOKBACK_SCRAPES * record.interval
+        record.readings.clear()
+
+    def look(self, pods: Sequence[PodFact]) -> Assessment:
+        """Take in what is new and judge. Never raises for what Prometheus does: that is a cause of doubt."""
+        reading = self._read(pods)
+        self._trials = advance(self._trials, self._previous, reading, self._record.since)
+        if not reading.causes:
+            self._previous = reading
+        self._record.readings.append(reading)
+        self._record.samples = self._ledger.samples()
+        return assess(self._trials, reading.causes)
+
+    def _read(self, pods: Sequence[PodFact]) -> Reading:
+        try:
+            now = self._now()
+            counters, scrapes = self._ask(now)
+        except QuarterdeckError as error:
+            return self._nothing(f"Prometheus gave no answer ({error.found})")
+        warnings = [*counters.warnings, *scrapes.warnings]
+        if warnings:
+            return self._nothing(f"Prometheus warns that its answer may be incomplete ({warnings[0]})", now)
+        # The next question reaches back over this one: a sample may have been on its way.
+        self._from = now - _LOOKBACK_SCRAPES * self._record.interval
+        return self._ledger.take(counters.series, scrapes.series, pods, now)
+
+    def _now(self) -> float:
+        (clock,) = self._prometheus.query(queries.CLOCK).series
+        return clock.samples[0][1]
+
+    def _ask(self, now: float) -> tuple[Answer, Answer]:
+        record = self._record
+        window = max(now - self._from, record.interval)
+        thresholds = [objective.threshold for objective in record.objectives if objective.threshold is not None]
+        texts = {
+            "requests": queries.requests(record.namespace, record.service, thresholds, window),
+            "scrapes": queries.scrapes(record.namespace, record.service, window),
+        }
+        record.queries = texts
+        counters, scrapes = (self._prometheus.query(text, at=now) for text in texts.values())
+        return counters, scrapes
+
+    def _nothing(self, cause: str, at: float | None = None) -> Reading:
+        """Return a reading that repeats the last counts and says why it has none of its own."""
+        last = self._record.readings[-1] if self._record.readings else None
+        tallies = last.tallies if last else tuple(Tally() for _ in self._record.objectives)
+        newest = last.newest if last else (0.0, 0.0)
+        return Reading(at if at is not None else (last.at if last else self._record.since), tallies, newest, (cause,))

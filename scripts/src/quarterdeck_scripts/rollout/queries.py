@@ -1,0 +1,77 @@
+"""Every PromQL text that a rollout sends, built from the contract's metrics and labels."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract import kubernetes, labels
+from quarterdeck_contract.metrics import BUILD_INFO, HTTP_SERVER_DURATION
+from quarterdeck_contract.naming import prometheus_name, series_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+BUCKET_BOUND = "le"
+"""Prometheus' own label of a histogram's series: the bucket's upper bound."""
+
+CLOCK = "time()"
+"""Prometheus' own time: all other queries are asked for that moment, whatever this machine's clock says."""
+
+
+def requests(namespace: str, service: str, thresholds: Iterable[float], window: float) -> str:
+    """Return the query for raw request counters: every pod's histogram buckets +Inf and *thresholds*.
+
+    The bucket +Inf counts all requests; one selector for all makes them samples of the same scrapes.
+
+    Args:
+        namespace: the service's.
+        service: its name in the catalogue.
+        thresholds: seconds, bucket bounds.
+        window: seconds of samples to return.
+    """
+    bounds = "|".join(re.escape(spelling) for bound in (math.inf, *thresholds) for spelling in _spellings(bound))
+    (bucket, _, _) = series_names(HTTP_SERVER_DURATION)
+    return _select(bucket, namespace, service, window, f"{BUCKET_BOUND}=~{_quote(bounds)}")
+
+
+def scrapes(namespace: str, service: str, window: float) -> str:
+    """Return the query for the series that every scrape of a pod brings, traffic or not: when was it scraped?"""
+    return _select(prometheus_name(BUILD_INFO), namespace, service, window)
+
+
+def examples() -> Mapping[str, str]:
+    """Return each kind of query with its name, as sent for a service `checkout` with a latency SLO.
+
+    Registered as an entry point in the group `quarterdeck.queries`, for `quarterdeck contract check`.
+    """
+    return {
+        "rollout-requests": requests("shop", "checkout", (0.25,), 60),
+        "rollout-scrapes": scrapes("shop", "checkout", 60),
+    }
+
+
+def _select(metric: str, namespace: str, service: str, window: float, *matchers: str) -> str:
+    tracks = f"{kubernetes.TRACK_STABLE}|{kubernetes.TRACK_CANARY}"
+    selectors = (
+        f"{labels.NAMESPACE.prometheus}={_quote(namespace)}",
+        f"{labels.SERVICE.prometheus}={_quote(service)}",
+        f"{labels.TRACK.prometheus}=~{_quote(tracks)}",
+        *matchers,
+    )
+    milliseconds = math.ceil(timedelta(seconds=window) / timedelta(milliseconds=1))
+    return f"{metric}{{{','.join(selectors)}}}[{milliseconds}ms]"
+
+
+def _spellings(bound: float) -> tuple[str, ...]:
+    """Return how a bucket's bound may be written: Prometheus 3 writes 1.0, older ones what the service said."""
+    if math.isinf(bound):
+        return ("+Inf",)
+    return (str(float(bound)), f"{bound:g}") if float(bound).is_integer() else (str(bound),)
+
+
+def _quote(value: str) -> str:
+    return json.dumps(value)
