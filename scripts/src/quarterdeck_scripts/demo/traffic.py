@@ -85,6 +85,9 @@ class Traffic:
         self._turn = itertools.count()
         self._ticket = itertools.count()
         self._outcomes: Counter[Outcome] = Counter()
+        self._first_failures: dict[str, float] = {}
+        self._last_failure = 0.0
+        self._last_request = 0.0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._follow_pods, name="traffic-pods", daemon=True)]
@@ -93,17 +96,26 @@ class Traffic:
         ]
         self._began = 0.0
 
+    def follow_pods(self) -> None:
+        """Begin to follow the pods: `ready` counts them from now on."""
+        self._threads[0].start()
+
+    def ready(self) -> int:
+        """Return how many pods may be sent requests."""
+        return len(self._targets)
+
     def start(self) -> None:
-        """Open the shop."""
+        """Let the customers in."""
         self._began = time.monotonic()
-        for thread in self._threads:
+        for thread in self._threads[1:]:
             thread.start()
 
     def stop(self) -> None:
         """Send the customers home and wait until the last has left."""
         self._stopped.set()
         for thread in self._threads[1:]:
-            thread.join(timeout=REQUEST_TIMEOUT + 1)
+            if thread.is_alive():
+                thread.join(timeout=REQUEST_TIMEOUT + 1)
 
     def outcomes(self) -> Counter[Outcome]:
         """Return how many requests ended how, until now."""
@@ -113,6 +125,17 @@ class Traffic:
     def count(self, wanted: Callable[[Outcome], bool] = lambda _: True) -> int:
         """Return the number of requests whose outcome is *wanted*."""
         return sum(n for outcome, n in self.outcomes().items() if wanted(outcome))
+
+    def first_failure(self, version: str) -> float:
+        """Return when *version* first let a customer down (monotonic seconds); now, if it never did."""
+        with self._lock:
+            return self._first_failures.get(version, time.monotonic())
+
+    def calm_for(self, seconds: float) -> bool:
+        """Return whether no request failed in the last *seconds*, while requests were made."""
+        now = time.monotonic()
+        with self._lock:
+            return self._last_failure < now - seconds and self._last_request > now - seconds
 
     def _follow_pods(self) -> None:
         query = {"labelSelector": self._selector}
@@ -152,11 +175,18 @@ class Traffic:
             if connection is None:
                 connection = http.client.HTTPConnection(target.host, target.port, timeout=REQUEST_TIMEOUT)
                 connections[target] = connection
-            status = _request(connection, "POST", f"/carts/{turn}/pay")
-            with self._lock:
-                self._outcomes[Outcome(target.pod, target.version, status)] += 1
+            self._note(Outcome(target.pod, target.version, _request(connection, "POST", f"/carts/{turn}/pay")))
         for connection in connections.values():
             connection.close()
+
+    def _note(self, outcome: Outcome) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._outcomes[outcome] += 1
+            self._last_request = now
+            if outcome.failed:
+                self._last_failure = now
+                self._first_failures.setdefault(outcome.version, now)
 
 
 def _request(connection: http.client.HTTPConnection, method: str, url: str) -> int:

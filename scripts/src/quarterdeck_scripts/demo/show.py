@@ -1,0 +1,121 @@
+"""The demo from curtain to curtain: bring the parts up, play the acts, say what happened, leave nothing behind."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_scripts.adapters.alertmanager import AlertmanagerApi
+from quarterdeck_scripts.adapters.prometheus import PrometheusApi
+from quarterdeck_scripts.console import emit, say, step
+from quarterdeck_scripts.demo import acts
+from quarterdeck_scripts.demo.releases import Release
+from quarterdeck_scripts.demo.stage import Stage
+from quarterdeck_scripts.demo.summary import summarize
+from quarterdeck_scripts.demo.traffic import Traffic
+from quarterdeck_scripts.environment import STATE_ROOT, open_environment
+from quarterdeck_scripts.local import images, lifecycle
+from quarterdeck_scripts.local.deploy import deploy
+from quarterdeck_scripts.local.state import Phase
+from quarterdeck_scripts.rollout.report import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ENVIRONMENT = "local"
+"""The environment the demo runs in."""
+
+SERVICE = "checkout"
+"""The service it is about."""
+
+REQUESTS_PER_SECOND = 160.0
+"""What the customers ask for: 40 a second of each of four pods, well within two cores, and enough for a
+verdict in half a minute."""
+
+FORCED_FAILURES = 0.8
+"""Share of payments that the version forced past the gate loses: bad enough that nobody waits long for the page."""
+
+
+def show(*, keep: bool, v2_failures: float, report: Path) -> None:
+    """Run the demo.
+
+    Args:
+        keep: leave the environment running when all went well.
+        v2_failures: share of payments that v2 loses, 0 to 1.
+        report: where the HTML report goes.
+
+    Raises:
+        RefusedError: an environment is running already.
+        QuarterdeckError: something did not happen as it must.
+    """
+    state = STATE_ROOT / ENVIRONMENT
+    if lifecycle.status(state).phase is Phase.RUNNING:
+        raise RefusedError(
+            "no running local environment", f"one in {state}", "end it with `quarterdeck local down`, then try again"
+        )
+    first, second = Release("v1", 0), Release("v2", v2_failures)
+    third, forced = Release("v3", 0), Release("v4", FORCED_FAILURES)
+    with _environment(state, [first, second, third, forced], keep=keep), _scene(state) as scene:
+        began = time.monotonic()
+        acts.first_version_serves(scene)
+        allowed = 1 - scene.service.slos[0].objective / 100
+        rollouts = [
+            acts.roll_out(scene, second, fails=v2_failures > allowed),
+            acts.roll_out(scene, third, fails=False),
+        ]
+        paged = acts.page_and_mend(scene, forced)
+        seconds = time.monotonic() - began
+        scene.traffic.stop()
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(render([each.record for each in rollouts]), encoding="utf-8")
+        emit(summarize(rollouts, paged, requests=scene.traffic.count(), failed=scene.failed(), seconds=seconds))
+        emit(f"\nReport: {report}")
+        if keep:
+            emit(f"Prometheus: {scene.environment.facts.prometheus_url}")
+            emit(f"Alertmanager: {scene.environment.facts.alertmanager_url}")
+            emit("The environment is still running: `quarterdeck local status`, `quarterdeck local down`.")
+
+
+@contextmanager
+def _environment(state: Path, releases: list[Release], *, keep: bool) -> Iterator[None]:
+    """Have the stack `local` running in *state*; take it down at the end, unless it is to be kept and all went well."""
+    with step("Starting a control plane of real parts") as shown:
+        running = lifecycle.up(state, progress=shown.update)
+        shown.update(f"{running.server}, pods on {running.loopback_prefix}.0.0/16")
+    finished = False
+    try:
+        for release in releases:
+            images.add(state, release.image, release.config())
+        with step("Deploying the stack `local`") as shown:
+            shown.update(str(deploy(state)))
+        yield
+        finished = True
+    finally:
+        if keep and finished:
+            say("")
+        else:
+            with step("Taking everything down"):
+                lifecycle.down(state)
+
+
+@contextmanager
+def _scene(state: Path) -> Iterator[acts.Scene]:
+    environment = open_environment(ENVIRONMENT)
+    service = environment.service(SERVICE)
+    traffic = Traffic(environment.cluster, service.namespace, service.name, rate=REQUESTS_PER_SECOND)
+    traffic.follow_pods()
+    try:
+        yield acts.Scene(
+            stage=Stage(lambda: lifecycle.require_running(state)),
+            environment=environment,
+            prometheus=PrometheusApi(environment.facts.prometheus_url),
+            alertmanager=AlertmanagerApi(environment.facts.alertmanager_url),
+            traffic=traffic,
+            service=service,
+            pods=state / "pods",
+        )
+    finally:
+        traffic.stop()
