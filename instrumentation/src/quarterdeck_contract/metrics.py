@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
-from quarterdeck_contract.labels import Label
+
+if TYPE_CHECKING:
+    from quarterdeck_contract.labels import Label
 
 
 class Kind(enum.Enum):

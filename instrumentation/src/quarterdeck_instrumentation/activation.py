@@ -1,0 +1,106 @@
+"""Patches frameworks when they are imported, whatever the order: classes are changed in place, never replaced.
+
+So `from fastapi import FastAPI` before activation names the same, instrumented class. Before a framework is
+imported all this costs is one dictionary look-up for each import.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from quarterdeck_instrumentation.failures import failed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+FRAMEWORKS = {
+    "starlette.applications": "quarterdeck_instrumentation.frameworks.starlette:patch_applications",
+    "starlette.routing": "quarterdeck_instrumentation.frameworks.starlette:patch_routing",
+    "fastapi.applications": "quarterdeck_instrumentation.frameworks.fastapi:patch_applications",
+    "fastapi.routing": "quarterdeck_instrumentation.frameworks.fastapi:patch_routing",
+    "uvicorn.config": "quarterdeck_instrumentation.frameworks.uvicorn:patch_config",
+}
+"""Module to watch for → function that patches it, called with the module once its body has run."""
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def enabled(environ: Mapping[str, str]) -> bool:
+    """Say whether instrumentation is wanted: `OTEL_SDK_DISABLED` and `QUARTERDECK_ENABLED` can say no."""
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() in _TRUE:
+        return False
+    return environ.get("QUARTERDECK_ENABLED", "").strip().lower() not in _FALSE
+
+
+def activate() -> None:
+    """Patch what is imported already, and watch for the rest."""
+    if not enabled(os.environ) or any(isinstance(finder, _PostImport) for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, _PostImport(dict(FRAMEWORKS)))
+    for name, patch in FRAMEWORKS.items():
+        module = sys.modules.get(name)
+        if module is not None:
+            _patch(module, patch)
+    _clean_up_after_a_session()
+
+
+class _PostImport:
+    """A meta path finder that finds nothing itself: it has others find the module and patches it when loaded."""
+
+    def __init__(self, patches: dict[str, str]) -> None:
+        self._patches = patches
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        patch = self._patches.get(name)
+        if patch is None:
+            return None
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find(name, path, target) if find is not None and finder is not self else None
+            if spec is not None:
+                _patch_when_loaded(spec, patch)
+                return spec
+        return None
+
+
+def _patch_when_loaded(spec: ModuleSpec, patch: str) -> None:
+    loader: Any = spec.loader
+    run = getattr(loader, "exec_module", None)
+    if run is None:
+        failed("hooks", f"{spec.name} has a loader that cannot be watched, so it is not instrumented")
+        return
+
+    def exec_module(module: ModuleType) -> None:
+        del loader.exec_module  # the instance attribute below: the loader is as it was
+        run(module)
+        _patch(module, patch)
+
+    # On the instance, not a loader of our own: whoever asks the loader for source or resources gets the real one.
+    loader.exec_module = exec_module
+
+
+def _patch(module: ModuleType, patch: str) -> None:
+    where, _, function = patch.partition(":")
+    try:
+        getattr(import_module(where), function)(module)
+    except Exception as error:  # noqa: BLE001 -- a framework we do not understand must still work
+        failed("hooks", f"{module.__name__} could not be instrumented", error)
+
+
+def _clean_up_after_a_session() -> None:
+    """Have the process that `quarterdeck-instrument` became remove its folder when it ends in good order."""
+    from quarterdeck_instrumentation.exposition import session  # noqa: PLC0415 -- not needed when disabled
+
+    folder = os.environ.get(session.VARIABLE, "")
+    if session.leader(folder) == os.getpid():
+        import atexit  # noqa: PLC0415 -- only the leader needs it
+
+        atexit.register(session.remove, folder, os.getpid())

@@ -1,0 +1,205 @@
+"""Adds up the workers: the living from their files, the ended from totals, so that no counter ever goes backwards.
+
+An ended worker's counters are folded into the totals, and its files removed: size and time stay flat however often
+workers are replaced. The totals name the workers folded in, in the same stroke that adds them, so dying between
+that and the removal counts nobody twice.
+"""
+
+from __future__ import annotations
+
+from array import array
+from operator import add
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.metrics import Kind, Metric
+from quarterdeck_instrumentation.exposition import snapshot as format_
+from quarterdeck_instrumentation.exposition.snapshot import CorruptSnapshotError, Snapshot
+from quarterdeck_instrumentation.failures import failed
+from quarterdeck_instrumentation.registry import CREATED, SERIES, VALUE, Exemplar, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from quarterdeck_instrumentation.exposition.store import Folder
+
+_OUTLIVES = (Kind.COUNTER, Kind.HISTOGRAM)
+"""What a worker leaves behind when it ends; a gauge ends with it."""
+
+
+class Sum:
+    """One metric with one label set, over all workers."""
+
+    __slots__ = ("created", "exemplars", "labels", "metric", "numbers", "prefixes", "workers")
+
+    def __init__(self, metric: Metric, labels: tuple[str, ...]) -> None:
+        self.metric = metric
+        self.labels = labels
+        self.prefixes: list[str] = []
+        """What the page writes before each number: made once, by the page."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was added."""
+        self.workers = 0
+        self.created = 0.0
+        self.numbers = array("d")
+        self.exemplars: dict[int, Exemplar] = {}
+
+    def add(self, created: float, numbers: array[float]) -> None:
+        """Add one worker's numbers, in the order of the registry, without the time of creation."""
+        self.workers += 1
+        if self.workers == 1:
+            self.created, self.numbers = created, numbers
+            return
+        self.created = min(self.created, created)
+        merge = max if self.metric.kind is Kind.GAUGE else add
+        self.numbers = array("d", map(merge, self.numbers, numbers))
+
+    def add_exemplar(self, bucket: int, exemplar: Exemplar) -> None:
+        """Keep *exemplar* if it is the newest of its bucket."""
+        kept = self.exemplars.get(bucket)
+        if kept is None or kept.timestamp < exemplar.timestamp:
+            self.exemplars[bucket] = exemplar
+
+
+class Sums:
+    """Sums by metric and labels, and for each source of snapshots the way from its values to them."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, Metric] = {}
+        self._sums: dict[tuple[str, ...], Sum] = {}
+        self._ways: dict[str, tuple[format_.Index, list[tuple[Sum, int, int]]]] = {}
+
+    def of(self, snapshots: dict[str, Snapshot]) -> list[Sum]:
+        """Return the sums over *snapshots*, which are named so that the next call is cheaper."""
+        for each in self._sums.values():
+            each.clear()
+        self._ways = {name: way for name, way in self._ways.items() if name in snapshots}
+        for name, snapshot in snapshots.items():
+            way = self._way(name, snapshot.index)
+            values = snapshot.values
+            for total, start, stop in way:
+                total.add(values[start + CREATED], values[start + VALUE : stop])
+            for series, bucket, exemplar in snapshot.exemplars:
+                way[series][0].add_exemplar(bucket, exemplar)
+        return [each for each in self._sums.values() if each.workers]
+
+    def _way(self, name: str, index: format_.Index) -> list[tuple[Sum, int, int]]:
+        known = self._ways.get(name)
+        if known is not None and known[0] is index:
+            return known[1]
+        for metric in index.metrics:
+            self.metrics.setdefault(metric.name, metric)
+        way = [(self._sum(each), each.start, each.stop) for each in index.series]
+        self._ways[name] = (index, way)
+        return way
+
+    def _sum(self, series: format_.Series) -> Sum:
+        metric = self.metrics[series.metric.name]
+        if metric.kind is not series.metric.kind or metric.buckets != series.metric.buckets:
+            failed("store", f"{metric.name} differs between workers, so only the first one's is shown")
+            return Sum(series.metric, series.labels)  # takes the values, and is on no page
+        key = (metric.name, *series.labels)
+        found = self._sums.get(key)
+        if found is None:
+            found = self._sums[key] = Sum(metric, series.labels)
+        return found
+
+
+class Collector:
+    """What the worker that serves the page knows of all workers."""
+
+    def __init__(self, folder: Folder | None, own_name: str, own: Callable[[], Snapshot]) -> None:
+        """Collect from *folder*; *own* gives this worker's own last snapshot that is safely written down.
+
+        Without a folder there is this worker alone.
+        """
+        self._folder = folder
+        self._own_name = own_name
+        self._own = own
+        self._sums = Sums()
+        self._living: dict[str, Snapshot] = {}
+        self._totals = Snapshot()
+        if folder is not None:
+            self._take_over(folder)
+
+    def collect(self) -> tuple[Iterable[Metric], list[Sum]]:
+        """Return every metric, and the sums over all workers there are and were."""
+        self.fold()
+        snapshots = {"": self._totals, **self._living, self._own_name: self._own()}
+        sums = self._sums.of(snapshots)
+        return self._sums.metrics.values(), sums
+
+    def fold(self) -> None:
+        """Read the living, and add the ended to the totals."""
+        if self._folder is None:
+            return
+        try:
+            ended = self._read_all(self._folder)
+        except OSError as error:
+            failed("store", "the workers' folder cannot be read, so the page shows their last values", error)
+            return
+        if ended:
+            self._fold(self._folder, ended)
+
+    def _read_all(self, folder: Folder) -> dict[str, Snapshot]:
+        ended: dict[str, Snapshot] = {}
+        for name in folder.workers():
+            if name == self._own_name:
+                continue
+            lives = folder.lives(name)  # asked before reading: what an ended worker wrote is final
+            snapshot = self._read(folder, name)
+            if not lives:
+                ended[name] = snapshot or Snapshot()
+            elif snapshot is not None:
+                self._living[name] = snapshot
+        return ended
+
+    def _fold(self, folder: Folder, ended: dict[str, Snapshot]) -> None:
+        totals = fold(self._totals, ended)
+        try:
+            folder.write_totals(format_.encode(totals.sequence, totals.index.text, totals.values.tobytes()))
+        except OSError as error:
+            failed("store", "what the ended workers counted cannot be written down; it is tried again", error)
+            self._living.update({name: fold(Snapshot(), {name: each}) for name, each in ended.items()})
+            return
+        self._totals = totals
+        for name in ended:
+            folder.forget(name)
+            self._living.pop(name, None)
+
+    def _read(self, folder: Folder, name: str) -> Snapshot | None:
+        last = self._living.get(name)
+        try:
+            snapshot = folder.read(name, last.index if last is not None else None)
+        except (CorruptSnapshotError, OSError) as error:
+            failed("store", "a worker's values cannot be read, so the page shows its last ones", error)
+            return last
+        if last is not None and (snapshot is None or snapshot.sequence < last.sequence):
+            return last
+        return snapshot
+
+    def _take_over(self, folder: Folder) -> None:
+        try:
+            self._totals = folder.read_totals() or Snapshot()
+        except (CorruptSnapshotError, OSError) as error:
+            failed("store", "what the ended workers counted cannot be read, so counters begin anew", error)
+        for name in self._totals.index.folded:
+            folder.forget(name)
+
+
+def fold(totals: Snapshot, ended: dict[str, Snapshot]) -> Snapshot:
+    """Return *totals* with the lasting values of *ended*, and their names."""
+    sums = [each for each in Sums().of({"": totals, **ended}) if each.metric.kind in _OUTLIVES]
+    metrics: dict[str, int] = {}
+    lines: list[str] = []
+    values = array("d")
+    for each in sums:
+        if each.metric.name not in metrics:
+            metrics[each.metric.name] = len(metrics)
+            lines.append(describe(each.metric))
+        lines.append(format_.line(SERIES, metrics[each.metric.name], each.labels))
+        values.append(each.created)
+        values.extend(each.numbers)
+    lines += [format_.line(format_.FOLDED, name) for name in ended]
+    return Snapshot(totals.sequence + 1, format_.parse("\n".join(lines).encode()), values)

@@ -1,0 +1,185 @@
+"""Serves `/metrics` from whichever worker is elected; a small HTTP server of its own, so that none is imported.
+
+All workers wait for one lock. Who gets it binds the port and serves; when its process ends, however it ends, the
+kernel gives the lock to the next. So only one of us ever asks for the port, and a port that is taken is taken by a
+stranger: that is said once, counted, and asked for again until it is free.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from quarterdeck_instrumentation.exposition.page import Format, negotiate, render
+from quarterdeck_instrumentation.failures import failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quarterdeck_instrumentation.exposition.collector import Collector
+
+PATH = "/metrics"
+"""Where the page is."""
+_RETRY = 0.5
+"""Seconds between two attempts to get a taken port, and after an unexpected failure."""
+_TIDY = 5.0
+"""Seconds without a scrape after which ended workers are folded all the same, so that files do not pile up."""
+_PATIENCE = 5.0
+"""Seconds a client may take to send its request, and again to take its answer."""
+_REQUEST_LIMIT = 16 * 1024
+"""Bytes of a request that are read. Prometheus sends about 400."""
+_CLIENTS = 16
+"""Connections served at once; more are closed. Two Prometheus servers and a person make three."""
+
+
+class PageServer:
+    """The thread that waits to be elected, then serves the page until the process ends."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        elect: Callable[[], object],
+        collector: Callable[[], Collector],
+        *,
+        created: bool,
+    ) -> None:
+        """Serve on *address* once *elect* returns; then *collector* makes what is asked for each page.
+
+        Args:
+            address: host and port.
+            elect: blocks until this process may serve.
+            collector: called once, after the election: the last owner has ended by then.
+            created: whether OpenMetrics pages have `_created` lines.
+        """
+        self._address = address
+        self._elect = elect
+        self._make_collector = collector
+        self._created = created
+        self._listener: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._clients = threading.Semaphore(_CLIENTS)
+
+    def start(self) -> None:
+        """Start the thread. It never ends by itself and never keeps the process from ending."""
+        threading.Thread(target=self._run, name="quarterdeck-page", daemon=True).start()
+
+    def abandon(self) -> None:
+        """Close the inherited listening socket, in a forked child that does not serve."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._elect()
+                collector = self._make_collector()
+                self._listener = self._listen()
+                self._serve(self._listener, collector)
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the service goes on and we try again
+                failed("page", "the metrics page stopped and starts again", error)
+                self.abandon()
+            time.sleep(_RETRY)
+
+    def _listen(self) -> socket.socket:
+        host, port = self._address
+        while True:
+            try:
+                family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+                listener = socket.socket(family, kind, protocol)
+                try:
+                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    listener.bind(address)
+                    listener.listen()
+                except OSError:
+                    listener.close()
+                    raise
+            except OSError as error:
+                failed("page", f"the metrics page cannot listen on {host}:{port}; it tries again until it can", error)
+                time.sleep(_RETRY)
+            else:
+                listener.settimeout(_TIDY)
+                return listener
+
+    def _serve(self, listener: socket.socket, collector: Collector) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except TimeoutError:
+                with self._lock:
+                    collector.fold()
+                continue
+            if not self._clients.acquire(blocking=False):
+                client.close()
+                continue
+            threading.Thread(
+                target=self._answer, args=(client, collector), name="quarterdeck-scrape", daemon=True
+            ).start()
+
+    def _answer(self, client: socket.socket, collector: Collector) -> None:
+        try:
+            with client:
+                client.settimeout(_PATIENCE)
+                head = _read_head(client)
+                if head is not None:
+                    client.sendall(self._response(head, collector))
+        except OSError:
+            return  # the client went away or was too slow: its own affair
+        except Exception as error:  # noqa: BLE001 -- one bad page must not end the server
+            failed("page", "a metrics page could not be made", error)
+        finally:
+            self._clients.release()
+
+    def _response(self, head: str, collector: Collector) -> bytes:
+        request, _, headers = head.partition("\r\n")
+        method, _, rest = request.partition(" ")
+        path = rest.partition(" ")[0].partition("?")[0]
+        if path != PATH:
+            return _message(404, "Not Found", "text/plain; charset=utf-8", f"The metrics are at {PATH}\n".encode())
+        if method not in ("GET", "HEAD"):
+            return _message(405, "Method Not Allowed", "text/plain; charset=utf-8", b"GET or HEAD\n")
+        form = negotiate(_header(headers, "accept"))
+        body = self._page(collector, form)
+        return _message(200, "OK", form.value, body, head_only=method == "HEAD")
+
+    def _page(self, collector: Collector, form: Format) -> bytes:
+        with self._lock:
+            pieces: list[str] = []
+            for piece in render(*collector.collect(), form, created=self._created):
+                pieces.append(piece)
+                time.sleep(0)  # lets a request have the interpreter between two pieces
+        return "".join(pieces).encode("utf-8", "backslashreplace")
+
+
+def _read_head(client: socket.socket) -> str | None:
+    """Return a request's head without its blank line; None when it is none."""
+    data = b""
+    deadline = time.monotonic() + _PATIENCE
+    while b"\r\n\r\n" not in data:
+        if len(data) > _REQUEST_LIMIT or time.monotonic() > deadline:
+            return None
+        received = client.recv(4096)
+        if not received:
+            return None
+        data += received
+    return data.partition(b"\r\n\r\n")[0].decode("latin-1")
+
+
+def _header(headers: str, name: str) -> str:
+    """Return the value of the header *name* (lower case), all its lines joined as HTTP allows."""
+    found = []
+    for line in headers.split("\r\n"):
+        key, _, value = line.partition(":")
+        if key.strip().lower() == name:
+            found.append(value.strip())
+    return ",".join(found)
+
+
+def _message(status: int, reason: str, content_type: str, body: bytes, *, head_only: bool = False) -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        # One request a connection: a scraper that kept it open would hang on to a worker that has ended.
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode("latin-1") + (b"" if head_only else body)

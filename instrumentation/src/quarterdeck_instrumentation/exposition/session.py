@@ -1,0 +1,138 @@
+"""The folder that the workers of one service share: named after the process that leads them, removed after it.
+
+The leader is what `quarterdeck-instrument` became, for example uvicorn's parent process. It holds a lock on the
+file `leader` from before its command was executed until it ends, so a folder nobody leads can be told from one in
+use, even after SIGKILL, and the next start removes it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+VARIABLE = "QUARTERDECK_SESSION_DIR"
+"""Environment variable by which children find the folder. Set by `quarterdeck-instrument`, not by users."""
+
+BASE_VARIABLE = "QUARTERDECK_METRICS_DIR"
+"""Environment variable: the folder that session folders are made in."""
+
+_LEADER = "leader"
+_YOUNG = 60.0
+"""Seconds: a folder younger than this may still be waiting for its first lock, so it is not swept."""
+
+
+def base(environ: dict[str, str] | os._Environ[str]) -> str:
+    """Return where session folders are made: as configured, else shared memory, else the temporary folder.
+
+    Shared memory first, because four small writes a second and worker have no business on a disk.
+    """
+    configured = environ.get(BASE_VARIABLE)
+    if configured:
+        return configured
+    if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK):  # noqa: S108 -- folders in it are ours, mode 0700
+        return "/dev/shm"  # noqa: S108 -- likewise
+    return environ.get("TMPDIR") or "/tmp"  # noqa: S108 -- likewise
+
+
+def create(environ: dict[str, str] | os._Environ[str]) -> str:
+    """Make a folder led by this process, lock it for as long as this process lives, and return it.
+
+    The lock outlives `exec`: it belongs to the process, and its file stays open.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    parent = base(environ)
+    os.makedirs(parent, exist_ok=True)
+    sweep(parent)
+    folder = os.path.join(parent, f"quarterdeck-{os.getuid()}-{os.getpid()}-{os.urandom(4).hex()}")
+    os.mkdir(folder, 0o700)
+    leader_file = os.open(os.path.join(folder, _LEADER), os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.lockf(leader_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.set_inheritable(leader_file, True)
+    return folder
+
+
+def of_this_process(environ: dict[str, str] | os._Environ[str]) -> str:
+    """Return the folder this process shares with its siblings, and make it if need be.
+
+    Without `quarterdeck-instrument` there is no variable. Then the workers that one multiprocessing parent started
+    (uvicorn's, for one) share a folder named after that parent, and any other process has its own.
+
+    Raises:
+        OSError: the folder cannot be made or is not ours.
+    """
+    folder = environ.get(VARIABLE)
+    if not folder:
+        folder = os.path.join(base(environ), f"quarterdeck-{os.getuid()}-{_parent()}")
+    os.makedirs(folder, 0o700, exist_ok=True)
+    if os.stat(folder).st_uid != os.geteuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    return folder
+
+
+def _parent() -> str:
+    from multiprocessing import parent_process  # noqa: PLC0415 -- only without quarterdeck-instrument
+
+    parent = parent_process()
+    pid = os.getpid() if parent is None or parent.pid is None else parent.pid
+    return f"{pid}-{_started(pid)}"
+
+
+def _started(pid: int) -> str:
+    """Return when *pid* started, so that a process id used again is another name; Linux only, else nothing."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def leader(folder: str) -> int:
+    """Return the process id of *folder*'s leader; 0 when the name has none."""
+    parts = os.path.basename(folder).split("-")
+    return int(parts[2]) if len(parts) == 4 and parts[0] == "quarterdeck" and parts[2].isdigit() else 0  # noqa: PLR2004 -- the four parts of a name
+
+
+def remove(folder: str, pid: int | None = None) -> None:
+    """Remove a session's folder and the files in it; only in process *pid*, if given (a fork inherits `atexit`)."""
+    if pid is not None and os.getpid() != pid:
+        return
+    try:
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+        os.rmdir(folder)
+    except OSError:
+        return  # somebody else removes it, or the next sweep does
+
+
+def sweep(parent: str) -> None:
+    """Remove the folders of this user's sessions that have ended."""
+    prefix = f"quarterdeck-{os.getuid()}-"
+    for entry in os.scandir(parent):
+        if entry.name.startswith(prefix) and _is_over(entry):
+            remove(entry.path)
+
+
+def _is_over(entry: os.DirEntry[str]) -> bool:
+    try:
+        status = entry.stat(follow_symlinks=False)
+        if not entry.is_dir(follow_symlinks=False) or status.st_uid != os.getuid():
+            return False
+        if time.time() - status.st_mtime < _YOUNG:
+            return False
+        return not any(_is_locked(file.path) for file in os.scandir(entry.path))
+    except OSError:
+        return False
+
+
+def _is_locked(path: str) -> bool:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,38 @@
+"""Fail open: what goes wrong in the instrumentation is said once, counted, and kept from the service."""
+
+from __future__ import annotations
+
+from quarterdeck_contract.labels import FAILED_COMPONENT
+
+_counts: dict[str, int] = dict.fromkeys(FAILED_COMPONENT.values, 0)
+_said: set[tuple[str, str]] = set()
+
+
+def failed(component: str, what: str, error: BaseException | None = None) -> None:
+    """Count one failure, and say it on the logger `quarterdeck` if it was not said before.
+
+    Args:
+        component: one of the contract's `FAILED_COMPONENT.values`.
+        what: what could not be done and what that means, one clause; said once for each distinct text.
+        error: the cause.
+    """
+    _counts[component] += 1
+    if (component, what) in _said:
+        return
+    _said.add((component, what))
+    import logging  # noqa: PLC0415 -- most processes never fail
+
+    cause = f" ({type(error).__name__}: {error})" if error is not None else ""
+    logging.getLogger("quarterdeck").warning("%s%s; the service is not affected", what, cause)
+
+
+def counts() -> dict[str, int]:
+    """Return failures so far in this process, by component."""
+    return dict(_counts)
+
+
+def forget() -> None:
+    """Start from nothing: a forked child has not failed yet."""
+    for component in _counts:
+        _counts[component] = 0
+    _said.clear()

@@ -1,0 +1,81 @@
+"""The metrics of an HTTP server, whatever framework serves: what the contract says of each request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.labels import HTTP_METHOD, URL_SCHEME
+from quarterdeck_contract.metrics import HTTP_SERVER_ACTIVE, HTTP_SERVER_DURATION
+
+if TYPE_CHECKING:
+    from quarterdeck_instrumentation.registry import Cell, Distribution, Exemplar, Registry
+
+OTHER_METHOD = "_OTHER"
+"""The one value for every method outside the contract's closed set."""
+SERVER_ERROR = 500
+"""The first status code that is the server's fault; also what every server sends when an application sends nothing."""
+
+_METHODS = {method: method for method in HTTP_METHOD.values}
+_SCHEMES = frozenset(URL_SCHEME.values)
+
+Outcome = tuple[str, str, int | None, str, str]
+"""How a request ended: method, route, status code (None: none was sent), error type, scheme."""
+
+
+def method_label(method: str) -> str:
+    """Return *method* as the contract spells it."""
+    return _METHODS.get(method, OTHER_METHOD)
+
+
+def scheme_label(scheme: str) -> str:
+    """Return *scheme* as the contract spells it; ASGI servers say `ws` where browsers do."""
+    if scheme in _SCHEMES:
+        return scheme
+    return "https" if scheme == "wss" else "http"
+
+
+def error_type(error: BaseException) -> str:
+    """Return the qualified name of an exception's class, as the semantic conventions want it.
+
+    >>> error_type(ValueError())
+    'ValueError'
+    """
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+class HttpServerMetrics:
+    """Records requests; children are looked up once for each outcome and kept."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._active: dict[tuple[str, str], Cell] = {}
+        self._durations: dict[Outcome, Distribution] = {}
+        registry.declare(HTTP_SERVER_DURATION)
+        registry.declare(HTTP_SERVER_ACTIVE)
+
+    def active(self, method: str, scheme: str) -> Cell:
+        """Return the child that counts running requests."""
+        key = (method, scheme)
+        child = self._active.get(key)
+        if child is None:
+            child = self._active[key] = self._registry.cell(HTTP_SERVER_ACTIVE, method, scheme)
+        return child
+
+    def record(self, outcome: Outcome, seconds: float, exemplar: Exemplar | None) -> None:
+        """Count one finished request."""
+        child = self._durations.get(outcome)
+        if child is None:
+            method, route, status, error, scheme = outcome
+            code = "" if status is None else str(status)
+            child = self._registry.distribution(HTTP_SERVER_DURATION, method, route, code, error, scheme)
+            if len(self._durations) < _KEPT:
+                self._durations[outcome] = child
+        bucket = child.observe(seconds)
+        if exemplar is not None:
+            child.exemplars[bucket] = exemplar
+        self._registry.touch()
+
+
+_KEPT = 10_000
+"""Outcomes whose child is kept. Beyond the registry's own limit they all share one child, so this bounds memory."""

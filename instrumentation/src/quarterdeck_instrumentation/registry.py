@@ -1,0 +1,188 @@
+"""The record path: a worker's values, as plain arrays that a request can change in well under a microsecond.
+
+A child (one metric with one label set) is looked up once and kept; recording is then an index and an addition. That
+takes no lock: CPython switches threads only between calls and jumps, never inside `values[i] += x`, so under the GIL
+no addition is lost. Whatever is recorded marks the registry as changed, which wakes whoever writes it down.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from array import array
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from quarterdeck_contract.labels import OVERFLOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quarterdeck_contract.metrics import Metric
+
+CREATED = 0
+"""Index, in every child's values, of the Unix time it began."""
+VALUE = 1
+"""Index of a counter's or gauge's value, and of a histogram's sum."""
+BUCKETS = 2
+"""Index of a histogram's first bucket; each holds its own count, not the sum of those below."""
+
+
+METRIC = "metric"
+"""First word of an index line that describes a metric."""
+SERIES = "series"
+"""First word of an index line that names a child: the number of its metric's line, and its label values, which are
+none for the overflow series of a metric that has labels."""
+
+
+class Exemplar(NamedTuple):
+    """One observation that can be looked up: the trace it belongs to."""
+
+    value: float
+    """The observation, in the metric's unit."""
+    timestamp: float
+    """Unix time."""
+    trace_id: str
+    """32 hexadecimal digits."""
+    span_id: str
+    """16 hexadecimal digits."""
+
+
+class Cell:
+    """One counter or gauge with one label set."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, metric: Metric, created: float) -> None:
+        del metric
+        self.values = array("d", (created, 0.0))
+
+    def add(self, amount: float) -> None:
+        """Add *amount*; negative only for a gauge."""
+        self.values[VALUE] += amount
+
+    def set(self, value: float) -> None:
+        """Make *value* the current one."""
+        self.values[VALUE] = value
+
+
+class Distribution:
+    """One histogram with one label set."""
+
+    __slots__ = ("bounds", "exemplars", "values")
+
+    def __init__(self, metric: Metric, created: float) -> None:
+        self.bounds = metric.buckets
+        self.values = array("d", (created, *[0.0] * (len(metric.buckets) + 2)))
+        self.exemplars: dict[int, Exemplar] = {}
+
+    def observe(self, value: float) -> int:
+        """Count *value* and return the number of its bucket."""
+        bucket = bisect_left(self.bounds, value)
+        values = self.values
+        values[VALUE] += value
+        values[BUCKETS + bucket] += 1.0
+        return bucket
+
+
+Child = TypeVar("Child", Cell, Distribution)
+
+
+class Registry:
+    """All metrics of one worker, in the order they were born."""
+
+    def __init__(self, label_sets: int, clock: Callable[[], float] = time.time) -> None:
+        """Take at most *label_sets* children a metric; *clock* gives Unix time."""
+        self._limit = label_sets
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._metrics: dict[str, int] = {}
+        self._children: list[Cell | Distribution] = []
+        self._by_labels: dict[tuple[str, ...], Cell | Distribution] = {}
+        self._sizes: dict[str, int] = {}
+        self._index: list[str] = []
+        self._indexed = 0
+        self._index_bytes = b""
+        self.changed = False
+        """Whether something was recorded since the last snapshot began."""
+        self.wake: Callable[[], None] = _nobody
+        """Called on the first change after a snapshot; must return at once."""
+
+    def touch(self) -> None:
+        """Say that something was recorded."""
+        if not self.changed:
+            self.changed = True
+            self.wake()
+
+    def cell(self, metric: Metric, *labels: str) -> Cell:
+        """Return the child of a counter or gauge for *labels*, in the order of `metric.labels`."""
+        return self._child(Cell, metric, labels)
+
+    def distribution(self, metric: Metric, *labels: str) -> Distribution:
+        """Return the child of a histogram for *labels*, in the order of `metric.labels`."""
+        return self._child(Distribution, metric, labels)
+
+    def declare(self, metric: Metric) -> None:
+        """Have *metric* on the page before its first child is born."""
+        with self._lock:
+            self._number(metric)
+
+    def snapshot(self) -> tuple[bytes, bytes, list[tuple[int, int, Exemplar]]]:
+        """Return the index, all values at one moment, and the exemplars as (child, bucket, exemplar)."""
+        self.changed = False
+        with self._lock:
+            children = self._children[:]
+            if len(self._index) != self._indexed:
+                self._indexed = len(self._index)
+                self._index_bytes = "\n".join(self._index).encode()
+            index = self._index_bytes
+        values = b"".join([child.values for child in children])
+        exemplars = [
+            (number, bucket, exemplar)
+            for number, child in enumerate(children)
+            if isinstance(child, Distribution) and child.exemplars
+            for bucket, exemplar in list(child.exemplars.items())
+        ]
+        return index, values, exemplars
+
+    def _child(self, make: type[Child], metric: Metric, labels: tuple[str, ...]) -> Child:
+        key = (metric.name, *labels)
+        with self._lock:
+            child = self._by_labels.get(key)
+            if child is None and self._sizes.get(metric.name, 0) >= self._limit:
+                key = (metric.name, OVERFLOW.name)
+                child = self._by_labels.get(key)
+                labels = ()
+            if child is None:
+                child = self._born(make, metric, key, labels)
+        if not isinstance(child, make):
+            raise TypeError(f"{metric.name} is a {metric.kind.value}, not a {make.__name__}")
+        return child
+
+    def _born(self, make: type[Child], metric: Metric, key: tuple[str, ...], labels: tuple[str, ...]) -> Child:
+        number = self._number(metric)
+        child = make(metric, self._clock())
+        self._by_labels[key] = child
+        self._sizes[metric.name] = self._sizes.get(metric.name, 0) + 1
+        self._children.append(child)
+        self._index.append(json.dumps([SERIES, number, labels]))
+        return child
+
+    def _number(self, metric: Metric) -> int:
+        number = self._metrics.get(metric.name)
+        if number is None:
+            number = self._metrics[metric.name] = len(self._metrics)
+            self._index.append(describe(metric))
+        return number
+
+
+def describe(metric: Metric) -> str:
+    """Return *metric* as a line of the index, from which a reader that never heard of it can show it."""
+    labels = [label.name for label in metric.labels]
+    fields = [METRIC, metric.name, metric.unit, metric.kind.value, metric.description, labels, metric.buckets]
+    return json.dumps(fields)
+
+
+def _nobody() -> None:
+    """Nobody waits for changes yet."""

@@ -1,0 +1,204 @@
+"""One worker's telemetry: begun when a server first calls an application, written down as it changes, ended with it.
+
+Nothing is inherited over a fork: a child has no values, no threads and no files of its parent's, and begins anew if
+a server calls an application in it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract import VERSION, metrics
+from quarterdeck_instrumentation import failures, process
+from quarterdeck_instrumentation.exposition import session, snapshot, store
+from quarterdeck_instrumentation.exposition.collector import Collector
+from quarterdeck_instrumentation.exposition.server import PageServer
+from quarterdeck_instrumentation.failures import failed
+from quarterdeck_instrumentation.http_server import HttpServerMetrics
+from quarterdeck_instrumentation.registry import Registry
+from quarterdeck_instrumentation.settings import Settings, read
+
+if TYPE_CHECKING:
+    from quarterdeck_instrumentation.tracing import Tracing
+
+_WRITE_EVERY = 0.2
+"""Seconds between two writes while values change: with the write itself, the most that SIGKILL can lose."""
+_HEARTBEAT = 5.0
+"""Seconds between two writes while nothing changes: processor time and memory still do."""
+
+
+class Runtime:
+    """Telemetry of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.registry = Registry(settings.label_sets)
+        self.http = HttpServerMetrics(self.registry)
+        self._own = _Own(self.registry)
+        self._name = store.worker_name()
+        self._folder = ""
+        self._pair: store.Pair | None = None
+        self._sequence = 0
+        self._durable = b""
+        self._write_lock = threading.Lock()
+        self._changed = threading.Event()
+        self._tracing: Tracing | None = None
+        self._tracing_resolved = False
+        self._page: PageServer | None = None
+        self._elected: int | None = None
+        self._index = snapshot.Index()
+
+    def start(self) -> None:
+        """Take a place in the session's folder and start the threads."""
+        if not self.settings.metrics_page:
+            return
+        try:
+            self._folder = session.of_this_process(os.environ)
+            self._pair = store.Pair(self._folder, self._name)
+        except OSError as error:
+            failed("store", "there is no folder to share, so the page shows one worker", error)
+        self.write()
+        self.registry.wake = self._changed.set
+        threading.Thread(target=self._keep_writing, name="quarterdeck-values", daemon=True).start()
+        atexit.register(self._at_exit, os.getpid())
+        address = (self.settings.metrics_host, self.settings.metrics_port)
+        self._page = PageServer(address, self._elect, self._collector, created=self.settings.created_timestamps)
+        self._page.start()
+
+    def tracing(self) -> Tracing | None:
+        """Return what makes spans; None when nobody wants any. Decided at the first request.
+
+        Not earlier: the service may choose its own tracer provider while it starts.
+        """
+        if not self._tracing_resolved:
+            self._tracing_resolved = True
+            from quarterdeck_instrumentation import tracing  # noqa: PLC0415 -- few services trace
+
+            try:
+                self._tracing = tracing.start(self.settings)
+            except Exception as error:  # noqa: BLE001 -- an exporter's set-up may raise anything
+                failed("traces", "tracing could not be started", error)
+        return self._tracing
+
+    def write(self) -> None:
+        """Write the values down where they survive this process."""
+        with self._write_lock:
+            try:
+                self._own.update()
+                self._sequence += 1
+                data = snapshot.encode(self._sequence, *self.registry.snapshot())
+                if self._pair is not None:
+                    self._pair.write(data)
+            except Exception as error:  # noqa: BLE001 -- a full disk, for one: the values stay in memory and are tried again
+                failed("store", "the values cannot be written down; it is tried again", error)
+                self.registry.changed = True
+            else:
+                self._durable = data  # the page shows nothing that could be lost
+
+    def end(self) -> None:
+        """Write and send what is left: the server says that it is about to end."""
+        if self.settings.metrics_page:
+            self.write()
+        if self._tracing is not None:
+            self._tracing.flush(self.settings.flush_timeout)
+        if self._folder and session.leader(self._folder) == os.getpid():
+            # The leader is the only worker here. Should it go on all the same, it needs no folder for its page.
+            self._pair = None
+            session.remove(self._folder)
+
+    def abandon(self) -> None:
+        """Let go of what a forked child inherited. The parent's locks stay: they are the parent process's own."""
+        if self._pair is not None:
+            self._pair.close()
+        if self._elected is not None:
+            os.close(self._elected)
+        if self._page is not None:
+            self._page.abandon()
+
+    def _at_exit(self, pid: int) -> None:
+        if os.getpid() == pid:
+            self.end()
+
+    def _keep_writing(self) -> None:
+        while True:
+            self._changed.wait(_HEARTBEAT)
+            self._changed.clear()
+            self.write()
+            time.sleep(_WRITE_EVERY)
+
+    def _elect(self) -> None:
+        if self._folder and self._elected is None:
+            self._elected = store.await_election(self._folder)
+
+    def _collector(self) -> Collector:
+        folder = store.Folder(self._folder) if self._folder else None
+        return Collector(folder, self._name, self._own_snapshot)
+
+    def _own_snapshot(self) -> snapshot.Snapshot:
+        if self.registry.changed:
+            self.write()
+        if not self._durable:
+            return snapshot.Snapshot()
+        own = snapshot.decode(self._durable, self._index)
+        self._index = own.index
+        return own
+
+
+class _Own:
+    """What a worker says of itself, brought up to date before each write."""
+
+    def __init__(self, registry: Registry) -> None:
+        registry.cell(metrics.BUILD_INFO, VERSION).set(1.0)
+        registry.cell(metrics.WORKERS).set(1.0)
+        self._failures = {part: registry.cell(metrics.FAILURES, part) for part in failures.counts()}
+        self._cpu = registry.cell(metrics.PROCESS_CPU_TIME)
+        self._memory = registry.cell(metrics.PROCESS_MEMORY_USAGE)
+        registry.cell(metrics.PROCESS_START_TIME).set(process.start_time(time.time()))
+
+    def update(self) -> None:
+        for part, count in failures.counts().items():
+            self._failures[part].set(float(count))
+        self._cpu.set(process.cpu_seconds())
+        self._memory.set(process.resident_bytes())
+
+
+class _Process:
+    """The runtime of this process, if it has one."""
+
+    def __init__(self) -> None:
+        self.runtime: Runtime | None = None
+        self.broken = False
+        self.lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._forked)
+
+    def start(self) -> Runtime | None:
+        with self.lock:
+            if self.runtime is None and not self.broken:
+                try:
+                    runtime = Runtime(read(os.environ))
+                    runtime.start()
+                    self.runtime = runtime
+                except Exception as error:  # noqa: BLE001 -- the service must start, whatever this machine is like
+                    self.broken = True
+                    failed("store", "telemetry could not be started", error)
+            return self.runtime
+
+    def _forked(self) -> None:
+        inherited, self.runtime, self.broken = self.runtime, None, False
+        self.lock = threading.Lock()
+        failures.forget()
+        if inherited is not None:
+            inherited.abandon()
+
+
+_process = _Process()
+
+
+def current() -> Runtime | None:
+    """Return this process's telemetry, begun if need be; None when it could not be."""
+    runtime = _process.runtime
+    return runtime if runtime is not None else _process.start()

@@ -1,0 +1,211 @@
+"""Server spans: the stable HTTP conventions through the OpenTelemetry API, so that users' and contrib's spans nest.
+
+Whose provider: the service's own, if it set one; else, when an exporter is configured, one of the SDK's made here;
+else there is no tracing, and it costs nothing. Source of the names and of what is set:
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/. `url.query` is left out: secrets travel in it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
+
+from quarterdeck_contract.labels import ERROR_TYPE, HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS_CODE, URL_SCHEME
+from quarterdeck_instrumentation.failures import failed
+from quarterdeck_instrumentation.http_server import OTHER_METHOD, SERVER_ERROR, method_label, scheme_label
+from quarterdeck_instrumentation.registry import Exemplar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+    from opentelemetry.util.types import AttributeValue
+
+    from quarterdeck_instrumentation.settings import Settings
+
+_NAME = "quarterdeck.instrumentation"
+"""Name of the instrumentation scope."""
+_ENTRY_POINTS = "opentelemetry_traces_exporter"
+"""Where exporter packages register, by OpenTelemetry's own convention."""
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+class _AsgiHeaders(Getter[Any]):
+    """Reads W3C headers from an ASGI scope's list of pairs of bytes; names there are lower case."""
+
+    def get(self, carrier: Any, key: str) -> list[str] | None:
+        name = key.lower().encode("latin-1")
+        found = [value.decode("latin-1") for header, value in carrier if header == name]
+        return found or None
+
+    def keys(self, carrier: Any) -> list[str]:
+        return [header.decode("latin-1") for header, _ in carrier]
+
+
+_GETTER = _AsgiHeaders()
+
+
+class ServerSpan:
+    """The span of one request, current while the application runs."""
+
+    __slots__ = ("_method", "_span", "_token")
+
+    def __init__(self, span: trace.Span, token: Token[Context], method: str) -> None:
+        self._span = span
+        self._token: Token[Context] | None = token
+        self._method = method
+
+    def end(self, route: str | None, status: int | None, error: str) -> None:
+        """End the span: what it was called, how it ended."""
+        span = self._span
+        if span.is_recording():
+            if route is not None:
+                span.update_name(f"{self._method} {route}")
+                span.set_attribute(HTTP_ROUTE.name, route)
+            if status is not None:
+                span.set_attribute(HTTP_STATUS_CODE.name, status)
+            if error:
+                span.set_attribute(ERROR_TYPE.name, error)
+            if error or (status is not None and status >= SERVER_ERROR):
+                span.set_status(StatusCode.ERROR)
+        span.end()
+
+    def leave(self) -> None:
+        """Make current again what was before; in the task that began the span."""
+        if self._token is not None:
+            context.detach(self._token)
+            self._token = None
+
+    def exemplar(self, value: float, timestamp: float) -> Exemplar | None:
+        """Return *value* with this trace's identity, if the trace is kept."""
+        span = self._span
+        own = span.get_span_context()
+        if not own.trace_flags.sampled or not span.is_recording():
+            return None
+        return Exemplar(value, timestamp, trace.format_trace_id(own.trace_id), trace.format_span_id(own.span_id))
+
+
+class Tracing:
+    """Makes server spans with one tracer."""
+
+    def __init__(self, provider: trace.TracerProvider) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer(_NAME)
+
+    def request(self, scope: Mapping[str, Any]) -> ServerSpan:
+        """Begin the span of an HTTP request or a WebSocket, child of what its headers say."""
+        parent = propagate.extract(scope["headers"], getter=_GETTER)
+        sent = scope.get("method", "GET")
+        method = method_label(sent)
+        name = "HTTP" if method == OTHER_METHOD else method
+        span = self._tracer.start_span(name, parent, SpanKind.SERVER, _attributes(scope, method, sent))
+        return ServerSpan(span, context.attach(trace.set_span_in_context(span, parent)), name)
+
+    def suppressed(self) -> ServerSpan:
+        """Make an unsampled span current, so that nothing below it is traced either."""
+        nowhere = NonRecordingSpan(SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT)))
+        return ServerSpan(nowhere, context.attach(trace.set_span_in_context(nowhere)), "")
+
+    def flush(self, seconds: float) -> None:
+        """Send what is queued, and wait for that no longer than *seconds*, whatever the exporter does."""
+        flush = getattr(self._provider, "force_flush", None)
+        if flush is None:
+            return
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                flush()
+            finally:
+                done.set()
+
+        threading.Thread(target=run, name="quarterdeck-flush", daemon=True).start()
+        if not done.wait(seconds):
+            failed("traces", f"the last spans could not be sent within {seconds:g} s")
+
+
+def start(settings: Settings) -> Tracing | None:
+    """Return what makes spans, or None when nobody wants any."""
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, trace.ProxyTracerProvider):
+        return None if isinstance(provider, trace.NoOpTracerProvider) else Tracing(provider)
+    exporters = [each for each in map(_exporter, settings.traces_exporters) if each is not None]
+    if not exporters:
+        return None
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 -- 50 ms that only tracing services pay
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 -- likewise
+
+    # Not at exit by the SDK, which waits as long as the exporter likes: the runtime flushes, within its deadline.
+    ours = TracerProvider(shutdown_on_exit=False)
+    for exporter in exporters:
+        ours.add_span_processor(BatchSpanProcessor(_counting(exporter)))
+    trace.set_tracer_provider(ours)
+    return Tracing(ours)
+
+
+def _exporter(name: str) -> SpanExporter | None:
+    from importlib.metadata import entry_points  # noqa: PLC0415 -- only tracing services pay for it
+
+    if name == "otlp":
+        protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+        name = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+    try:
+        (entry,) = entry_points(group=_ENTRY_POINTS, name=name)
+        exporter: SpanExporter = entry.load()()
+    except Exception as error:  # noqa: BLE001 -- not installed, or its own set-up failed
+        package = f"opentelemetry-exporter-{name.replace('_', '-')}"
+        failed("traces", f"no spans are sent to {name}, which {package} provides", error)
+        return None
+    return exporter
+
+
+def _counting(exporter: Any) -> SpanExporter:
+    """Return *exporter* with its failures counted; the SDK only logs them."""
+    from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415 -- only tracing services pay for it
+
+    export = exporter.export
+
+    def counted(spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result: SpanExportResult = export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            failed("traces", "spans could not be sent to the collector")
+        return result
+
+    exporter.export = counted  # on the instance: it stays the exporter it was
+    counting: SpanExporter = exporter
+    return counting
+
+
+def _attributes(scope: Mapping[str, Any], method: str, sent: str) -> dict[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {
+        HTTP_METHOD.name: method,
+        URL_SCHEME.name: scheme_label(scope.get("scheme", "http")),
+        "url.path": scope["path"],
+    }
+    if sent != method:
+        attributes["http.request.method_original"] = sent
+    version = scope.get("http_version")
+    if version:
+        attributes["network.protocol.version"] = version
+    for header, value in scope["headers"]:
+        if header == b"host":
+            _server(attributes, value.decode("latin-1"), scope.get("scheme", "http"))
+        elif header == b"user-agent":
+            attributes["user_agent.original"] = value.decode("latin-1")
+    return attributes
+
+
+def _server(attributes: dict[str, AttributeValue], host: str, scheme: str) -> None:
+    address, colon, port = host.rpartition(":")
+    if not colon or "]" in port:  # no port, or the colon is inside an IPv6 address
+        address, port = host, ""
+    attributes["server.address"] = address.strip("[]")
+    attributes["server.port"] = int(port) if port.isdecimal() else _DEFAULT_PORTS.get(scheme, 80)
