@@ -6,7 +6,17 @@ import enum
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic.json_schema import GenerateJsonSchema
 
 from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
 from quarterdeck_dashboards.catalogue.validators import UniqueNames, duration, wrong
@@ -16,7 +26,12 @@ from quarterdeck_dashboards.slo.windows import MAX_PERIOD, MIN_PERIOD
 
 _DURATION_SCHEMA = {"type": "string", "pattern": r"^([0-9]+(y|w|d|h|ms|m|s))+$", "examples": ["250ms", "5m", "30d"]}
 
-Duration = Annotated[timedelta, BeforeValidator(duration), Field(json_schema_extra=_DURATION_SCHEMA)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
 """A Prometheus duration as text: `250ms`, `30s`, `5m`, `30d`."""
 
 NAME_PATTERN = r"^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$"
@@ -201,7 +216,14 @@ class Catalogue(_Model):
         raise KeyError(name)
 
 
+class _SchemaWithDurations(GenerateJsonSchema):
+    """Writes default durations as the catalogue does (`10m`), not in ISO 8601 (`PT10M`)."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of `services.yaml`, for editors: keys, types and descriptions, not every rule."""
-    schema = Catalogue.model_json_schema()
+    schema = Catalogue.model_json_schema(schema_generator=_SchemaWithDurations)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

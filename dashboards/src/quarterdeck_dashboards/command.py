@@ -1,0 +1,140 @@
+"""`quarterdeck rules` and `quarterdeck contract`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
+GENERATED = Path("dashboards/generated")
+"""Where this repository keeps its generated files."""
+
+_services = click.option(
+    "--services",
+    type=click.Path(path_type=Path),
+    default=Path("services.yaml"),
+    show_default=True,
+    help="The catalogue.",
+)
+_scrape_interval = click.option(
+    "--scrape-interval",
+    default="15s",
+    show_default=True,
+    help="Between two scrapes of a pod; decides how long a condition must last before it is an alert.",
+)
+
+
+def _folder(help_text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    return click.option(
+        "--out", type=click.Path(path_type=Path, file_okay=False), default=GENERATED, show_default=True, help=help_text
+    )
+
+
+@click.group()
+def rules() -> None:
+    """Recording rules, alerts, their proofs and routes, from services.yaml."""
+
+
+@rules.command()
+@_services
+@_scrape_interval
+@_folder("Folder to write to.")
+def generate(services: Path, scrape_interval: str, out: Path) -> int:
+    """Write rules, promtool tests and Alertmanager's configuration.
+
+    Prints each path that changed.
+    """
+    from quarterdeck_dashboards import build  # noqa: PLC0415 -- pydantic and YAML cost 150 ms, --help needs neither
+
+    tree = _tree(services, scrape_interval)
+    changed = build.write(tree, out)
+    for path in changed:
+        click.echo(out / path)
+    click.echo(f"{len(tree)} files, {len(changed)} changed.", err=True)
+    return EXIT_DONE
+
+
+@rules.command()
+@_services
+@_scrape_interval
+@_folder("Folder with the committed files.")
+def check(services: Path, scrape_interval: str, out: Path) -> int:
+    """Compare the committed files with what the catalogue generates now.
+
+    Prints the difference. Exit code 1 when there is one.
+    """
+    from quarterdeck_dashboards import build  # noqa: PLC0415 -- as above
+
+    tree = _tree(services, scrape_interval)
+    difference = build.differences(tree, out)
+    if not difference:
+        click.echo(f"{len(tree)} files are as generated.", err=True)
+        return EXIT_DONE
+    click.echo(difference, nl=False)
+    click.echo(f"{out} is not what {services} generates: run `quarterdeck rules generate`.", err=True)
+    return EXIT_FAILED
+
+
+@rules.command()
+def schema() -> int:
+    """Print the JSON Schema of services.yaml, for editors."""
+    import json  # noqa: PLC0415 -- only this command needs it
+
+    from quarterdeck_dashboards.catalogue.model import json_schema  # noqa: PLC0415 -- as above
+
+    click.echo(json.dumps(json_schema(), indent=2))
+    return EXIT_DONE
+
+
+@click.group()
+def contract() -> None:
+    """The telemetry contract: what is emitted, and whether every query asks for that."""
+
+
+@contract.command("check")
+@_services
+@_scrape_interval
+@click.option(
+    "--external",
+    "expositions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="A recorded /metrics page of another program, whose series may be asked for. May be repeated.",
+)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def check_contract(services: Path, scrape_interval: str, expositions: tuple[Path, ...], files: tuple[Path, ...]) -> int:
+    """Check every query against what is really emitted: generated rules, gates, and the rule files in FILES.
+
+    Prints each finding. Exit code 1 when there is one. Needs no cluster and no Prometheus.
+    """
+    from quarterdeck_dashboards.catalogue import load  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.check import run  # noqa: PLC0415 -- as above
+
+    result = run.check(load(services), scrape_interval=_duration(scrape_interval), files=files, expositions=expositions)
+    for finding in result.findings:
+        click.echo(finding)
+    click.echo(f"{result.queries} queries and {result.alerts} alerts, {len(result.findings)} findings.", err=True)
+    return EXIT_FAILED if result.findings else EXIT_DONE
+
+
+def _tree(services: Path, scrape_interval: str) -> Mapping[str, str]:
+    from quarterdeck_dashboards import build  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.catalogue import load  # noqa: PLC0415 -- as above
+
+    return build.generated(load(services), scrape_interval=_duration(scrape_interval))
+
+
+def _duration(text: str) -> timedelta:
+    from quarterdeck_dashboards.duration import parse_duration  # noqa: PLC0415 -- as above
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--scrape-interval") from error

@@ -1,0 +1,216 @@
+"""PromQL built from known series: a label or metric that does not exist is an error where the query is written.
+
+Expressions are immutable values with Python's operators; `str()` renders them, always alike. The labels an
+expression can have are carried along, so that aggregating by a label it lost is refused too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_dashboards.duration import format_duration
+from quarterdeck_dashboards.series import LE, Series, SeriesKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from quarterdeck_contract.labels import Label
+
+
+class QueryError(ValueError):
+    """A query that could never have data: a mistake in the code that builds it, not in a user's input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A condition on one label."""
+
+    label: Label
+    operator: str
+    """`=`, `!=`, `=~` or `!~`."""
+    value: str
+
+    def __str__(self) -> str:
+        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.label.prometheus}{self.operator}"{escaped}"'
+
+
+def equals(label: Label, value: str) -> Matcher:
+    """Match series whose *label* is *value*."""
+    if label.values and value not in label.values:
+        raise QueryError(f"expected one of {', '.join(label.values)} for the label {label.name}, found {value!r}")
+    return Matcher(label, "=", value)
+
+
+def matches(label: Label, pattern: str) -> Matcher:
+    """Match series whose *label* is matched, as a whole, by the regular expression *pattern*."""
+    return Matcher(label, "=~", pattern)
+
+
+def lacks(label: Label, pattern: str) -> Matcher:
+    """Match series whose *label* is not matched by the regular expression *pattern*."""
+    return Matcher(label, "!~", pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """An expression that yields an instant vector."""
+
+    text: str
+    labels: frozenset[str] | None
+    """The labels its samples can have, in Prometheus' spelling; None when unknown."""
+    is_compound: bool = False
+    """A binary operation: in parentheses when it becomes an operand."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def operand(self) -> str:
+        """The text as it stands inside another expression."""
+        return f"({self.text})" if self.is_compound else self.text
+
+    def __truediv__(self, other: Vector) -> Vector:
+        return _binary(self, "/", other)
+
+    def __sub__(self, other: Vector) -> Vector:
+        return _binary(self, "-", other)
+
+    def __add__(self, other: Vector) -> Vector:
+        return _binary(self, "+", other)
+
+    def __and__(self, other: Vector) -> Vector:
+        return _binary(self, "and", other)
+
+    def __or__(self, other: Vector) -> Vector:
+        return _binary(self, "\nor\n", other)
+
+    def __mul__(self, number: float) -> Vector:
+        return Vector(f"{self.operand} * {_number(number)}", self.labels, is_compound=True)
+
+    def __gt__(self, number: float) -> Vector:
+        return Vector(f"{self.operand} > {_number(number)}", self.labels, is_compound=True)
+
+    def __lt__(self, number: float) -> Vector:
+        return Vector(f"{self.operand} < {_number(number)}", self.labels, is_compound=True)
+
+    def is_equal_to(self, number: float) -> Vector:
+        """Keep the samples whose value is *number*."""
+        return Vector(f"{self.operand} == {_number(number)}", self.labels, is_compound=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """The time series of one name that fulfil every matcher."""
+
+    series: Series
+    matchers: tuple[Matcher, ...] = ()
+
+    def where(self, *matchers: Matcher) -> Selector:
+        """Return this selector with more conditions.
+
+        Raises:
+            QueryError: the series has no such label, or no such bucket.
+        """
+        for matcher in matchers:
+            _check_matcher(self.series, matcher)
+        return Selector(self.series, (*self.matchers, *matchers))
+
+    def __str__(self) -> str:
+        inside = ",".join(map(str, self.matchers))
+        return f"{self.series.name}{{{inside}}}" if inside else self.series.name
+
+    @property
+    def now(self) -> Vector:
+        """The current value of each series."""
+        return Vector(str(self), self._labels)
+
+    def rate(self, window: timedelta) -> Vector:
+        """Return the growth per second, over *window*, of counters."""
+        return self._of_counter("rate", window)
+
+    def increase(self, window: timedelta) -> Vector:
+        """Return the growth, over *window*, of counters."""
+        return self._of_counter("increase", window)
+
+    def sum_over(self, window: timedelta) -> Vector:
+        """Return the sum of the samples within *window* of gauges, such as recorded rates."""
+        if self.series.kind is not SeriesKind.GAUGE:
+            raise QueryError(f"expected a gauge to sum over time, found the {self.series.kind.value} {self}")
+        return Vector(f"sum_over_time({self}[{format_duration(window)}])", self._labels)
+
+    def absent(self) -> Vector:
+        """Return 1, with the labels that are matched by equality, when no such series exists."""
+        labels = frozenset(matcher.label.prometheus for matcher in self.matchers if matcher.operator == "=")
+        return Vector(f"absent({self})", labels)
+
+    def _of_counter(self, function: str, window: timedelta) -> Vector:
+        if self.series.kind is SeriesKind.GAUGE:
+            raise QueryError(f"expected a counter for {function}(), found the gauge {self}")
+        return Vector(f"{function}({self}[{format_duration(window)}])", self._labels)
+
+    @property
+    def _labels(self) -> frozenset[str] | None:
+        labels = self.series.labels
+        return None if labels is None else frozenset(label.prometheus for label in labels)
+
+
+def _check_matcher(series: Series, matcher: Matcher) -> None:
+    name = matcher.label.prometheus
+    if series.labels is not None and series.label(name) is None:
+        known = ", ".join(sorted(label.prometheus for label in series.labels))
+        raise QueryError(f"expected a label of {series.name} ({known}), found {name}")
+    if name == LE.prometheus and matcher.operator == "=" and series.bounds and matcher.value not in series.bounds:
+        raise QueryError(f"expected a bucket of {series.name} ({', '.join(series.bounds)}), found {matcher.value}")
+
+
+def sum_by(labels: Sequence[Label], vector: Vector) -> Vector:
+    """Return the sum of *vector* for each combination of *labels*."""
+    return _aggregate("sum", labels, vector)
+
+
+def max_by(labels: Sequence[Label], vector: Vector) -> Vector:
+    """Return the largest value of *vector* for each combination of *labels*."""
+    return _aggregate("max", labels, vector)
+
+
+def quantile(share: float, vector: Vector) -> Vector:
+    """Return the quantile *share* (0 to 1) of a classic histogram: rates of its buckets, with `le` kept.
+
+    Raises:
+        QueryError: `le` was lost on the way.
+    """
+    if vector.labels is not None and LE.prometheus not in vector.labels:
+        raise QueryError(f"expected the label le for histogram_quantile, found none in {vector}")
+    labels = None if vector.labels is None else vector.labels - {LE.prometheus}
+    return Vector(f"histogram_quantile({_number(share)}, {vector})", labels)
+
+
+def at_least(vector: Vector, number: float) -> Vector:
+    """Return *vector* with values below *number* raised to it."""
+    return Vector(f"clamp_min({vector}, {_number(number)})", vector.labels)
+
+
+def _aggregate(function: str, labels: Sequence[Label], vector: Vector) -> Vector:
+    names = [label.prometheus for label in labels]
+    lost = [name for name in names if vector.labels is not None and name not in vector.labels]
+    if lost:
+        known = ", ".join(sorted(vector.labels or ()))
+        raise QueryError(f"expected labels of {vector} ({known}) to aggregate by, found {', '.join(lost)}")
+    return Vector(f"{function} by ({', '.join(names)}) ({vector})", frozenset(names))
+
+
+def _binary(left: Vector, operator: str, right: Vector) -> Vector:
+    if left.labels is not None and right.labels is not None and left.labels != right.labels:
+        raise QueryError(
+            f"expected the same labels on both sides of {operator.strip()}, "
+            f"found {', '.join(sorted(left.labels))} and {', '.join(sorted(right.labels))}: no sample would match"
+        )
+    separator = operator if operator.startswith("\n") else f" {operator} "
+    return Vector(f"{left.operand}{separator}{right.operand}", left.labels, is_compound=True)
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}"
