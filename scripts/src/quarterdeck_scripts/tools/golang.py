@@ -161,7 +161,7 @@ _UNREACHABLE = re.compile(
 def explain(module: Module, done: Finished, settings: Settings) -> QuarterdeckError:
     """Turn a failed command of Go's, *done*, into one error with its next step."""
     said = [line.strip() for line in done.tail.splitlines() if line and not line.startswith("go: downloading ")]
-    last = " · ".join(said[-3:]) or f"exit code {done.code}"
+    last = " · ".join(said[-3:]).rstrip(".") or f"exit code {done.code}"
     expected = f"to build {module.path} {module.version}"
     if done.code is None:
         found = f"no word from Go for {settings.silence_deadline:.0f} s"
@@ -171,7 +171,7 @@ def explain(module: Module, done: Finished, settings: Settings) -> QuarterdeckEr
         next_step = "free some 5 GB where `go env GOCACHE GOMODCACHE` and the tools' cache are, then run it again"
     elif "checksum mismatch" in done.tail:
         expected = f"modules as pinned in tools/go/{module.name}/go.sum"
-        found = last
+        found = next(line for line in said if "checksum mismatch" in line)
         next_step = "find out what `go env GOPROXY` serves; nothing was built from it"
     elif settings.offline and "GOPROXY=off" in done.tail:
         found = "modules that Go's cache does not hold, and --offline"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
 
@@ -23,3 +25,29 @@ class Progress(Protocol):
 
     def step(self, title: str) -> AbstractContextManager[Step]:
         """Show *title* while the body runs."""
+
+
+class Recorded:
+    """A `Progress` that keeps what it is told: the fake for tests, and silence for whoever wants none of it."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        """Each message."""
+        self.steps: list[str] = []
+        """Each step's title, as it begins."""
+        self.details: list[str] = []
+        """Where the steps stood, in order."""
+
+    def say(self, text: str) -> None:
+        """Keep a message."""
+        self.messages.append(text)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Recorded]:
+        """Keep a step's title."""
+        self.steps.append(title)
+        yield self
+
+    def update(self, detail: str) -> None:
+        """Keep where a step stands."""
+        self.details.append(detail)
