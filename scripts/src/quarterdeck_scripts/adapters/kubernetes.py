@@ -1,6 +1,6 @@
-"""A real API server behind `Cluster`: kubeconfig, TLS and credentials by the official client, JSON by hand.
+"""A real API server behind `Cluster`: connections by the official client, JSON by hand.
 
-The official package reads kubeconfigs, runs credential plugins and builds the connection pool. Its typed calls
+The official package reads the kubeconfig (`adapters.kubeconfig`) and builds the connection pool. Its typed calls
 are not used: they cost 14 s and 1.1 GB for a list of 10,000 pods, have no deadline, and raise KeyError when a
 watch that is not deserialised expires.
 """
@@ -8,26 +8,26 @@ watch that is not deserialised expires.
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import urllib3
-from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import ConfigException, load_kube_config
-from kubernetes.config.kube_config import KubeConfigMerger
+from kubernetes.client import ApiClient
 
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_scripts.adapters.kubeconfig import configuration, contexts
 from quarterdeck_scripts.kube.client import ApiError, Json, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from kubernetes.client import Configuration
 
     from quarterdeck_scripts.kube.client import Cluster
 
@@ -59,7 +59,7 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Clust
         UsageError: no such file or context, an ambiguous one, or credentials that cannot be had.
     """
     source = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
-    entries = _contexts(source)
+    entries = contexts(source)
     named = context or (next(iter(entries)) if kubeconfig and len(entries) == 1 else None)
     if named not in entries:
         raise UsageError(
@@ -67,65 +67,7 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Clust
             repr(context) if context else "no context named; the current one is not taken unasked",
             "name one with --context, or the environment with --env",
         )
-    return ApiServer(lambda: _configuration(source, named, entries[named]))
-
-
-def _contexts(source: str) -> dict[str, Json]:
-    """Return each context's name and its user entry (`{}` for none) of the kubeconfig files in *source*."""
-    try:
-        merged = KubeConfigMerger(source).config  # type: ignore[no-untyped-call]  # the client is half typed
-    except (OSError, ValueError, ConfigException) as error:
-        raise _unreadable(source, error) from error
-    if merged is None:
-        raise _unreadable(source, "no such file")
-    users = {entry["name"]: entry["user"] for entry in _plain(merged.value.get("users"))}
-    found = {entry["name"]: entry["context"] for entry in _plain(merged.value.get("contexts"))}
-    return {name: users.get(entry.get("user"), {}) or {} for name, entry in found.items()}
-
-
-def _plain(nodes: Any) -> list[Json]:
-    return [getattr(node, "value", node) for node in nodes or []]
-
-
-def _unreadable(source: str, reason: object) -> UsageError:
-    return UsageError(f"a kubeconfig at {source}", str(reason), "name another with KUBECONFIG, or correct it")
-
-
-def _configuration(source: str, context: str, user: Json) -> Configuration:
-    """Read *source* afresh: token files are read and credential plugins run every time this is called."""
-    configuration = Configuration()
-    with _collected_errors() as messages:
-        try:
-            load_kube_config(  # type: ignore[no-untyped-call]  # likewise
-                config_file=source, context=context, client_configuration=configuration, persist_config=False
-            )
-        except (OSError, ValueError, ConfigException) as error:
-            raise _unreadable(source, error) from error
-    # The client logs a failing plugin and goes on without credentials, as the anonymous user.
-    if "exec" in user and not (configuration.auth_settings() or configuration.cert_file):
-        raise UsageError(
-            f"credentials from the plugin `{user['exec'].get('command')}` of the context {context}",
-            "; ".join(messages) or "no token and no certificate in its answer",
-            "run the plugin by hand and log in again",
-        )
-    return configuration
-
-
-@contextmanager
-def _collected_errors() -> Iterator[list[str]]:
-    """Collect what is logged at the root logger, which is where the client says why a plugin failed."""
-    messages: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            messages.append(record.getMessage())
-
-    collector = Collector()
-    logging.getLogger().addHandler(collector)
-    try:
-        yield messages
-    finally:
-        logging.getLogger().removeHandler(collector)
+    return ApiServer(lambda: configuration(source, named, entries[named]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,400 @@
+"""The real client, against loopback servers that behave and misbehave as API servers and proxies do."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from quarterdeck_contract.errors import UsageError
+from quarterdeck_scripts.adapters.kubernetes import connect
+from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from email.message import Message
+    from pathlib import Path
+
+    Answer = Callable[["Exchange"], None]
+
+
+class Sent(NamedTuple):
+    """A request as the server received it."""
+
+    method: str
+    path: str
+    headers: Message
+    body: bytes
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """One request to a scripted server, and how to answer it."""
+
+    protocol_version = "HTTP/1.1"
+    answer: Answer
+    log: list[Sent]
+
+    def handle_any(self) -> None:
+        """Read the request and let the script answer."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.log.append(Sent(self.command, self.path, self.headers, body))
+        type(self).answer(self)
+
+    do_GET = do_POST = do_PATCH = handle_any  # noqa: N815 -- the base class names them so
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class names it so
+        """Say nothing."""
+
+    def reply(self, status: int, body: Any, **headers: str) -> None:
+        """Answer with JSON, or with text as it is."""
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def stream(self, *chunks: bytes, end: bool = True) -> None:
+        """Answer with a chunked body; without *end* it breaks off."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for chunk in chunks:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+            self.wfile.flush()
+        if end:
+            self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.close_connection = True
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[tuple[str, list[Sent]]]:
+    """Serve *answer*; give the URL, and the log of what was asked."""
+    log: list[Sent] = []
+    handler = type("Scripted", (Exchange,), {"answer": staticmethod(answer), "log": log})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", log
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def kubeconfig(
+    folder: Path, url: str, user: dict[str, Any] | None = None, *, contexts: tuple[str, ...] = ("one",)
+) -> Path:
+    """Write a kubeconfig whose current context is the first of *contexts*."""
+    file = folder / "kubeconfig"
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": contexts[0],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": user or {}}],
+        "contexts": [{"name": name, "context": {"cluster": "c", "user": "u"}} for name in contexts],
+    }
+    file.write_text(json.dumps(content))
+    return file
+
+
+def status(code: int, reason: str, message: str) -> dict[str, Any]:
+    """Return a Status as the API server writes it."""
+    return {"kind": "Status", "code": code, "reason": reason, "message": message}
+
+
+def event(kind: str, name: str) -> bytes:
+    """Return a watch event as one line."""
+    return json.dumps({"type": kind, "object": {"metadata": {"name": name}}}, ensure_ascii=False).encode() + b"\n"
+
+
+class TestWhichCluster:
+    def test_the_context_is_named_not_current(self, tmp_path: Path) -> None:
+        """With two contexts none is taken unasked, and the known ones are listed."""
+        file = kubeconfig(tmp_path, "http://127.0.0.1:1", contexts=("prod", "dev"))
+
+        with pytest.raises(UsageError, match="dev, prod") as caught:
+            connect(file)
+
+        assert caught.value.exit_code == 2
+        assert connect(file, "dev").server == "http://127.0.0.1:1"
+
+    def test_an_unknown_context_is_refused(self, tmp_path: Path) -> None:
+        """Also when there is only one."""
+        with pytest.raises(UsageError, match="'staging'"):
+            connect(kubeconfig(tmp_path, "http://127.0.0.1:1"), "staging")
+
+    def test_a_file_of_one_context_needs_no_name(self, tmp_path: Path) -> None:
+        """The local environment's kubeconfig is such a file."""
+        assert connect(kubeconfig(tmp_path, "http://127.0.0.1:1")).server == "http://127.0.0.1:1"
+
+    def test_the_default_file_always_needs_a_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`$KUBECONFIG` with one context is still somebody's current context."""
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, "http://127.0.0.1:1")))
+
+        with pytest.raises(UsageError, match="the current one is not taken unasked"):
+            connect()
+        assert connect(context="one").server == "http://127.0.0.1:1"
+
+    @pytest.mark.parametrize("content", [None, "", "a: [", "[]"])
+    def test_a_file_that_is_no_kubeconfig_is_named(self, tmp_path: Path, content: str | None) -> None:
+        """Missing, empty, not YAML, not a map."""
+        file = tmp_path / "kubeconfig"
+        if content is not None:
+            file.write_text(content)
+
+        with pytest.raises(UsageError, match=str(file)):
+            connect(file)
+
+
+class TestCredentials:
+    def test_a_token_file_is_read_again_when_it_is_refused(self, tmp_path: Path) -> None:
+        """A token that was renewed on disk is used, and the request is sent once more."""
+        token = tmp_path / "token"
+        token.write_text("old")
+
+        def answer(exchange: Exchange) -> None:
+            known = exchange.headers["Authorization"] == "Bearer new"
+            exchange.reply(200 if known else 401, {} if known else status(401, "Unauthorized", "Unauthorized"))
+
+        with serving(answer) as (url, log):
+            cluster = connect(kubeconfig(tmp_path, url, {"tokenFile": str(token)}))
+            token.write_text("new")
+
+            assert cluster.request("POST", "/api/v1/namespaces", body={}) == {}
+            cluster.request("GET", "/api/v1/namespaces")
+
+        sent = [(each.method, each.headers["Authorization"]) for each in log]
+        assert sent == [("POST", "Bearer old"), ("POST", "Bearer new"), ("GET", "Bearer new")]
+
+    def test_credentials_refused_twice_are_refused(self, tmp_path: Path) -> None:
+        """The configuration is read again once, not for ever."""
+        with serving(lambda exchange: exchange.reply(401, status(401, "Unauthorized", "who?"))) as (url, log):
+            cluster = connect(kubeconfig(tmp_path, url, {"token": "wrong"}))
+            with pytest.raises(ApiError, match="401 Unauthorized: who") as caught:
+                cluster.request("GET", "/api/v1/nodes")
+
+        assert caught.value.status == 401
+        assert len(log) == 2
+
+    def test_a_plugin_is_run_again_when_its_token_is_refused(self, tmp_path: Path) -> None:
+        """The plugin of this test counts its runs in the token."""
+        user = {"exec": _plugin(tmp_path, 'echo x >> "$0.runs"; echo "$(wc -l < "$0.runs")"')}
+
+        def answer(exchange: Exchange) -> None:
+            exchange.reply(200 if exchange.headers["Authorization"] == "Bearer 2" else 401, {})
+
+        with serving(answer) as (url, _):
+            assert connect(kubeconfig(tmp_path, url, user)).request("GET", "/api/v1/nodes") == {}
+
+    def test_a_plugin_that_fails_is_named_with_its_reason(self, tmp_path: Path) -> None:
+        """Nothing is sent without credentials."""
+        user = {"exec": _plugin(tmp_path, "echo please log in >&2; exit 3")}
+
+        with pytest.raises(UsageError, match=r"process returned 3\. please log in"):
+            connect(kubeconfig(tmp_path, "http://127.0.0.1:1", user))
+
+
+def _plugin(folder: Path, token: str) -> dict[str, Any]:
+    """Write a credential plugin whose token is what the shell script *token* prints."""
+    version = "client.authentication.k8s.io/v1"
+    answer = json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": {"token": "TOKEN"}})
+    file = folder / "plugin"
+    file.write_text(f"#!/bin/sh\nset -e\ntoken=$({token})\necho '{answer}' | sed \"s/TOKEN/$token/\"\n")
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return {"apiVersion": version, "command": str(file)}
+
+
+class TestRequests:
+    def test_a_request_is_sent_as_it_is_told(self, tmp_path: Path) -> None:
+        """Method, path, encoded query, content type, body, and a User-Agent that names the field manager."""
+        with serving(lambda exchange: exchange.reply(200, {"a": 1})) as (url, log):
+            answer = connect(kubeconfig(tmp_path, url)).request(
+                "PATCH",
+                "/api/v1/nodes/a",
+                query={"labelSelector": "a in (b,c)"},
+                body={"b": "ä"},
+                content_type=MERGE_PATCH,
+            )
+
+        assert answer == {"a": 1}
+        assert (log[0].method, log[0].path) == ("PATCH", "/api/v1/nodes/a?labelSelector=a+in+%28b%2Cc%29")
+        assert json.loads(log[0].body) == {"b": "ä"}
+        assert log[0].headers["Content-Type"] == "application/merge-patch+json"
+        assert log[0].headers["User-Agent"] == "quarterdeck"
+
+    def test_a_list_of_operations_is_sent_as_a_list(self, tmp_path: Path) -> None:
+        """Also an empty one: a JSON patch is never turned into another kind of patch."""
+        with serving(lambda exchange: exchange.reply(200, {})) as (url, log):
+            connect(kubeconfig(tmp_path, url)).request("PATCH", "/a", body=[])
+
+        assert log[0].body == b"[]"
+
+    @pytest.mark.parametrize("code", [429, 503])
+    def test_a_get_waits_as_it_is_asked_to(self, tmp_path: Path, code: int) -> None:
+        """A busy server's Retry-After is honoured for what changes nothing."""
+        answers = iter([code, code, 200])
+        with serving(lambda exchange: exchange.reply(next(answers), {}, Retry_After="0")) as (url, log):
+            assert connect(kubeconfig(tmp_path, url)).request("GET", "/api/v1/nodes") == {}
+
+        assert len(log) == 3
+
+    def test_a_get_gives_up_before_its_deadline(self, tmp_path: Path) -> None:
+        """A pause longer than what is left of the deadline is not begun."""
+        with serving(lambda exchange: exchange.reply(503, "busy", Retry_After="60")) as (url, log):
+            began = time.monotonic()
+            with pytest.raises(ApiError, match="503 Service Unavailable: busy"):
+                connect(kubeconfig(tmp_path, url)).request("GET", "/api/v1/nodes", timeout=5)
+
+        assert time.monotonic() - began < 5
+        assert len(log) == 1
+
+    def test_a_change_is_never_sent_again(self, tmp_path: Path) -> None:
+        """429 on an eviction is an answer: a disruption budget's."""
+        refusal = status(429, "TooManyRequests", "budget")
+        with (
+            serving(lambda exchange: exchange.reply(429, refusal, Retry_After="0")) as (url, log),
+            pytest.raises(ApiError) as caught,
+        ):
+            connect(kubeconfig(tmp_path, url)).request("POST", "/a/eviction", body={})
+
+        assert (caught.value.status, caught.value.reason, caught.value.message) == (429, "TooManyRequests", "budget")
+        assert len(log) == 1
+
+    def test_a_proxys_page_is_no_answer(self, tmp_path: Path) -> None:
+        """HTML with status 200 is not taken for success; whether the request was carried out is unknown."""
+        with (
+            serving(lambda exchange: exchange.reply(200, "<html>log in</html>")) as (url, _),
+            pytest.raises(UnreachableError, match="<html>log in</html>"),
+        ):
+            connect(kubeconfig(tmp_path, url)).request("GET", "/api/v1/nodes")
+
+    def test_a_redirect_is_not_followed(self, tmp_path: Path) -> None:
+        """Credentials go to the server of the kubeconfig and nowhere else."""
+        with (
+            serving(lambda exchange: exchange.reply(302, "", Location="/other")) as (url, log),
+            pytest.raises(ApiError) as caught,
+        ):
+            connect(kubeconfig(tmp_path, url)).request("GET", "/api/v1/nodes")
+
+        assert caught.value.status == 302
+        assert len(log) == 1
+
+    def test_nobody_listening_is_unreachable(self, tmp_path: Path) -> None:
+        """The message names the server and what was asked."""
+        with serving(lambda exchange: exchange.reply(200, {})) as (url, _):
+            cluster = connect(kubeconfig(tmp_path, url))
+
+        with pytest.raises(UnreachableError, match=rf"(?s){url} to GET /api/v1/nodes.*refused"):
+            cluster.request("GET", "/api/v1/nodes", timeout=5)
+
+    @pytest.mark.parametrize("begun", [False, True])
+    def test_a_silent_server_is_given_up(self, tmp_path: Path, *, begun: bool) -> None:
+        """Silence before the answer, and within it."""
+        released = threading.Event()
+
+        def answer(exchange: Exchange) -> None:
+            if begun:
+                exchange.stream(b'{"a"', end=False)
+            released.wait(30)
+
+        with serving(answer) as (url, _):
+            began = time.monotonic()
+            with pytest.raises(UnreachableError, match="timed out"):
+                connect(kubeconfig(tmp_path, url)).request("GET", "/api/v1/nodes", timeout=0.3)
+            took = time.monotonic() - began
+            released.set()
+
+        assert took < 5
+
+    def test_a_dripping_answer_is_given_up(self, tmp_path: Path) -> None:
+        """The deadline is of the whole answer: a byte now and then does not extend it."""
+        released = threading.Event()
+
+        def answer(exchange: Exchange) -> None:
+            exchange.stream(b"[", end=False)
+            while not released.wait(0.05):
+                exchange.wfile.write(b"1\r\n \r\n")
+                exchange.wfile.flush()
+
+        with serving(answer) as (url, _):
+            began = time.monotonic()
+            with pytest.raises(UnreachableError, match="timed out"):
+                connect(kubeconfig(tmp_path, url)).request("GET", "/api/v1/nodes", timeout=0.5)
+            took = time.monotonic() - began
+            released.set()
+
+        assert took < 5
+
+
+class TestWatches:
+    def test_events_are_told_one_by_one(self, tmp_path: Path) -> None:
+        """Wherever the chunks cut the lines and the letters in them; bookmarks are left out."""
+        told = event("ADDED", "ä") + event("BOOKMARK", "") + event("DELETED", "b")
+        chunks = [told[place : place + 1] for place in range(len(told))]
+
+        with serving(lambda exchange: exchange.stream(*chunks)) as (url, log):
+            events = list(
+                connect(kubeconfig(tmp_path, url)).watch("/api/v1/pods", query={"resourceVersion": "7"}, timeout=5)
+            )
+
+        assert [(each["type"], each["object"]["metadata"]["name"]) for each in events] == [
+            ("ADDED", "ä"),
+            ("DELETED", "b"),
+        ]
+        assert log[0].path == "/api/v1/pods?resourceVersion=7&watch=true&timeoutSeconds=5"
+
+    def test_an_expired_version_asks_for_a_new_list(self, tmp_path: Path) -> None:
+        """The ERROR event within the stream, and 410 instead of a stream, are the same error."""
+        expired = status(410, "Expired", "too old resource version: 1 (5)")
+        error = json.dumps({"type": "ERROR", "object": expired}).encode() + b"\n"
+
+        for answer in (lambda exchange: exchange.stream(error), lambda exchange: exchange.reply(410, expired)):
+            with serving(answer) as (url, _), pytest.raises(ApiError) as caught:
+                list(connect(kubeconfig(tmp_path, url)).watch("/api/v1/pods", query={}, timeout=5))
+            assert (caught.value.status, caught.value.reason) == (410, "Expired")
+
+    def test_a_stream_that_breaks_is_an_error(self, tmp_path: Path) -> None:
+        """What came before is told; the end is not taken for the end of the watch."""
+        with serving(lambda exchange: exchange.stream(event("ADDED", "a"), end=False)) as (url, _):
+            events = connect(kubeconfig(tmp_path, url)).watch("/api/v1/pods", query={}, timeout=5)
+
+            assert next(events)["type"] == "ADDED"
+            with pytest.raises(UnreachableError):
+                next(events)
+
+    def test_an_event_cut_off_is_an_error(self, tmp_path: Path) -> None:
+        """A proxy that ends the stream properly within a line has still lost an event."""
+        with (
+            serving(lambda exchange: exchange.stream(event("ADDED", "a")[:-9])) as (url, _),
+            pytest.raises(UnreachableError, match="ended within an event"),
+        ):
+            list(connect(kubeconfig(tmp_path, url)).watch("/api/v1/pods", query={}, timeout=5))
+
+    def test_a_silent_watch_ends_in_time(self, tmp_path: Path) -> None:
+        """The client's own deadline ends it without an error, when the server does not."""
+        released = threading.Event()
+
+        def answer(exchange: Exchange) -> None:
+            exchange.stream(event("ADDED", "a"), end=False)
+            released.wait(30)
+
+        with serving(answer) as (url, _):
+            began = time.monotonic()
+            events = list(connect(kubeconfig(tmp_path, url)).watch("/api/v1/pods", query={}, timeout=0.3))
+            took = time.monotonic() - began
+            released.set()
+
+        assert len(events) == 1
+        assert took < 5
