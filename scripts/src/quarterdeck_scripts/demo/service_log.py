@@ -35,7 +35,7 @@ class Logged:
 def count(lines: bytes, health: str) -> Logged:
     r"""Count the requests in *lines*, without those for the path *health*.
 
-    >>> count(b'INFO: "GET /healthz HTTP/1.1" 200 OK\\nINFO: "POST /carts/1/pay HTTP/1.1" 500 …\\n', "/healthz")
+    >>> count(b'"GET /healthz HTTP/1.1" 200 OK\n"POST /carts/1/pay HTTP/1.1" 500 Oops\n', "/healthz")
     Logged(requests=1, errors=1)
     """
     statuses = [int(status) for url, status in _ACCESS.findall(lines) if url.decode() != health]

@@ -21,8 +21,10 @@ def summarize(rollouts: Sequence[RolledOut], paged: Paged, *, requests: int, fai
         f"      remedy:  {paged.remedy}",
         f"      mended {paged.mended:.0f} s after that; {paged.failed:,} requests failed until then",
         "",
-        f"  Customers made {requests:,} requests in {seconds:.0f} s; {failed:,} failed "
-        f"({sum(each.failed for each in rollouts):,} of them while the gate was judging).",
+        (
+            f"  Customers made {requests:,} requests in {seconds:.0f} s; {failed:,} failed "
+            f"({sum(each.failed for each in rollouts):,} of them while the gate was judging)."
+        ),
     ]
     return "\n".join(lines)
 
