@@ -196,7 +196,9 @@ def _value(config: Mapping[str, str], key: str, read: Callable[[str], T]) -> T:
     try:
         return read(config[key])
     except ValueError as error:
-        raise UsageError(f"a valid value for the key {key}", str(error), f"`pulumi config set {key} …`") from error
+        # Each says "expected A, found B".
+        expected, _, found = str(error).removeprefix("expected ").rpartition(", found ")
+        raise UsageError(f"the key {key} to be {expected}", found, f"`pulumi config set {key} …`") from error
 
 
 def _whole_seconds(text: str) -> timedelta:
