@@ -75,7 +75,7 @@ def test_an_interruption_ends_the_whole_group_and_passes_through(script: Callabl
 
 
 def test_a_group_that_ignores_the_polite_signal_is_killed(script: Callable[..., Path]) -> None:
-    """Three seconds later."""
+    """A second later."""
     heard: list[str] = []
     stubborn = script("stubborn", "trap '' TERM", "echo $$", "while :; do sleep 60; done")
 

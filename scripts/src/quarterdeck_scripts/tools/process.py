@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-_GRACE = 3.0
+_GRACE = 1.0
 """Seconds between asking a group of processes to end and ending it."""
 _TAIL = 40
 """Lines of output kept for an error message."""
