@@ -91,12 +91,9 @@ class Request:
         self.prefix = ""
         """Templates of the mounts above that route."""
         self.status: int | None = None
-        self.span: ServerSpan | None = None
         self._method = method_label(scope["method"])
         self._active = runtime.http.active(self._method, scheme_label(scope.get("scheme", "http")))
-        tracing = runtime.tracing()
-        if tracing is not None:
-            self.span = tracing.request(scope)
+        self.span: ServerSpan | None = _span(runtime, scope)
         self._active.add(1.0)
         runtime.registry.touch()
         self._started = perf_counter()
@@ -144,16 +141,14 @@ class Request:
             kind = error_type(error)
         elif status is not None and status >= SERVER_ERROR:
             kind = str(status)
-        runtime = self._runtime
         span = self.span
-        exemplar = None
-        if span is not None:
-            exemplar = span.exemplar(seconds, time())
-            span.end(self.route, status, kind)
+        exemplar = span.exemplar(seconds, time()) if span is not None else None
         self._active.add(-1.0)
         scheme = scheme_label(self._scope.get("scheme", "http"))
         outcome = (self._method, self.route or UNMATCHED_ROUTE, status, kind, scheme)
-        runtime.http.record(outcome, seconds, exemplar)
+        self._runtime.http.record(outcome, seconds, exemplar)
+        if span is not None:  # after the metrics: a user's span processor may raise
+            span.end(self.route, status, kind)
 
 
 async def _serve_http(runtime: Runtime, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
@@ -179,6 +174,16 @@ async def _serve_http(runtime: Runtime, app: Application, scope: Scope, receive:
             request.span.leave()
 
 
+def _span(runtime: Runtime, scope: Scope) -> ServerSpan | None:
+    """Begin the span of a request or a WebSocket; None without tracing, or when it fails."""
+    try:
+        tracing = runtime.tracing()
+        return tracing.request(scope) if tracing is not None else None
+    except Exception as mistake:  # noqa: BLE001 -- ours, or a user's sampler's or processor's
+        failed("traces", "a span could not be begun", mistake)
+        return None
+
+
 async def _serve_unseen(runtime: Runtime, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a probe: nothing of it is measured or traced, down to the last call it makes."""
     scope[MARK] = None
@@ -195,11 +200,11 @@ async def _serve_unseen(runtime: Runtime, app: Application, scope: Scope, receiv
 
 async def _serve_websocket(runtime: Runtime, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a WebSocket: one span for the whole connection if there is tracing, and no HTTP metrics."""
-    tracing = runtime.tracing()
-    if tracing is None or scope["path"] in runtime.settings.health_paths:
+    span = None if scope["path"] in runtime.settings.health_paths else _span(runtime, scope)
+    if span is None:
         await _serve_unseen(runtime, app, scope, receive, send)
         return
-    connection = scope[MARK] = Connection(tracing.request(scope))
+    connection = scope[MARK] = Connection()
     error = ""
     try:
         await app(scope, receive, send)
@@ -207,17 +212,19 @@ async def _serve_websocket(runtime: Runtime, app: Application, scope: Scope, rec
         error = error_type(escaped)
         raise
     finally:
-        connection.span.end(connection.route, None, error)
-        connection.span.leave()
+        try:
+            span.leave()
+            span.end(connection.route, None, error)
+        except Exception as mistake:  # noqa: BLE001 -- ours, or a user's span processor's
+            failed("traces", "a span could not be ended", mistake)
 
 
 class Connection:
     """One WebSocket while it is traced."""
 
-    __slots__ = ("prefix", "route", "span")
+    __slots__ = ("prefix", "route")
 
-    def __init__(self, span: ServerSpan) -> None:
-        self.span = span
+    def __init__(self) -> None:
         self.route: str | None = None
         """Template of the route that serves it; None until one matches."""
         self.prefix = ""

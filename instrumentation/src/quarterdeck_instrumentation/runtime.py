@@ -43,7 +43,7 @@ class Runtime:
         self._folder = ""
         self._pair: store.Pair | None = None
         self._sequence = 0
-        self._durable = b""
+        self._latest = b""
         self._write_lock = threading.Lock()
         self._changed = threading.Event()
         self._tracing: Tracing | None = None
@@ -84,20 +84,22 @@ class Runtime:
                 failed("traces", "tracing could not be started", error)
         return self._tracing
 
+    def trace_with(self, tracing: Tracing | None) -> None:
+        """Have *tracing* make the spans, whatever is configured: for tests, and for services that know better."""
+        self._tracing, self._tracing_resolved = tracing, True
+
     def write(self) -> None:
         """Write the values down where they survive this process."""
         with self._write_lock:
             try:
                 self._own.update()
                 self._sequence += 1
-                data = snapshot.encode(self._sequence, *self.registry.snapshot())
+                self._latest = snapshot.encode(self._sequence, *self.registry.snapshot())
                 if self._pair is not None:
-                    self._pair.write(data)
+                    self._pair.write(self._latest)
             except Exception as error:  # noqa: BLE001 -- a full disk, for one: the values stay in memory and are tried again
                 failed("store", "the values cannot be written down; it is tried again", error)
                 self.registry.changed = True
-            else:
-                self._durable = data  # the page shows nothing that could be lost
 
     def end(self) -> None:
         """Write and send what is left: the server says that it is about to end."""
@@ -119,6 +121,14 @@ class Runtime:
         if self._page is not None:
             self._page.abandon()
 
+    def own_snapshot(self) -> snapshot.Snapshot:
+        """Return this worker's values, written down first: the page shows nothing that a kill could take back."""
+        if self.registry.changed or not self._latest:
+            self.write()
+        own = snapshot.decode(self._latest, self._index)
+        self._index = own.index
+        return own
+
     def _at_exit(self, pid: int) -> None:
         if os.getpid() == pid:
             self.end()
@@ -136,16 +146,7 @@ class Runtime:
 
     def _collector(self) -> Collector:
         folder = store.Folder(self._folder) if self._folder else None
-        return Collector(folder, self._name, self._own_snapshot)
-
-    def _own_snapshot(self) -> snapshot.Snapshot:
-        if self.registry.changed:
-            self.write()
-        if not self._durable:
-            return snapshot.Snapshot()
-        own = snapshot.decode(self._durable, self._index)
-        self._index = own.index
-        return own
+        return Collector(folder, self._name, self.own_snapshot)
 
 
 class _Own:
@@ -202,3 +203,9 @@ def current() -> Runtime | None:
     """Return this process's telemetry, begun if need be; None when it could not be."""
     runtime = _process.runtime
     return runtime if runtime is not None else _process.start()
+
+
+def replace(runtime: Runtime | None) -> Runtime | None:
+    """Have *runtime* record from now on, and return what did before: for tests."""
+    before, _process.runtime = _process.runtime, runtime
+    return before

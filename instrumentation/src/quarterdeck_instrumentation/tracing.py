@@ -127,7 +127,10 @@ class Tracing:
             finally:
                 done.set()
 
-        threading.Thread(target=run, name="quarterdeck-flush", daemon=True).start()
+        try:
+            threading.Thread(target=run, name="quarterdeck-flush", daemon=True).start()
+        except RuntimeError:
+            run()  # the interpreter is ending and starts no more threads: the exporter's own timeout has to do
         if not done.wait(seconds):
             failed("traces", f"the last spans could not be sent within {seconds:g} s")
 

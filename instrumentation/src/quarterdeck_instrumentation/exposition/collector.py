@@ -136,6 +136,8 @@ class Collector:
             return
         try:
             ended = self._read_all(self._folder)
+        except FileNotFoundError:
+            return  # this process is ending and removed the folder, or the workers are about to make it anew
         except OSError as error:
             failed("store", "the workers' folder cannot be read, so the page shows their last values", error)
             return
