@@ -19,7 +19,7 @@ _MOST_BYTES = 256 << 20
 """An answer larger than this is refused: it would not be read within the deadline either."""
 
 
-class HttpPrometheus:
+class PrometheusApi:
     """A Prometheus, or anything that speaks its HTTP API (Thanos, Mimir), at a base URL."""
 
     def __init__(self, url: str, *, timeout: float = 10.0) -> None:

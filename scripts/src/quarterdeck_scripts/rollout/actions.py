@@ -8,10 +8,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from quarterdeck_scripts.rollout.state import Ending, State
-from quarterdeck_scripts.rollout.verdict import Assessment
+if TYPE_CHECKING:
+    from quarterdeck_scripts.rollout.state import Ending, State
+    from quarterdeck_scripts.rollout.verdict import Assessment
 
 
 class Side(enum.StrEnum):
@@ -25,15 +26,33 @@ class Side(enum.StrEnum):
 class AcquireLock:
     """Take the service's lock, or be refused naming its holder. Answered with nothing."""
 
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Take the rollout's lock"
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLock:
     """Give the lock back. Answered with nothing."""
 
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Give the lock back"
+
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
     """Look at the cluster. Answered with a Situation."""
+
+    any_state: bool = False
+    """Leave out a state that cannot be used, where none is needed."""
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Look at the cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +61,20 @@ class SaveState:
 
     state: State
 
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return f"Note in the cluster: {self.state.direction}"
+
 
 @dataclass(frozen=True, slots=True)
 class ClearState:
     """Take the state away: the rollout is over. Answered with nothing."""
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Clear the note in the cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +84,11 @@ class CreateCanary:
     image: str
     replicas: int
 
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return f"Create the canary: {self.replicas} of {self.image}"
+
 
 @dataclass(frozen=True, slots=True)
 class WaitReady:
@@ -63,10 +97,20 @@ class WaitReady:
     side: Side
     within: float
 
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return f"Wait until the {self.side} pods are Ready"
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
     """Count, and judge. Answered with a Look."""
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Judge the canary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +119,11 @@ class Pause:
 
     seconds: float
 
+    @property
+    def title(self) -> str:
+        """The same as of Measure: looking and pausing are one step to a person."""
+        return "Judge the canary"
+
 
 @dataclass(frozen=True, slots=True)
 class Promote:
@@ -82,10 +131,20 @@ class Promote:
 
     image: str
 
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return f"Promote {self.image}"
+
 
 @dataclass(frozen=True, slots=True)
 class DeleteCanary:
     """Remove the canary, and wait until its pods are gone or going. Answered with nothing."""
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Remove the canary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +152,11 @@ class RestoreStable:
     """Bring the stable version's previous template back, if *image* had been promoted. Answered with nothing."""
 
     image: str
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Put the stable version back"
 
 
 Action = (

@@ -8,6 +8,7 @@ what they counted.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 
 TRACKS = (kubernetes.TRACK_CANARY, kubernetes.TRACK_STABLE)
 
-_IDENTITY = tuple(
-    label.prometheus for label in (*labels.TARGET_LABELS, *HTTP_SERVER_DURATION.labels)
-)
+_IDENTITY = tuple(label.prometheus for label in (*labels.TARGET_LABELS, *HTTP_SERVER_DURATION.labels))
 """What tells one counter from another, with the bucket's bound. `instance` and `job` do not."""
 
 _MOST_RESETS = 3
@@ -51,8 +50,8 @@ class PodFact:
 class Tally:
     """Counts of both sides for one objective, since the canary was created."""
 
-    canary: Counts = Counts()
-    stable: Counts = Counts()
+    canary: Counts = Counts()  # noqa: RUF009 -- frozen
+    stable: Counts = Counts()  # noqa: RUF009 -- frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +107,11 @@ class Ledger:
         self._seen_first: dict[str, float] = {}
         self._seen_last: dict[str, float] = {}
         self._holes: dict[str, None] = {}
+        self._tallies = tuple(Tally() for _ in self._objectives)
 
-    def take(self, counters: Sequence[Series], scrapes: Sequence[Series], pods: Sequence[PodFact], now: float) -> Reading:
+    def take(
+        self, counters: Sequence[Series], scrapes: Sequence[Series], pods: Sequence[PodFact], now: float
+    ) -> Reading:
         """Count in what is new, and return where things stand.
 
         Args:
@@ -124,9 +126,10 @@ class Ledger:
             self._count(key, group, born)
         causes = [*self._holes, *self._missing(scrapes, pods, now)]
         tallies = tuple(self._tally(objective) for objective in self._objectives)
-        if any(side.bad > side.requests or side.bad < 0 for tally in tallies for side in (tally.canary, tally.stable)):
-            causes.append("more bad requests than requests were counted: the buckets contradict each other")
-            tallies = tuple(Tally() for _ in self._objectives)
+        if not self._plausible(tallies):
+            causes.append("the counters contradict each other: bad requests that were never made, or fewer than before")
+            tallies = self._tallies
+        self._tallies = tallies
         canary, stable = (self._newest(track) for track in TRACKS)
         return Reading(now, tallies, (canary, stable), tuple(causes))
 
@@ -163,7 +166,7 @@ class Ledger:
         said = dict(zip((*_IDENTITY, BUCKET_BOUND), key, strict=True))
         pod = said[labels.POD.prometheus]
         group = sorted((series for series in group if series.samples), key=lambda series: series.samples[0][0])
-        if any(a.samples[-1][0] >= b.samples[0][0] for a, b in zip(group, group[1:], strict=False)):
+        if any(a.samples[-1][0] >= b.samples[0][0] for a, b in itertools.pairwise(group)):
             self._hole(f"one counter of pod {pod} comes as {len(group)} series at once: it is scraped twice")
             return
         bound = _number(said[BUCKET_BOUND])
@@ -177,9 +180,13 @@ class Ledger:
         for series in group:
             for moment, value in series.samples:
                 if moment > counter.time:
-                    self._advance(counter, pod, moment, value, born=pod in born)
+                    self._advance(counter, pod, moment, value, born=pod in born or self._is_new_canary(counter, pod))
         if counter.resets > max(_MOST_RESETS, counter.samples // 10):
             self._hole(f"a counter of pod {pod} fell {counter.resets} times: several processes answer at its address")
+
+    def _is_new_canary(self, counter: _Counter, pod: str) -> bool:
+        """Return whether *pod* is a canary's that came and went between two looks at the cluster."""
+        return counter.track == kubernetes.TRACK_CANARY and self._seen_first[pod] > self._since
 
     def _advance(self, counter: _Counter, pod: str, moment: float, value: float, *, born: bool) -> None:
         if not math.isfinite(value) or value < 0:
@@ -202,6 +209,17 @@ class Ledger:
         else:
             counter.kept.append((moment, value))
         counter.time, counter.value, counter.samples = moment, value, counter.samples + 1
+
+    def _plausible(self, tallies: Sequence[Tally]) -> bool:
+        pairs = [
+            pair
+            for now, then in zip(tallies, self._tallies, strict=True)
+            for pair in ((now.canary, then.canary), (now.stable, then.stable))
+        ]
+        return all(
+            then.bad <= now.bad and then.requests <= now.requests and now.bad - then.bad <= now.requests - then.requests
+            for now, then in pairs
+        )
 
     def _tally(self, objective: Objective) -> Tally:
         canary, stable = (self._counts(objective, track) for track in TRACKS)

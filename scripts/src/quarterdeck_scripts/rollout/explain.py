@@ -19,10 +19,11 @@ def explain(judgement: Judgement, criteria: Criteria) -> str:
     )
     match judgement.verdict:
         case "FAIL":
+            floor, low = percent(judgement.objective.floor), percent(judgement.canary_share.low)
             shown = (
-                f"shown to be at least {judgement.effect.low:.1f} times as often as stable ({criteria.ratio:g} times is "
-                f"allowed) and above {percent(judgement.canary_share.low)} ({percent(judgement.objective.floor)} always "
-                f"is); the chance of a wrong alarm is at most {percent(criteria.false_fail)}"
+                f"shown to be at least {judgement.effect.low:.1f} times as often as stable "
+                f"({criteria.ratio:g} times is allowed) and above {low} ({floor} always is); "
+                f"the chance of a wrong alarm is at most {percent(criteria.false_fail)}"
             )
         case "PASS":
             shown = f"shown to be {_shown_below(judgement, criteria)}"

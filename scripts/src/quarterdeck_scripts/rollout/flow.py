@@ -84,9 +84,31 @@ def abort(plan: Plan) -> Flow:
     """Put everything back, whatever is there; needs no stored state."""
     yield AcquireLock()
     try:
-        situation: Situation = yield Inspect()
+        situation: Situation = yield Inspect(any_state=True)
         reason = f"aborted by {plan.new.by}"
         return (yield from _back(plan, situation.canary_image or plan.image, Outcome(Ending.ABORTED, reason)))
+    finally:
+        yield ReleaseLock()
+
+
+def undo(plan: Plan) -> Flow:
+    """Bring the stable version's previous revision back."""
+    yield AcquireLock()
+    try:
+        situation: Situation = yield Inspect()
+        if situation.state is not None or situation.canary_image is not None:
+            raise RefusedError(
+                f"no rollout of {plan.service} under way",
+                f"one to {situation.state.image if situation.state else situation.canary_image}",
+                f"run `quarterdeck rollout abort {plan.service}`, which puts everything back",
+            )
+        yield RestoreStable(situation.stable_image)
+        waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
+        if not waited.ready:
+            raise QuarterdeckError(
+                f"the previous revision of {plan.service} to become Ready", waited.reason, "mend what it names"
+            )
+        return Outcome(Ending.UNDONE, f"undone by {plan.new.by}")
     finally:
         yield ReleaseLock()
 

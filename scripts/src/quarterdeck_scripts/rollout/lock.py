@@ -52,13 +52,13 @@ class LeaseLock:
         *,
         holder: str,
         clock: Clock,
-        settings: LockSettings = LockSettings(),  # noqa: B008 -- frozen
+        settings: LockSettings = LockSettings(),
     ) -> None:
         """*holder* is what others are told: a person and a machine."""
         self._cluster = cluster
         self._service = service
         self._namespace = namespace
-        self._name = f"quarterdeck-rollout-{service}"
+        self._name = _name_of(service)
         self._holder = holder
         self._clock = clock
         self._settings = settings
@@ -203,6 +203,20 @@ class LeaseLock:
             f"{taker or 'somebody'} took it over",
             "leave the rollout to them; `quarterdeck rollout status` shows where it stands",
         )
+
+
+def holder_of(cluster: Cluster, namespace: str, service: str) -> str:
+    """Return who holds *service*'s rollout lock; empty when nobody does. A holder may be dead."""
+    try:
+        return _holder(cluster.request("GET", path("Lease", namespace, _name_of(service))))
+    except ApiError as error:
+        if error.status == _NOT_FOUND:
+            return ""
+        raise
+
+
+def _name_of(service: str) -> str:
+    return f"quarterdeck-rollout-{service}"
 
 
 def _holder(lease: Json) -> str:

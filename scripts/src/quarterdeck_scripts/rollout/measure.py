@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.rollout import queries
 from quarterdeck_scripts.rollout.evidence import Ledger, Reading, Tally
+from quarterdeck_scripts.rollout.ports import AnswerError
 from quarterdeck_scripts.rollout.record import advance, begin
 from quarterdeck_scripts.rollout.verdict import Assessment, assess
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.rollout.evidence import PodFact
     from quarterdeck_scripts.rollout.ports import Answer, Prometheus
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+from quarterdeck_scripts.rollout.record import RolloutRecord
 
 _LOOKBACK_SCRAPES = 5
 """Scrape intervals before the canary's creation that are asked for: a stable counter needs one sample there to
@@ -65,8 +67,10 @@ class Measurer:
         return self._ledger.take(counters.series, scrapes.series, pods, now)
 
     def _now(self) -> float:
-        (clock,) = self._prometheus.query(queries.CLOCK).series
-        return clock.samples[0][1]
+        values = [value for series in self._prometheus.query(queries.CLOCK).series for _, value in series.samples]
+        if len(values) != 1 or not math.isfinite(values[0]):
+            raise AnswerError("Prometheus' time", f"no time but {values}", "see what answers at its address")
+        return values[0]
 
     def _ask(self, now: float) -> tuple[Answer, Answer]:
         record = self._record

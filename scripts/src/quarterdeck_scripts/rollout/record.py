@@ -122,9 +122,7 @@ def begin(objectives: Sequence[Objective], criteria: Criteria) -> tuple[Trial, .
     return tuple(Trial.of(objective, criteria, len(objectives)) for objective in objectives)
 
 
-def advance(
-    trials: tuple[Trial, ...], previous: Reading | None, reading: Reading, since: float
-) -> tuple[Trial, ...]:
+def advance(trials: tuple[Trial, ...], previous: Reading | None, reading: Reading, since: float) -> tuple[Trial, ...]:
     """Return the trials with what *reading* adds to the last reading that could be judged.
 
     A reading with causes adds nothing: the next one without brings its counts along, counters being counters.

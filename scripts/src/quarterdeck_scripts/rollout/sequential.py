@@ -16,8 +16,8 @@ baseline's own level drops out, so it may wander from batch to batch (a peak, an
 is Lindon and Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022, arXiv:2011.03567, and
 the canary test of Lindon et al., arXiv:2205.14762. It is exact for Poisson counts, and holds for Bernoulli
 requests without approximation because (1 + p x)^n <= exp(n p x): a batch's term has a mean of at most
-exp(n_c p_c (a - 1) + n_s p_s (b - 1)) = 1 at p_c = r p_s. The proportion's likelihood is the binomial one. Turning tests
-into bounds: Howard et al., "Time-uniform, nonparametric, nonasymptotic confidence sequences", 2021.
+exp(n_c p_c (a - 1) + n_s p_s (b - 1)) = 1 at p_c = r p_s. The proportion's likelihood is the binomial one.
+Turning tests into bounds: Howard et al., "Time-uniform, nonparametric, nonasymptotic confidence sequences", 2021.
 
 What it takes for granted: given its batch, a request fails independently of the others. Failures that come
 in bursts weaken the guarantee; `criteria.Criteria.fail_scrapes` is there for that.
@@ -116,7 +116,9 @@ class RatioLikelihood:
     pressures: tuple[float, ...] = (0.0,) * len(_FACTORS)
     """Per grid value r: the sum over batches of errors x ln(1 + r w)."""
 
-    def add(self, canary_requests: int, canary_errors: int, stable_requests: int, stable_errors: int) -> RatioLikelihood:
+    def add(
+        self, canary_requests: int, canary_errors: int, stable_requests: int, stable_errors: int
+    ) -> RatioLikelihood:
         """Return the likelihood with one more batch. A batch without errors, or without one side, says nothing."""
         errors = canary_errors + stable_errors
         if not (errors and canary_requests and stable_requests):
@@ -181,4 +183,4 @@ def _between(rejected: float, kept: float, evidence: float, less: float, need: f
     if math.isinf(evidence) or math.isinf(less):
         return rejected
     share = (evidence - need) / (evidence - less)
-    return rejected * (kept / rejected) ** share
+    return float(rejected * (kept / rejected) ** share)

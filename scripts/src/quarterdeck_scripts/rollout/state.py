@@ -48,6 +48,8 @@ class Ending(enum.StrEnum):
     """Somebody stopped it; the stable version is as it was."""
     ABORTED = "aborted"
     """`rollout abort` ended it; the stable version is as it was."""
+    UNDONE = "undone"
+    """`rollout undo` brought the previous revision back."""
 
     @property
     def exit_code(self) -> int:
@@ -58,6 +60,7 @@ class Ending(enum.StrEnum):
             Ending.INCONCLUSIVE: EXIT_INCONCLUSIVE,
             Ending.INTERRUPTED: EXIT_INTERRUPTED,
             Ending.ABORTED: EXIT_DONE,
+            Ending.UNDONE: EXIT_DONE,
         }[self]
 
 

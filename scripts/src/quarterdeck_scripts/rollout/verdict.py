@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Verdict(enum.StrEnum):
     """What the evidence says of a canary."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105 -- a verdict, no password
     """Shown to be no worse than the margin."""
     FAIL = "FAIL"
     """Shown to be worse than the margin."""

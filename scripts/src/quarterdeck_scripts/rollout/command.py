@@ -1,0 +1,161 @@
+"""`quarterdeck rollout`: start, status, abort, undo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from quarterdeck_scripts.options import context_option, dry_run_option, env_option, output_option, yes_option
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.rollout.session import Session
+
+
+@click.group()
+def rollout() -> None:
+    """Let a new version in beside the old one, judge it from evidence, promote it or put everything back."""
+
+
+@rollout.command()
+@click.argument("service")
+@click.option("--image", required=True, help="The new version, as repository:tag.")
+@click.option("--force", "reason", metavar="REASON", help="Promote without a verdict. The reason is audited.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write an HTML report with charts to this file.",
+)
+@env_option
+@context_option
+@output_option
+@yes_option
+@dry_run_option
+def start(
+    service: str,
+    image: str,
+    reason: str | None,
+    report: Path | None,
+    env: str,
+    context: str | None,
+    output: str,
+    yes: bool,  # noqa: FBT001 -- click passes options by name
+    dry_run: bool,  # noqa: FBT001 -- likewise
+) -> int:
+    """Roll SERVICE out to a new image, or go on with the rollout to it that a killed run left.
+
+    \b
+    Exit code 0: promoted. 1: the canary failed, everything is back. 3: the evidence decided neither way in time,
+    everything is back. 4: refused, nothing was changed. 130, 143: stopped, everything is back.
+    """
+    from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.rollout import flow, preflight, text  # noqa: PLC0415 -- likewise
+
+    session = _open(env, context, service)
+    situation = session.view().inspect()
+    plan = session.plan(image, situation, reason or "")
+    flow.begin_or_resume(plan, situation)
+    preflight.require_rights(session.environment.cluster, preflight.rights(session.service.namespace))
+    if not reason:
+        namespace, name = session.service.namespace, session.service.name
+        preflight.require_measurable(session.prometheus, namespace, name, session.interval)
+    record = session.record(plan)
+    console.say(text.plan(plan, session.environment, record, resumed=situation.state is not None))
+    if dry_run:
+        console.say(text.dry_run(session.environment.cluster, session.view().stable(), plan))
+        return 0
+    preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
+    console.confirm("Go ahead?", yes=yes)
+    outcome, code = session.run(flow.start(plan), record)
+    if report is not None:
+        from quarterdeck_scripts.rollout.report import render  # noqa: PLC0415 -- only who asks for it
+
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(render([record]), encoding="utf-8")
+    console.emit(record.to_json() if output == "json" else text.ending(record, outcome))
+    return code
+
+
+@rollout.command()
+@click.argument("service", required=False)
+@env_option
+@context_option
+@output_option
+def status(service: str | None, env: str, context: str | None, output: str) -> None:
+    """Show where the rollout of SERVICE stands, or of every service."""
+    from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.environment import open_environment  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout import status as status_  # noqa: PLC0415 -- likewise
+
+    environment = open_environment(env, context)
+    services = [environment.service(service)] if service else environment.catalogue.services
+    found = [status_.of(environment.cluster, environment.cluster_uid, each.namespace, each.name) for each in services]
+    if output == "json":
+        console.emit_json([each.as_json() for each in found])
+    else:
+        console.emit("\n".join(map(str, found)))
+
+
+@rollout.command()
+@click.argument("service")
+@click.option("--take-over", is_flag=True, help="Even while another run is alive; its next change is then refused.")
+@env_option
+@context_option
+@yes_option
+def abort(service: str, take_over: bool, env: str, context: str | None, yes: bool) -> int:  # noqa: FBT001 -- by name
+    """Put everything back on SERVICE's stable version. Needs no state: what is there is read off the cluster."""
+    from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.rollout import flow, preflight  # noqa: PLC0415 -- likewise
+
+    session = _open(env, context, service)
+    situation = session.view().inspect(any_state=True)
+    if situation.state is None and situation.canary_image is None:
+        console.say(f"No rollout of {service} is under way; it runs {situation.stable_image}.")
+        return 0
+    image = situation.canary_image or (situation.state.image if situation.state else "")
+    plan = session.plan(image, situation)
+    preflight.require_rights(session.environment.cluster, preflight.rights(session.service.namespace))
+    promoted = situation.stable_image == image
+    console.say(
+        f"Plan: remove the canary of {image}"
+        + (f" and undo its promotion in {service}" if promoted else f"; {service} stays on {situation.stable_image}")
+    )
+    preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
+    console.confirm("Go ahead?", yes=yes)
+    outcome, code = session.run(flow.abort(plan), session.record(plan), take_over=take_over)
+    console.emit(f"{service}: {outcome.ending}. {outcome.reason}")
+    return code
+
+
+@rollout.command()
+@click.argument("service")
+@env_option
+@context_option
+@yes_option
+@dry_run_option
+def undo(service: str, env: str, context: str | None, yes: bool, dry_run: bool) -> int:  # noqa: FBT001 -- by name
+    """Bring back SERVICE's previous revision: its whole pod template."""
+    from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.rollout import flow, preflight, text  # noqa: PLC0415 -- likewise
+
+    session = _open(env, context, service)
+    view = session.view()
+    undone = text.undo(view.stable(), view.replica_sets())
+    console.say(undone.text)
+    if undone.already or dry_run:
+        return 0
+    plan = session.plan("", view.inspect())
+    preflight.require_rights(session.environment.cluster, preflight.rights(session.service.namespace))
+    preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
+    console.confirm("Go ahead?", yes=yes)
+    outcome, code = session.run(flow.undo(plan), session.record(plan))
+    console.emit(f"{service}: {outcome.ending}. {outcome.reason}")
+    return code
+
+
+def _open(env: str, context: str | None, service: str) -> Session:
+    from quarterdeck_scripts.environment import open_environment  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.rollout.session import Session  # noqa: PLC0415 -- likewise
+
+    return Session.open(open_environment(env, context), service)

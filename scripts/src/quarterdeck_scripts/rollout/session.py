@@ -1,0 +1,146 @@
+"""Puts the parts of one command together: plan, record, lock, hands, loop."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import EXIT_TERMINATED
+from quarterdeck_dashboards.duration import parse_duration
+from quarterdeck_scripts import console
+from quarterdeck_scripts.audit import AuditLog
+from quarterdeck_scripts.environment import STATE_ROOT
+from quarterdeck_scripts.kube import workloads
+from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
+from quarterdeck_scripts.rollout.hands import Hands
+from quarterdeck_scripts.rollout.lock import LeaseLock
+from quarterdeck_scripts.rollout.ports import SystemClock
+from quarterdeck_scripts.rollout.record import RolloutRecord
+from quarterdeck_scripts.rollout.run import Runner
+from quarterdeck_scripts.rollout.state import State
+from quarterdeck_scripts.rollout.stop import StopRequest, listening
+from quarterdeck_scripts.rollout.view import ServiceView
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from quarterdeck_dashboards.catalogue import Service
+    from quarterdeck_scripts.environment import Environment
+    from quarterdeck_scripts.rollout.actions import Flow, Outcome, Situation
+    from quarterdeck_scripts.rollout.ports import Clock, Prometheus
+
+
+@dataclass(frozen=True)
+class Session:
+    """One command on one service."""
+
+    environment: Environment
+    service: Service
+    prometheus: Prometheus
+    clock: Clock
+    folder: Path
+    """Where this machine keeps the environment's files."""
+    actor: str
+    """Who runs the command: a person and a machine."""
+
+    @classmethod
+    def open(cls, environment: Environment, service: str) -> Session:
+        """Prepare a command on the service called *service*.
+
+        Raises:
+            UsageError: the environment has no such service.
+        """
+        from quarterdeck_scripts.adapters.prometheus import PrometheusApi  # noqa: PLC0415 -- the one real network
+
+        return cls(
+            environment=environment,
+            service=environment.service(service),
+            prometheus=PrometheusApi(environment.facts.prometheus_url),
+            clock=SystemClock(),
+            folder=STATE_ROOT / environment.name,
+            actor=f"{getpass.getuser()}@{socket.gethostname()}",
+        )
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two scrapes."""
+        return parse_duration(self.environment.facts.scrape_interval).total_seconds()
+
+    @property
+    def records(self) -> Path:
+        """Where records go."""
+        return self.folder / "rollouts"
+
+    def view(self) -> ServiceView:
+        """Return a way to look at the service."""
+        cluster = self.environment.cluster
+        return ServiceView(cluster, self.service.namespace, self.service.name, self.environment.cluster_uid)
+
+    def plan(self, image: str, situation: Situation, forced: str = "") -> flow.Plan:
+        """Return the plan for *image*; image may be empty for abort and undo."""
+        began = datetime.fromtimestamp(self.clock.now(), UTC)
+        version = workloads.version_of(image) if image else "none"
+        new = State(
+            id=f"{self.service.name}-{version}-{began:%Y%m%dT%H%M%SZ}",
+            cluster=self.environment.cluster_uid,
+            image=image,
+            origin=situation.stable_image,
+            by=self.actor,
+            began=began.isoformat(timespec="seconds"),
+        )
+        rollout = self.service.rollout
+        return flow.Plan(
+            service=self.service.name,
+            new=situation.state if situation.state and situation.state.image == image else new,
+            replicas=rollout.canary_replicas,
+            interval=self.interval,
+            ready_within=rollout.ready_within.total_seconds(),
+            max_wait=rollout.max_wait.total_seconds(),
+            forced=forced,
+        )
+
+    def record(self, plan: flow.Plan) -> RolloutRecord:
+        """Return an empty record for *plan*."""
+        criteria = Criteria()
+        return RolloutRecord(
+            id=plan.new.id,
+            service=self.service.name,
+            namespace=self.service.namespace,
+            environment=self.environment.name,
+            cluster=self.environment.cluster_uid,
+            image=plan.image,
+            origin=plan.new.origin,
+            by=self.actor,
+            began=self.clock.now(),
+            interval=plan.interval,
+            max_wait=plan.max_wait,
+            criteria=criteria,
+            objectives=objectives_of(self.service, criteria),
+            forced=plan.forced,
+        )
+
+    def run(self, steps: Flow, record: RolloutRecord, *, take_over: bool = False) -> tuple[Outcome, int]:
+        """Run a flow to its end; return how it ended and the exit code."""
+        cluster, stop = self.environment.cluster, StopRequest()
+        holder = f"{self.actor} (pid {os.getpid()})"
+        lock = LeaseLock(cluster, self.service.namespace, self.service.name, holder=holder, clock=self.clock)
+        hands = Hands(
+            cluster=cluster,
+            prometheus=self.prometheus,
+            audit=AuditLog(cluster, STATE_ROOT / "audit", self.actor),
+            lock=lock,
+            clock=self.clock,
+            stop=stop,
+            record=record,
+            take_over=take_over,
+        )
+        runner = Runner(hands=hands, record=record, folder=self.records, stop=stop, clock=self.clock, show=console.step)
+        with listening(stop, console.say):
+            outcome = runner.run(steps)
+        return outcome, EXIT_TERMINATED if stop.signal == signal.SIGTERM else outcome.ending.exit_code

@@ -1,0 +1,101 @@
+"""Where a service's rollout stands, read off the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_scripts.kube import workloads
+from quarterdeck_scripts.rollout.actions import Side
+from quarterdeck_scripts.rollout.lock import holder_of
+from quarterdeck_scripts.rollout.state import State, read_state
+from quarterdeck_scripts.rollout.view import ServiceView
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.kube.client import Cluster, Json
+
+
+@dataclass(frozen=True, slots=True)
+class SideStatus:
+    """One of the two Deployments."""
+
+    image: str
+    desired: int
+    ready: int
+    done: bool
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"{self.image}, {self.ready} of {self.desired} pods Ready"
+        return "; ".join([text, *self.problems])
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutStatus:
+    """One service."""
+
+    service: str
+    stable: SideStatus | None
+    canary: SideStatus | None
+    state: State | None
+    holder: str
+    """Who runs a command on it now; empty when nobody does."""
+    note: str = ""
+    """What is wrong with its state, if it cannot be read."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [f"{self.service}"]
+        lines.append(f"  stable   {self.stable or 'no Deployment'}")
+        if self.canary:
+            lines.append(f"  canary   {self.canary}")
+        if self.state:
+            lines.append(
+                f"  rollout  {self.state.direction} to {self.state.image}, {self.state.by}, {self.state.began}"
+            )
+            if self.state.reason:
+                lines.append(f"           {self.state.reason}")
+            if not self.holder:
+                lines.append("           nobody is running it: start it again to go on, or abort it")
+        elif self.canary:
+            lines.append("  rollout  none: the canary was left behind; abort removes it")
+        if self.holder:
+            lines.append(f"  lock     {self.holder}")
+        if self.note:
+            lines.append(f"  note     {self.note}")
+        return "\n".join(lines)
+
+
+def of(cluster: Cluster, cluster_uid: str, namespace: str, service: str) -> RolloutStatus:
+    """Return where *service* stands."""
+    view = ServiceView(cluster, namespace, service, cluster_uid)
+    stable, canary = view.deployment(Side.STABLE), view.deployment(Side.CANARY)
+    state, note = None, ""
+    if stable is not None:
+        try:
+            state = read_state(stable, cluster_uid)
+        except RefusedError as error:
+            note = error.found
+    return RolloutStatus(
+        service=service,
+        stable=None if stable is None else _side(stable, view.pods(Side.STABLE)),
+        canary=None if canary is None else _side(canary, view.pods(Side.CANARY)),
+        state=state,
+        holder=holder_of(cluster, namespace, service),
+        note=note,
+    )
+
+
+def _side(deployment: Json, pods: list[Json]) -> SideStatus:
+    status = workloads.status_of(deployment, pods)
+    return SideStatus(
+        image=workloads.serving_image(deployment),
+        desired=status.desired,
+        ready=status.ready,
+        done=status.done,
+        problems=tuple(map(str, status.problems)),
+    )

@@ -1,0 +1,124 @@
+"""What a person reads before and after: the plan, what a dry run would change, how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_scripts.kube import workloads
+from quarterdeck_scripts.kube.client import JSON_PATCH, path
+from quarterdeck_scripts.rollout.criteria import Bad
+from quarterdeck_scripts.rollout.explain import duration, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from quarterdeck_scripts.environment import Environment
+    from quarterdeck_scripts.kube.client import Cluster, Json
+    from quarterdeck_scripts.rollout.actions import Outcome
+    from quarterdeck_scripts.rollout.criteria import Criteria, Objective
+    from quarterdeck_scripts.rollout.flow import Plan
+    from quarterdeck_scripts.rollout.record import RolloutRecord
+
+_DRY = {"dryRun": "All"}
+
+
+def plan(plan: Plan, environment: Environment, record: RolloutRecord, *, resumed: bool) -> str:
+    """Return the plan in lines."""
+    begun = f"go on with {plan.new.id}, begun {plan.new.began} by {plan.new.by}" if resumed else f"{plan.new.id}"
+    lines = [
+        f"Plan: {plan.service} from {plan.new.origin} to {plan.image} ({begun})",
+        f"  cluster    {environment.cluster.server}, environment {environment.name} ({environment.cluster_uid})",
+    ]
+    if plan.forced:
+        lines.append(f"  gate       passed by, no verdict: {plan.forced}")
+    else:
+        lines.append(
+            f"  canary     {plan.replicas} pods beside the stable ones, Ready within {duration(plan.ready_within)}"
+        )
+        lines += [f"  judged by  {_judged(objective, record.criteria)}" for objective in record.objectives]
+        lines.append(f"  decides    at every scrape ({plan.interval:g} s), for at most {duration(plan.max_wait)}")
+    lines.append("  then       promote: replace the stable pods; in any other case everything is put back")
+    return "\n".join(lines)
+
+
+def dry_run(cluster: Cluster, stable: Json, plan: Plan) -> str:
+    """Ask the API server what it would do, and return it in lines. Nothing is stored.
+
+    Raises:
+        ApiError: it would refuse.
+    """
+    namespace, name = stable["metadata"]["namespace"], stable["metadata"]["name"]
+    lines = ["Dry run: the API server accepts"]
+    if not plan.forced:
+        body = workloads.canary_of(stable, plan.image, plan.replicas)
+        made = cluster.request("POST", path("Deployment", namespace), query=_DRY, body=body)
+        lines.append(f"  + Deployment {namespace}/{made['metadata']['name']}: {plan.replicas} of {plan.image}")
+    patched = cluster.request(
+        "PATCH",
+        path("Deployment", namespace, name),
+        query=_DRY,
+        body=workloads.promote_patch(stable, plan.image),
+        content_type=JSON_PATCH,
+    )
+    lines.append(f"  ~ Deployment {namespace}/{name}, once the canary has passed:")
+    lines += [f"      {line}" for line in _difference(stable["spec"]["template"], patched["spec"]["template"])]
+    return "\n".join(lines)
+
+
+def ending(record: RolloutRecord, outcome: Outcome) -> str:
+    """Return how it ended, in lines."""
+    lines = [f"{record.service}: {outcome.ending}. {outcome.reason}"]
+    assessment = record.replay()
+    if assessment is not None:
+        lines += [f"  {judgement.verdict:12} {judgement.explanation}" for judgement in assessment.judgements]
+    lines.append(f"  {duration(record.ended - record.began)} in all; record {record.id}.json")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What an undo would do."""
+
+    text: str
+    already: bool
+    """Whether the stable version stands at a roll-back already, so that nothing is done."""
+
+
+def undo(stable: Json, replica_sets: Iterable[Json]) -> Undo:
+    """Return what undoing *stable*'s last change would do.
+
+    Raises:
+        RefusedError: the cluster keeps no earlier revision.
+    """
+    replica_sets = list(replica_sets)
+    name = stable["metadata"]["name"]
+    mark = workloads.rolled_back(stable, replica_sets)
+    if mark is not None:
+        return Undo(f"{name} was rolled back already: from {mark.from_version} to {mark.to_version}.", already=True)
+    previous = workloads.previous_revision(stable, replica_sets)
+    if previous is None:
+        raise RefusedError(f"an earlier revision of {name}", "none kept by the cluster", "deploy the wanted version")
+    lines = [f"Plan: {name} back to revision {previous.number} ({', '.join(previous.images)}), the whole pod template:"]
+    lines += [f"  {line}" for line in _difference(stable["spec"]["template"], previous.template)]
+    return Undo("\n".join(lines), already=False)
+
+
+def _judged(objective: Objective, criteria: Criteria) -> str:
+    bad = "failed requests (5xx)" if objective.bad is Bad.FAILED else f"requests over {objective.threshold or 0:g} s"
+    return (
+        f"{objective.name}: share of {bad}, at most {criteria.ratio:g} times stable's or "
+        f"{percent(objective.floor)}, whichever is more"
+    )
+
+
+def _difference(before: object, after: object, where: str = "") -> list[str]:
+    """Return the leaves that differ, one a line."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted(before.keys() | after.keys())
+        return [line for key in keys for line in _difference(before.get(key), after.get(key), f"{where}.{key}")]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [line for n, (a, b) in pairs for line in _difference(a, b, f"{where}[{n}]")]
+    return [] if before == after else [f"{where.lstrip('.')}: {before} → {after}"]
