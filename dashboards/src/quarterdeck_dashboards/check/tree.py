@@ -1,0 +1,95 @@
+"""Pieces of a query's syntax tree: its selectors, their matchers, and how a message shows them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import promql_parser as ast
+
+from quarterdeck_dashboards.catalogue.problem import one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def selectors(query: str) -> list[Any]:
+    """Return every vector selector of *query*, or none when it is not PromQL."""
+    found: list[Any] = []
+
+    def visit(node: Any) -> None:
+        match node:
+            case ast.VectorSelector():
+                found.append(node)
+            case ast.MatrixSelector():
+                found.append(node.vector_selector)
+            case ast.Call():
+                for argument in node.args:
+                    visit(argument)
+            case ast.BinaryExpr():
+                visit(node.lhs)
+                visit(node.rhs)
+            case ast.AggregateExpr() | ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
+                visit(node.expr)
+
+    try:
+        visit(ast.parse(query))
+    except ValueError:
+        return []
+    return found
+
+
+def matched_exactly(selector: Any, label: str) -> str | None:
+    """Return the one value that *selector* demands of *label*, or None."""
+    return next(
+        (each.value for each in matchers(selector) if each.name == label and each.op == ast.MatchOp.Equal), None
+    )
+
+
+def matchers(node: Any) -> list[Any]:
+    """Return the matchers of a selector, those joined by `or` included."""
+    return [*node.matchers.matchers, *(each for group in node.matchers.or_matchers for each in group)]
+
+
+def matching(pattern: str, words: Iterable[str]) -> list[str]:
+    """Return the *words* that the regular expression *pattern* matches as a whole, as Prometheus anchors it."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error:
+        return list(words)  # Go's syntax has classes that Python's lacks: unknown, so not reported
+    return [word for word in words if compiled.fullmatch(word)]
+
+
+def nearest_number(value: str, values: Iterable[str]) -> str | None:
+    """Return the bucket bound that *value* means, differently spelt (`1` for `1.0`), or the one closest to it."""
+    try:
+        number = float(value)
+        return min(sorted(values), key=lambda each: abs(float(each) - number))
+    except ValueError:
+        return None
+
+
+def either(names: list[str]) -> str:
+    """Return up to three of *names* as an enumeration."""
+    shown = names[:3]
+    return one_of([*shown, "…"] if len(names) > len(shown) else shown)
+
+
+def label_set(labels: frozenset[str] | None) -> str:
+    """Return *labels* as Prometheus writes a set."""
+    return "{" + ", ".join(sorted(labels or ())) + "}"
+
+
+def text_of(node: Any) -> str:
+    """Return a node as PromQL."""
+    return str(node).strip().replace("{}", "")
+
+
+_LONGEST = 120
+"""Characters of a query that a message repeats."""
+
+
+def short(text: str) -> str:
+    """Return *text* on one line that is not too long for a message."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
