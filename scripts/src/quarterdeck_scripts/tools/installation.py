@@ -192,5 +192,5 @@ class _Maker:
 def _cache_error(error: OSError, settings: Settings) -> QuarterdeckError:
     next_step = "make it writable, or set XDG_CACHE_HOME to a folder that is"
     if error.errno == errno.ENOSPC:
-        next_step = "free some 3 GB there, or set XDG_CACHE_HOME to a folder with room"
+        next_step = "free 1 GB there, or set XDG_CACHE_HOME to a folder with room"
     return QuarterdeckError(f"to keep tools in {settings.cache}", str(error), next_step)
