@@ -32,7 +32,7 @@ def rollout() -> None:
 @output_option
 @yes_option
 @dry_run_option
-def start(
+def start(  # noqa: PLR0917 -- click passes each option by name
     service: str,
     image: str,
     reason: str | None,
@@ -43,7 +43,7 @@ def start(
     yes: bool,  # noqa: FBT001 -- click passes options by name
     dry_run: bool,  # noqa: FBT001 -- likewise
 ) -> int:
-    """Roll SERVICE out to a new image, or go on with the rollout to it that a killed run left.
+    r"""Roll SERVICE out to a new image, or go on with the rollout to it that a killed run left.
 
     \b
     Exit code 0: promoted. 1: the canary failed, everything is back. 3: the evidence decided neither way in time,

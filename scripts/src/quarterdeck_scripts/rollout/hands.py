@@ -282,7 +282,7 @@ class Hands:
         while True:
             try:
                 return call()
-            except (ApiError, UnreachableError) as error:
+            except QuarterdeckError as error:
                 if not _passing(error) or self._clock.monotonic() + pause >= deadline:
                     raise
                 self.tell(f"asking again: {error.found}")
@@ -290,8 +290,9 @@ class Hands:
             pause = min(pause * 2, 8.0)
 
 
-def _passing(error: ApiError | UnreachableError) -> bool:
-    """Return whether what went wrong may be gone at the next try."""
-    if isinstance(error, UnreachableError):
-        return True
-    return error.status in {_CONFLICT, _BUSY} or error.status >= _BROKEN
+def _passing(error: QuarterdeckError) -> bool:
+    """Return whether what went wrong may be gone at the next try. A refusal is what the audit log makes of silence."""
+    reason = error.__cause__ if isinstance(error, RefusedError) else error
+    if isinstance(reason, ApiError):
+        return reason.status in {_CONFLICT, _BUSY} or reason.status >= _BROKEN
+    return isinstance(reason, UnreachableError)

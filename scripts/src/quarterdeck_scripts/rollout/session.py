@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import EXIT_TERMINATED
 from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_scripts import console
-from quarterdeck_scripts.audit import AuditLog
+from quarterdeck_scripts.audit import AuditLog, actor_of
 from quarterdeck_scripts.environment import STATE_ROOT
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.rollout import flow
@@ -133,7 +133,7 @@ class Session:
         hands = Hands(
             cluster=cluster,
             prometheus=self.prometheus,
-            audit=AuditLog(cluster, STATE_ROOT / "audit", self.actor),
+            audit=AuditLog(cluster, STATE_ROOT / "audit", actor_of(cluster)),
             lock=lock,
             clock=self.clock,
             stop=stop,
