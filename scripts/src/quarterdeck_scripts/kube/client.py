@@ -93,6 +93,7 @@ RESOURCES = {
     "Node": ("v1", "nodes"),
     "Namespace": ("v1", "namespaces"),
     "ConfigMap": ("v1", "configmaps"),
+    "Secret": ("v1", "secrets"),
     "Event": ("v1", "events"),
     "Service": ("v1", "services"),
     "DaemonSet": ("apps/v1", "daemonsets"),

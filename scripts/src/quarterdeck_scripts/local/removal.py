@@ -1,0 +1,60 @@
+"""Remove an environment: every process, by identity, then every file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quarterdeck_scripts.environment import STATE_ROOT
+from quarterdeck_scripts.local import process
+from quarterdeck_scripts.local.state import read_record
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.local.state import Layout
+
+_POLL = 0.01
+"""Seconds between two looks at whether the supervisor is gone."""
+_STOP_TIMEOUT = 15.0
+"""Seconds the supervisor has to end everything; it needs one or two. Then its processes are killed from here."""
+
+
+def remove(layout: Layout, *, keep_images: bool = False) -> None:
+    """End every process of the environment and remove its files."""
+    record = read_record(layout)
+    if record is not None and process.send(record.supervisor.process, signal.SIGTERM):
+        deadline = time.monotonic() + _STOP_TIMEOUT
+        while process.alive(record.supervisor.process) and time.monotonic() < deadline:
+            time.sleep(_POLL)
+    process.kill_marked(process.STATE_VARIABLE, str(layout.state), spare=_lineage())
+    if not layout.state.exists():
+        return
+    for entry in list(layout.state.iterdir()):
+        if entry == layout.images and keep_images:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    if not keep_images:
+        layout.state.rmdir()
+        if layout.state.parent.name == STATE_ROOT.name:
+            with suppress(OSError):  # other environments, reports or the audit log are in it
+                layout.state.parent.rmdir()
+
+
+def _lineage() -> set[int]:
+    """Return our own pid and our ancestors': a command started by a pod must not end itself."""
+    pids, pid = set(), os.getpid()
+    while pid > 0:
+        pids.add(pid)
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            break
+        pid = int(text[text.rindex(")") + 2 :].split()[1])
+    return pids
