@@ -151,8 +151,25 @@ def test_pulumi_waits_for_endpoints_only_where_there_can_be_any(registered: Run,
     elsewhere = _by_type(registered, service, loopback=False)[SERVICE]
     on_loopback = _by_type(registered, service, loopback=True)[SERVICE]
 
-    assert "annotations" not in elsewhere.inputs["metadata"]
-    assert on_loopback.inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+    assert "pulumi.com/skipAwait" not in elsewhere.inputs["metadata"]["annotations"]
+    assert on_loopback.inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+
+
+def test_what_rollouts_and_runbooks_change_is_never_applied_by_force(objects: dict[str, Registration]) -> None:
+    """A promoted image is a conflict that `pulumi up` reports; a Service changed by hand is put right."""
+    forced = {
+        kind.rpartition(":")[2]: each.inputs["metadata"].get("annotations", {}).get("pulumi.com/patchForce")
+        for kind, each in objects.items()
+        if kind.startswith("kubernetes:")
+    }
+
+    assert forced == {
+        "Namespace": "true",
+        "ServiceAccount": "true",
+        "Deployment": None,
+        "Service": "true",
+        "PodDisruptionBudget": "true",
+    }
 
 
 def test_every_object_is_a_child_and_waits_for_its_namespace(objects: dict[str, Registration]) -> None:

@@ -8,7 +8,6 @@ Does not belong here: which components an environment has (`environments`), read
 Type tokens are `quarterdeck:<module>:<Type>`. A component or child that is renamed gets an alias with its old name,
 else Pulumi deletes and creates what it could have kept.
 
-Objects are applied server-side and never by force: a field that another manager has changed meanwhile (the image, by
-a promoted rollout; the replicas, by a runbook) is a conflict that `pulumi up` reports, not a silent way back. Writing
-the promoted tag into services.yaml settles it, and restarts nothing.
+Objects are applied server-side. Those that only the stack describes are applied by force, so that `pulumi up` undoes
+what was changed by hand; those that rollouts and runbooks change, too, never are (`objects.OURS_ALONE`).
 """

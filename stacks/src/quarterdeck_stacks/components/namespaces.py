@@ -9,7 +9,7 @@ from pulumi_kubernetes.core.v1 import Namespace, NamespacePatch
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs, ObjectMetaPatchArgs
 
 from quarterdeck_contract.kubernetes import MANAGED_BY
-from quarterdeck_stacks.components.objects import MANAGER
+from quarterdeck_stacks.components.objects import MANAGER, OURS_ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,4 +38,5 @@ class Namespaces(pulumi.ComponentResource):
         if name == "default":
             # Every cluster has it: the labels are ours to add, the namespace is not ours to make or to delete.
             return NamespacePatch(name, metadata=ObjectMetaPatchArgs(name=name, labels=_LABELS), opts=opts)
-        return Namespace(name, metadata=ObjectMetaArgs(name=name, labels={**_LABELS, MANAGED_BY: MANAGER}), opts=opts)
+        labels = {**_LABELS, MANAGED_BY: MANAGER}
+        return Namespace(name, metadata=ObjectMetaArgs(name=name, labels=labels, annotations=OURS_ALONE), opts=opts)

@@ -32,15 +32,31 @@ if TYPE_CHECKING:
 MANAGER = "quarterdeck"
 """Value of the label MANAGED_BY on everything the stack makes."""
 
+OURS_ALONE = {"pulumi.com/patchForce": "true"}
+"""On an object that nobody but the stack describes: `pulumi up` undoes what was changed by hand. Without it, a field
+that another manager has changed is a conflict, and `pulumi up` says so and changes nothing: right for Deployments of
+services, whose image a promoted rollout has changed, and whose replicas a runbook."""
+
 POD_IP = "POD_IP"
 """Environment variable with the pod's own address. Everything listens there and nowhere else: in the local environment
 the pods share one network, and each has one address of it."""
 
 
-def metadata(name: str, namespace: str, *, app: str, annotations: Mapping[str, str] | None = None) -> ObjectMetaArgs:
-    """Return the metadata of an object that belongs to *app*. The name is ours: Pulumi would append a random suffix."""
+def metadata(
+    name: str, namespace: str, *, app: str, annotations: Mapping[str, str] | None = None, shared: bool = False
+) -> ObjectMetaArgs:
+    """Return the metadata of an object that belongs to *app*.
+
+    Args:
+        name: the whole name. Pulumi would append a random suffix to one that it makes up.
+        namespace: where it is.
+        app: value of the label APP_NAME.
+        annotations: beyond those that every object has.
+        shared: whether somebody other than the stack may change it, too; see OURS_ALONE.
+    """
+    given = {**({} if shared else OURS_ALONE), **(annotations or {})}
     return ObjectMetaArgs(
-        name=name, namespace=namespace, labels={APP_NAME: app, MANAGED_BY: MANAGER}, annotations=annotations
+        name=name, namespace=namespace, labels={APP_NAME: app, MANAGED_BY: MANAGER}, annotations=given or None
     )
 
 

@@ -89,7 +89,8 @@ class Workload(pulumi.ComponentResource):
     """One service of the catalogue, as its stable track.
 
     The canary beside it is no part of the stack: `quarterdeck rollout` makes and removes it, under the same Service.
-    Without a PodDisruptionBudget when there is one replica: it would only block the draining of its node.
+    Once a version is promoted, the catalogue has to say so: with the old tag in it, `pulumi up` reports a conflict and
+    leaves the Deployment alone; with the new one, it restarts nothing.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Workload(pulumi.ComponentResource):
         )
         Deployment(
             service.name,
-            metadata=self._metadata(),
+            metadata=self._metadata(shared=True),
             spec=self._deployment(),
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[account])),
         )
@@ -123,12 +124,13 @@ class Workload(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        if service.replicas > 1:
+        if service.replicas > 1:  # for a single one it would only keep its node from being drained
             PodDisruptionBudget(service.name, metadata=self._metadata(), spec=self._budget(), opts=child)
         self.register_outputs({})
 
-    def _metadata(self, annotations: dict[str, str] | None = None) -> ObjectMetaArgs:
-        return metadata(self._service.name, self._service.namespace, app=self._service.name, annotations=annotations)
+    def _metadata(self, annotations: dict[str, str] | None = None, *, shared: bool = False) -> ObjectMetaArgs:
+        name, namespace = self._service.name, self._service.namespace
+        return metadata(name, namespace, app=name, annotations=annotations, shared=shared)
 
     def _deployment(self) -> DeploymentSpecArgs:
         service = self._service
