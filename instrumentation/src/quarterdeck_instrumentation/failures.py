@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from quarterdeck_contract.labels import FAILED_COMPONENT
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_listeners: list[Callable[[], None]] = []
 _counts: dict[str, int] = dict.fromkeys(FAILED_COMPONENT.values, 0)
 _said: set[tuple[str, str]] = set()
 
@@ -17,6 +23,8 @@ def failed(component: str, what: str, error: BaseException | None = None) -> Non
         error: the cause.
     """
     _counts[component] += 1
+    for listener in _listeners:
+        listener()
     if (component, what) in _said:
         return
     _said.add((component, what))
@@ -31,8 +39,14 @@ def counts() -> dict[str, int]:
     return dict(_counts)
 
 
+def listen(listener: Callable[[], None]) -> None:
+    """Have *listener* called, from whatever thread, when something fails; it must return at once."""
+    _listeners.append(listener)
+
+
 def forget() -> None:
     """Start from nothing: a forked child has not failed yet."""
+    _listeners.clear()
     for component in _counts:
         _counts[component] = 0
     _said.clear()

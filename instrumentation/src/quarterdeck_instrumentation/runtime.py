@@ -63,6 +63,7 @@ class Runtime:
             failed("store", "there is no folder to share, so the page shows one worker", error)
         self.write()
         self.registry.wake = self._changed.set
+        failures.listen(self.registry.touch)
         threading.Thread(target=self._keep_writing, name="quarterdeck-values", daemon=True).start()
         atexit.register(self._at_exit, os.getpid())
         address = (self.settings.metrics_host, self.settings.metrics_port)

@@ -149,8 +149,18 @@ class Collector:
         for name in folder.workers():
             if name == self._own_name:
                 continue
-            lives = folder.lives(name)  # asked before reading: what an ended worker wrote is final
-            snapshot = self._read(folder, name)
+            last = self._living.get(name)
+            try:
+                lives = folder.lives(name)  # asked before reading: what an ended worker wrote is final
+                snapshot = folder.read(name, last.index if last is not None else None)
+            except CorruptSnapshotError as error:
+                failed("store", "a worker's values cannot be read, so the page shows its last ones", error)
+                snapshot = None
+            except OSError as error:
+                failed("store", "a worker's file cannot be opened, so the page shows its last values", error)
+                continue
+            if last is not None and (snapshot is None or snapshot.sequence < last.sequence):
+                snapshot = last  # what was shown is not taken back
             if not lives:
                 ended[name] = snapshot or Snapshot()
             elif snapshot is not None:
@@ -169,17 +179,6 @@ class Collector:
         for name in ended:
             folder.forget(name)
             self._living.pop(name, None)
-
-    def _read(self, folder: Folder, name: str) -> Snapshot | None:
-        last = self._living.get(name)
-        try:
-            snapshot = folder.read(name, last.index if last is not None else None)
-        except (CorruptSnapshotError, OSError) as error:
-            failed("store", "a worker's values cannot be read, so the page shows its last ones", error)
-            return last
-        if last is not None and (snapshot is None or snapshot.sequence < last.sequence):
-            return last
-        return snapshot
 
     def _take_over(self, folder: Folder) -> None:
         try:

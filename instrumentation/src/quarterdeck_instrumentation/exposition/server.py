@@ -24,6 +24,8 @@ PATH = "/metrics"
 """Where the page is."""
 _RETRY = 0.5
 """Seconds between two attempts to get a taken port, and after an unexpected failure."""
+_RELEASE = 0.02
+"""Seconds between two attempts at first: a killed process lets go of its locks just before its sockets."""
 _TIDY = 5.0
 """Seconds without a scrape after which ended workers are folded all the same, so that files do not pile up."""
 _PATIENCE = 5.0
@@ -83,19 +85,15 @@ class PageServer:
             time.sleep(_RETRY)
 
     def _listen(self) -> socket.socket:
-        host, port = self._address
+        patient_until = time.monotonic() + _RETRY
         while True:
             try:
-                family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-                listener = socket.socket(family, kind, protocol)
-                try:
-                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    listener.bind(address)
-                    listener.listen()
-                except OSError:
-                    listener.close()
-                    raise
+                listener = _bound(*self._address)
             except OSError as error:
+                if time.monotonic() < patient_until:
+                    time.sleep(_RELEASE)
+                    continue
+                host, port = self._address
                 failed("page", f"the metrics page cannot listen on {host}:{port}; it tries again until it can", error)
                 time.sleep(_RETRY)
             else:
@@ -150,6 +148,19 @@ class PageServer:
                 pieces.append(piece)
                 time.sleep(0)  # lets a request have the interpreter between two pieces
         return "".join(pieces).encode("utf-8", "backslashreplace")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _read_head(client: socket.socket) -> str | None:

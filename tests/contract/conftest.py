@@ -1,0 +1,212 @@
+"""Real services for the contract's tests: an application under a real server, started as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from quarterdeck_instrumentation.testing import Page, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+BIN = Path(sys.executable).parent
+DEADLINE = 30.0
+"""Seconds until a condition that never comes true fails its test."""
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+
+CHECKOUT = '''
+import os
+
+from fastapi import FastAPI, HTTPException
+
+app = FastAPI()
+
+
+@app.get("/items/{item}")
+async def item(item: int) -> dict[str, int]:
+    return {"item": item, "pid": os.getpid()}
+
+
+@app.get("/fails")
+async def fails() -> None:
+    raise LookupError
+
+
+@app.get("/healthz")
+async def healthz() -> None:
+    """Say that all is well."""
+'''
+"""A service without one line of telemetry."""
+
+
+def until(condition: Callable[[], T], what: str) -> T:
+    """Return *condition*'s first true value.
+
+    Raises:
+        AssertionError: it was not true within the deadline; the message has *what* was waited for.
+    """
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {DEADLINE:g} s for {what}")
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Service:
+    """A service under `quarterdeck-instrument`, from outside."""
+
+    def __init__(self, folder: Path, *arguments: str, source: str = CHECKOUT, **environ: str) -> None:
+        """Start `uvicorn` with *arguments* in *folder* with *environ* added; ports are free ones."""
+        self.port, self.metrics_port = free_port(), int(environ.pop("METRICS_PORT", 0)) or free_port()
+        self.base = folder / "metrics"
+        (folder / "app.py").write_text(source)
+        self.log = folder / "service.log"
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "QUARTERDECK_"))
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [BIN / "quarterdeck-instrument", BIN / "uvicorn", "app:app", "--port", str(self.port), *arguments],
+                cwd=folder,
+                env={
+                    **inherited,
+                    "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+                    "OTEL_EXPORTER_PROMETHEUS_PORT": str(self.metrics_port),
+                    "QUARTERDECK_METRICS_DIR": str(self.base),
+                    **environ,
+                },
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Send one request on a connection of its own, and return status and body."""
+        return _get(self.port, path)
+
+    def scrape(self, accept: str = "text/plain") -> Page | None:
+        """Return the page; None while nobody serves it."""
+        try:
+            status, text = _get(self.metrics_port, "/metrics", Accept=accept)
+        except (OSError, HTTPException):
+            return None
+        assert status == 200
+        return parse(text)
+
+    def page(self, accept: str = "text/plain") -> Page:
+        """Return the page, when it is there."""
+        return until(lambda: self.scrape(accept), f"the page; {self.log.read_text()}")
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a value from the page."""
+        return self.page().value(name, **labels)
+
+    def ready(self, workers: int) -> Service:
+        """Wait until *workers* workers are on the page and requests are answered."""
+        until(self._answers, f"an answer; {self.log.read_text()}")
+        until(lambda: self.value("quarterdeck_workers") == workers, f"{workers} workers; {self.log.read_text()}")
+        return self
+
+    def workers(self) -> set[int]:
+        """Return the process ids of the workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return {int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()}
+
+    def page_owner(self) -> int:
+        """Return the process id of the worker that serves the page."""
+        (line,) = (line for line in Path("/proc/net/tcp").read_text().splitlines() if self._listens(line))
+        inode = f"socket:[{line.split()[9]}]"
+        return next(pid for pid in self.workers() if inode in _open_files(pid))
+
+    def stop(self) -> int:
+        """End it as Kubernetes does, and return its exit status."""
+        self.process.terminate()
+        return self.process.wait(DEADLINE)
+
+    def kill(self) -> None:
+        """End it without a word, its workers too."""
+        pids = [self.process.pid, *self.workers()] if self.process.poll() is None else []
+        for pid in pids:
+            os.kill(pid, 9)
+        self.process.wait(DEADLINE)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return self.get("/healthz")[0] == 200
+        except (OSError, HTTPException):
+            return False
+
+    def _listens(self, line: str) -> bool:
+        return f":{self.metrics_port:04X} " in line.partition(" 00000000:0000")[0] + " " and " 0A " in line
+
+
+def _open_files(pid: int) -> set[str]:
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.add(str(link.readlink()))
+        except OSError:
+            continue  # closed in between
+    return found
+
+
+def _get(port: int, path: str, **headers: str) -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers={"Connection": "close", **headers})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def _services(root: Path) -> Iterator[Callable[..., Service]]:
+    started: list[Service] = []
+
+    def start(*arguments: str, **options: Any) -> Service:
+        folder = root / f"service-{len(started)}"
+        folder.mkdir()
+        started.append(Service(folder, *arguments, **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Return a function that starts a service, which is ended with the test."""
+    yield from _services(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def lasting_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
+    """Return a function that starts a service, which is ended with the last test of the module."""
+    yield from _services(tmp_path_factory.mktemp("services"))
+
+
+@pytest.fixture(scope="session", name="until")
+def _until() -> Callable[[Callable[[], Any], str], Any]:
+    """Return the function that waits for a condition."""
+    return until
