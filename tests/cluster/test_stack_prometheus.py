@@ -282,7 +282,7 @@ def _addresses(count: int) -> list[str]:
     """Return loopback addresses on which nobody listens where our pods do."""
     found: list[str] = []
     for last in range(2, 250):
-        address = f"127.91.{last}.1"
+        address = f"127.101.{last}.1"
         if all(_free(address, port) for port in (9090, 9093, 9464)):
             found.append(address)
         if len(found) == count:

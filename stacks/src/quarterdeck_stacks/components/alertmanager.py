@@ -8,7 +8,7 @@ import pulumi
 from pulumi_kubernetes.core.v1 import ServiceAccount
 
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
-from quarterdeck_stacks.components.objects import content_named, metadata
+from quarterdeck_stacks.components.objects import POD_IP, content_named, metadata
 from quarterdeck_stacks.components.server import Mount, Server, ServerShape
 from quarterdeck_stacks.settings import ALERTMANAGER_PORT
 
@@ -41,30 +41,34 @@ class Alertmanager(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=child,
         )
-        config_map, config_name = content_named(
-            "alertmanager-config", SYSTEM_NAMESPACE, app=NAME, data={"alertmanager.yml": config}, opts=child
+        made, config_map = content_named(
+            f"{NAME}-config", SYSTEM_NAMESPACE, app=NAME, data={"alertmanager.yml": config}, opts=child
         )
         Server(
-            ServerShape(
-                name=NAME,
-                image=IMAGE,
-                port=ALERTMANAGER_PORT,
-                arguments=(
-                    f"--config.file={CONFIG_DIRECTORY}/alertmanager.yml",
-                    f"--storage.path={DATA_DIRECTORY}",
-                    f"--web.listen-address=$(POD_IP):{ALERTMANAGER_PORT}",
-                    f"--web.external-url={url}",
-                    # Empty: no gossip with others, and no port for it.
-                    "--cluster.listen-address=",
-                ),
-                ready="/-/ready",
-                healthy="/-/healthy",
-                config_maps=(Mount("config", config_name, CONFIG_DIRECTORY),),
-                data=DATA_DIRECTORY,
-                memory=("64Mi", "256Mi"),
-                speaks_to_api_server=False,
-                address=address,
-            ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], account, config_map]),
+            _shape(config_map, url, address),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], account, made]),
         )
         self.register_outputs({"url": url})
+
+
+def _shape(config_map: str, url: str, address: str | None) -> ServerShape:
+    return ServerShape(
+        name=NAME,
+        image=IMAGE,
+        port=ALERTMANAGER_PORT,
+        arguments=(
+            f"--config.file={CONFIG_DIRECTORY}/alertmanager.yml",
+            f"--storage.path={DATA_DIRECTORY}",
+            f"--web.listen-address=$({POD_IP}):{ALERTMANAGER_PORT}",
+            f"--web.external-url={url}",
+            # Empty: no gossip with others, and no port for it.
+            "--cluster.listen-address=",
+        ),
+        ready="/-/ready",
+        healthy="/-/healthy",
+        config_maps=(Mount("config", config_map, CONFIG_DIRECTORY),),
+        data=DATA_DIRECTORY,
+        memory=("64Mi", "256Mi"),
+        speaks_to_api_server=False,
+        address=address,
+    )

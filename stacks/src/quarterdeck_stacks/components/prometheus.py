@@ -10,7 +10,7 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs, Role, RoleBinding, RoleRef
 
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_contract.prometheus import FEATURE_FLAGS
-from quarterdeck_stacks.components.objects import content_named, metadata
+from quarterdeck_stacks.components.objects import POD_IP, content_named, metadata
 from quarterdeck_stacks.components.server import Mount, Server, ServerShape
 from quarterdeck_stacks.scraping import CONFIG_DIRECTORY, RULES_DIRECTORY, Scraping
 from quarterdeck_stacks.settings import PROMETHEUS_PORT
@@ -47,45 +47,19 @@ class Prometheus(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=child,
         )
-        may_see = [
-            self._may_see_pods(namespace, account) for namespace in sorted({*scraping.namespaces, SYSTEM_NAMESPACE})
-        ]
-        config, config_name = content_named(
-            "prometheus-config",
-            SYSTEM_NAMESPACE,
-            app=NAME,
-            data={"prometheus.yml": scraping.to_yaml()},
-            opts=child,
-        )
-        rule_map, rules_name = content_named(
-            "prometheus-rules", SYSTEM_NAMESPACE, app=NAME, data=dict(rules), opts=child
-        )
+        seen = sorted({*scraping.namespaces, SYSTEM_NAMESPACE})
+        needs: list[pulumi.Resource] = [account, *(self._may_see_pods(namespace, account) for namespace in seen)]
+        mounts: list[Mount] = []
+        for volume, files, path in (
+            ("config", {"prometheus.yml": scraping.to_yaml()}, CONFIG_DIRECTORY),
+            ("rules", rules, RULES_DIRECTORY),
+        ):
+            made, name = content_named(f"{NAME}-{volume}", SYSTEM_NAMESPACE, app=NAME, data=files, opts=child)
+            needs.append(made)
+            mounts.append(Mount(volume, name, path))
         Server(
-            ServerShape(
-                name=NAME,
-                image=IMAGE,
-                port=PROMETHEUS_PORT,
-                arguments=(
-                    f"--config.file={CONFIG_DIRECTORY}/prometheus.yml",
-                    f"--storage.tsdb.path={DATA_DIRECTORY}",
-                    f"--web.listen-address=$(POD_IP):{PROMETHEUS_PORT}",
-                    f"--web.external-url={url}",
-                    f"--enable-feature={','.join(FEATURE_FLAGS)}",
-                ),
-                ready="/-/ready",
-                healthy="/-/healthy",
-                config_maps=(
-                    Mount("config", config_name, CONFIG_DIRECTORY),
-                    Mount("rules", rules_name, RULES_DIRECTORY),
-                ),
-                data=DATA_DIRECTORY,
-                memory=("512Mi", "2Gi"),
-                speaks_to_api_server=True,
-                address=address,
-            ),
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], account, config, rule_map, *may_see]
-            ),
+            _shape(tuple(mounts), url, address),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], *needs]),
         )
         self.register_outputs({"url": url})
 
@@ -107,3 +81,25 @@ class Prometheus(pulumi.ComponentResource):
 
     def _in(self, namespace: str) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=[self._namespaces[namespace]])
+
+
+def _shape(config_maps: tuple[Mount, ...], url: str, address: str | None) -> ServerShape:
+    return ServerShape(
+        name=NAME,
+        image=IMAGE,
+        port=PROMETHEUS_PORT,
+        arguments=(
+            f"--config.file={CONFIG_DIRECTORY}/prometheus.yml",
+            f"--storage.tsdb.path={DATA_DIRECTORY}",
+            f"--web.listen-address=$({POD_IP}):{PROMETHEUS_PORT}",
+            f"--web.external-url={url}",
+            f"--enable-feature={','.join(FEATURE_FLAGS)}",
+        ),
+        ready="/-/ready",
+        healthy="/-/healthy",
+        config_maps=config_maps,
+        data=DATA_DIRECTORY,
+        memory=("512Mi", "2Gi"),
+        speaks_to_api_server=True,
+        address=address,
+    )
