@@ -69,48 +69,60 @@ class Plan:
 
 def start(plan: Plan) -> Flow:
     """Let a new version in, or go on with what a killed run left."""
-    yield AcquireLock()
-    try:
-        situation: Situation = yield Inspect()
-        state = begin_or_resume(plan, situation)
-        if state != situation.state:
-            yield SaveState(state)
-        return (yield from _walk(plan, state))
-    finally:
-        yield ReleaseLock()
+    return _locked(_start(plan))
 
 
 def abort(plan: Plan) -> Flow:
     """Put everything back, whatever is there; needs no stored state."""
-    yield AcquireLock()
-    try:
-        situation: Situation = yield Inspect(any_state=True)
-        reason = f"aborted by {plan.new.by}"
-        return (yield from _back(plan, situation.canary_image or plan.image, Outcome(Ending.ABORTED, reason)))
-    finally:
-        yield ReleaseLock()
+    return _locked(_abort(plan))
 
 
 def undo(plan: Plan) -> Flow:
     """Bring the stable version's previous revision back."""
+    return _locked(_undo(plan))
+
+
+def _locked(steps: Flow) -> Flow:
+    """Take the lock around *steps*. A flow that is dropped half-way leaves it: whoever dropped it is dying."""
     yield AcquireLock()
     try:
-        situation: Situation = yield Inspect()
-        if situation.state is not None or situation.canary_image is not None:
-            raise RefusedError(
-                f"no rollout of {plan.service} under way",
-                f"one to {situation.state.image if situation.state else situation.canary_image}",
-                f"run `quarterdeck rollout abort {plan.service}`, which puts everything back",
-            )
-        yield RestoreStable(situation.stable_image)
-        waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
-        if not waited.ready:
-            raise QuarterdeckError(
-                f"the previous revision of {plan.service} to become Ready", waited.reason, "mend what it names"
-            )
-        return Outcome(Ending.UNDONE, f"undone by {plan.new.by}")
-    finally:
+        outcome = yield from steps
+    except Exception:
         yield ReleaseLock()
+        raise
+    yield ReleaseLock()
+    return outcome
+
+
+def _start(plan: Plan) -> Flow:
+    situation: Situation = yield Inspect()
+    state = begin_or_resume(plan, situation)
+    if state != situation.state:
+        yield SaveState(state)
+    return (yield from _walk(plan, state))
+
+
+def _abort(plan: Plan) -> Flow:
+    situation: Situation = yield Inspect(any_state=True)
+    outcome = Outcome(Ending.ABORTED, f"aborted by {plan.new.by}")
+    return (yield from _back(plan, situation.canary_image or plan.image, outcome))
+
+
+def _undo(plan: Plan) -> Flow:
+    situation: Situation = yield Inspect()
+    if situation.state is not None or situation.canary_image is not None:
+        raise RefusedError(
+            f"no rollout of {plan.service} under way",
+            f"one to {situation.state.image if situation.state else situation.canary_image}",
+            f"run `quarterdeck rollout abort {plan.service}`, which puts everything back",
+        )
+    yield RestoreStable(situation.stable_image)
+    waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
+    if not waited.ready:
+        raise QuarterdeckError(
+            f"the previous revision of {plan.service} to become Ready", waited.reason, "mend what it names"
+        )
+    return Outcome(Ending.UNDONE, f"undone by {plan.new.by}")
 
 
 def begin_or_resume(plan: Plan, situation: Situation) -> State:

@@ -119,7 +119,7 @@ class Hands:
         if before == text:
             return
         patch = {"metadata": {"annotations": {ROLLOUT_STATE: text}}}
-        with self._change("rollout state", before, why) as change:
+        with self._change("note", before, why) as change:
             self._cluster.request(
                 "PATCH", self._path(self._record.service), query=_AS_US, body=patch, content_type=MERGE_PATCH
             )

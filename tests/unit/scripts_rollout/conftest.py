@@ -1,0 +1,224 @@
+"""A service that serves requests in a cluster in memory, scraped by a Prometheus in memory, in time that flies."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quarterdeck_contract import VERSION
+from quarterdeck_contract.environment import EnvironmentFacts
+from quarterdeck_scripts.environment import Environment
+from quarterdeck_scripts.kube import fake_controllers
+from quarterdeck_scripts.kube.client import path
+from quarterdeck_scripts.kube.fake import FakeCluster
+from quarterdeck_scripts.kube.pods import is_ready
+from quarterdeck_scripts.rollout.ports import Answer, FakeClock, FakePrometheus, Series
+from quarterdeck_scripts.rollout.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
+
+    from quarterdeck_scripts.kube.client import Json
+
+V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
+
+CATALOGUE = """
+version: 1
+runbook_base_url: https://quarterdeck.dev/runbooks/
+services:
+  - name: checkout
+    namespace: shop
+    owner: payments
+    image: localhost/checkout:v1
+    replicas: 3
+    slos:
+      - {name: availability, kind: availability, objective: 99.5, window: 30d}
+      - {name: latency, kind: latency, objective: 99, threshold: 250ms, window: 30d}
+    rollout: {strategy: canary, canary_replicas: 1, max_wait: 5m, ready_within: 1m}
+"""
+
+SCRAPE = 2.0
+
+HISTORY = 30.0
+"""Seconds the service has been scraped when a test begins."""
+
+
+class Controllers(fake_controllers.Controllers):
+    """Besides, what a deleted Deployment leaves is collected."""
+
+    def __call__(self, cluster: Any, changed: Json) -> None:
+        super().__call__(cluster, changed)
+        if changed.get("kind") == "Deployment":
+            owners = {each["metadata"]["uid"] for each in cluster.request("GET", path("Deployment"))["items"]}
+            for kind in ("ReplicaSet", "Pod"):
+                for found in cluster.request("GET", path(kind))["items"]:
+                    metadata = found["metadata"]
+                    owners.add(metadata["uid"])
+                    if all(owner["uid"] not in owners for owner in metadata["ownerReferences"]):
+                        owners.discard(metadata["uid"])
+                        where = path(kind, metadata["namespace"], metadata["name"])
+                        cluster.request("DELETE", where, query={"gracePeriodSeconds": "0"})
+
+
+@dataclass
+class Behaviour:
+    """How pods of an image serve."""
+
+    rate: float = 40.0
+    """Requests a second and pod."""
+    failing: float = 0.0
+    """Share of requests answered with 500."""
+    slow: float = 0.0
+    """Share of requests over 250 ms."""
+
+
+@dataclass
+class World:
+    """Everything around one service."""
+
+    cluster: FakeCluster
+    controllers: Controllers
+    folder: Path
+    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    scraping: bool = True
+    at_time: dict[float, Callable[[], None]] = field(default_factory=dict)
+    """What somebody else does, by seconds since the start."""
+
+    def __post_init__(self) -> None:
+        # The API server stamps objects with the true time: the world has half a minute's history before that.
+        self.begin = float(int(time.time())) - HISTORY
+        self.clock = FakeClock(self.begin, self._pass_time)
+        self.prometheus = FakePrometheus(self._answer)
+        self._series: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
+        self._served: dict[str, float] = {}
+        self._scraped = self.begin
+
+    def behave(self, image: str, **how: float) -> None:
+        """Say how pods of *image* serve: see `Behaviour`."""
+        self.behaviours[image] = Behaviour(**how)
+
+    def session(self) -> Session:
+        """Return a session on the service, as its commands open one."""
+        facts = EnvironmentFacts("local", "http://p.invalid", "http://a.invalid", CATALOGUE, f"{SCRAPE:g}s")
+        uid = self.cluster.request("GET", path("Namespace", name="kube-system"))["metadata"]["uid"]
+        environment = Environment("local", self.cluster, facts, uid)
+        service = environment.service("checkout")
+        return Session(environment, service, self.prometheus, self.clock, self.folder / "local", "anna@bridge")
+
+    def deployment(self, name: str = "checkout") -> Json:
+        """Return a Deployment as it is."""
+        return self.cluster.request("GET", path("Deployment", "shop", name))
+
+    def images(self) -> list[str]:
+        """Return the image of every pod, sorted."""
+        return sorted(pod["spec"]["containers"][0]["image"] for pod in self.pods())
+
+    def pods(self) -> list[Json]:
+        """Return every pod of the service."""
+        items: list[Json] = self.cluster.request("GET", path("Pod", "shop"))["items"]
+        return items
+
+    def deployments(self) -> list[str]:
+        """Return the names of all Deployments."""
+        return [each["metadata"]["name"] for each in self.cluster.request("GET", path("Deployment", "shop"))["items"]]
+
+    def annotations(self) -> dict[str, str]:
+        """Return the stable Deployment's annotations."""
+        return dict(self.deployment()["metadata"].get("annotations") or {})
+
+    def pass_time(self, seconds: float) -> None:
+        """Let *seconds* pass."""
+        for _ in range(round(seconds * 4)):
+            self.clock.sleep(0.25)
+
+    def _pass_time(self, now: float) -> None:
+        for due in [due for due in self.at_time if now - self.begin >= due]:
+            self.at_time.pop(due)()
+        while now - self._scraped >= SCRAPE:
+            self._scraped += SCRAPE
+            if self.scraping:
+                self._scrape(self._scraped)
+
+    def _scrape(self, now: float) -> None:
+        for pod in filter(is_ready, self.pods()):
+            labels = pod["metadata"]["labels"]
+            image = pod["spec"]["containers"][0]["image"]
+            target = {
+                "cluster": "local",
+                "namespace": "shop",
+                "service": "checkout",
+                "pod": pod["metadata"]["name"],
+                "version": labels["app.kubernetes.io/version"],
+                "track": labels["quarterdeck.dev/track"],
+            }
+            behaviour = self.behaviours.get(image, Behaviour())
+            served = self._served[target["pod"]] = self._served.get(target["pod"], 0) + behaviour.rate * SCRAPE
+            failed = int(served * behaviour.failing)
+            good = int(served) - failed
+            self._put(now, 1, __name__="quarterdeck_build_info", contract_version=VERSION, **target)
+            bucket = {"__name__": "http_server_request_duration_seconds_bucket", "http_route": "/pay", **target}
+            fast = good - int(served * behaviour.slow)
+            for status, bound, value in (("200", "+Inf", good), ("200", "0.25", fast), ("500", "+Inf", failed)):
+                if value or status == "200":
+                    self._put(now, value, http_response_status_code=status, le=bound, **bucket)
+
+    def _put(self, now: float, value: float, **labels: str) -> None:
+        self._series.setdefault(tuple(sorted(labels.items())), []).append((now, float(value)))
+
+    def _answer(self, promql: str, at: float | None) -> Answer:
+        if promql == "time()":
+            return Answer((Series({}, ((self.clock.now(), self.clock.now()),)),))
+        name = promql.partition("{")[0]
+        window = float(promql.rpartition("[")[2].removesuffix("ms]")) / 1000
+        now = at or self.clock.now()
+        found = []
+        for labels, samples in self._series.items():
+            recent = tuple(sample for sample in samples if now - window < sample[0] <= now)
+            if dict(labels)["__name__"] == name and recent:
+                found.append(Series(dict(labels), recent))
+        return Answer(tuple(found))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Return a world where `checkout` serves at v1 with three pods and has been scraped for half a minute."""
+    monkeypatch.chdir(tmp_path)
+    controllers = Controllers()
+    cluster = FakeCluster([{"kind": "Node", "metadata": {"name": "n1"}}], controllers)
+    for name in ("shop", "quarterdeck"):
+        cluster.request("POST", path("Namespace"), body={"metadata": {"name": name}})
+    world = World(cluster, controllers, tmp_path / ".quarterdeck")
+    labels = {"app.kubernetes.io/name": "checkout", "quarterdeck.dev/track": "stable"}
+    template = {
+        "metadata": {"labels": {**labels, "app.kubernetes.io/version": "v1"}},
+        "spec": {"containers": [{"name": "checkout", "image": V1, "env": [{"name": "A", "value": "1"}]}]},
+    }
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "checkout", "namespace": "shop", "labels": {**labels, "app.kubernetes.io/version": "v1"}},
+        "spec": {"replicas": 3, "selector": {"matchLabels": labels}, "template": template},
+    }
+    cluster.request("POST", path("Deployment", "shop"), body=body)
+    world.pass_time(HISTORY)
+    return world
+
+
+@pytest.fixture(scope="session")
+def simulation(root: Path) -> ModuleType:
+    """Return `tests/bench/verdict_simulation.py` as a module."""
+    import sys  # noqa: PLC0415 -- only here: dataclasses look their module up
+
+    spec = importlib.util.spec_from_file_location("verdict_simulation", root / "tests/bench/verdict_simulation.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

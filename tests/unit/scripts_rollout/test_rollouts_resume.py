@@ -1,0 +1,191 @@
+"""A rollout may die at any change, or lose any answer: whoever runs it again comes to the same end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.kubernetes import ROLLOUT_STATE
+from quarterdeck_scripts.kube.client import ApiError, UnreachableError, path
+from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.rollout.state import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
+
+CHANGES = 6
+"""Changes of Deployments in a rollout: note, create, note, promote or nothing, delete, clear."""
+
+
+class Killed(BaseException):
+    """The process dies: nothing more of it runs."""
+
+
+class Faulty:
+    """A cluster with one fault at one change of a Deployment."""
+
+    def __init__(self, cluster: Any, number: int, when: str, fault: Callable[[], BaseException]) -> None:
+        """*when* is `before` or `after` the server carries out change *number*, counted from 0."""
+        self._cluster, self._left, self._when, self._fault = cluster, number, when, fault
+        self.struck = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    def request(self, method: str, where: str, **options: Any) -> Any:
+        """Pass on, or fail."""
+        if method == "GET" or "/deployments" not in where:
+            return self._cluster.request(method, where, **options)
+        strikes, self._left = self._left == 0, self._left - 1
+        if strikes and self._when == "before":
+            self.struck = True
+            raise self._fault()
+        answer = self._cluster.request(method, where, **options)
+        if strikes:
+            self.struck = True
+            raise self._fault()
+        return answer
+
+
+def begin(world: Any, image: str = V2) -> tuple[Any, Any]:
+    """Prepare `rollout start` on *world*."""
+    session = world.session()
+    plan = session.plan(image, session.view().inspect())
+    return session, plan
+
+
+def end_state(world: Any) -> tuple[list[str], list[str], bool]:
+    """Return what must not depend on how often a rollout died."""
+    return world.images(), world.deployments(), ROLLOUT_STATE in world.annotations()
+
+
+@pytest.mark.parametrize("failing", [0.0, 0.05])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(CHANGES))
+def test_killed_at_any_change_it_comes_to_the_same_end(world: Any, number: int, when: str, failing: float) -> None:
+    """Killed before or after any change, `start` again ends as if nothing had happened, and changes nothing twice."""
+    world.behave(V2, failing=failing)
+    real = world.cluster
+    world.cluster = faulty = Faulty(real, number, when, Killed)
+    session, plan = begin(world)
+    steps = flow.start(plan)
+    try:
+        session.run(steps, session.record(plan))
+    except Killed:
+        world.cluster = real
+        world.pass_time(31)
+        situation = world.session().view().inspect()
+        over = situation.state is None and situation.canary_image is None and (number, when) != (0, "before")
+        if not over:
+            session, plan = begin(world)
+            session.run(flow.start(plan), session.record(plan))
+
+    assert faulty.struck or (failing and number == CHANGES - 1)  # going back takes one change less
+    assert end_state(world) == ([V1 if failing else V2] * 3, ["checkout"], False)
+    creations = [where for method, where in real.requests if method == "POST" and where.endswith("/deployments")]
+    assert len(creations) == 2  # the stable one, and the canary once
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda: UnreachableError("an answer", "a timeout", "try again"),
+        lambda: ApiError(503, "ServiceUnavailable", "busy"),
+        lambda: ApiError(409, "Conflict", "modified"),
+    ],
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(CHANGES))
+def test_a_lost_answer_is_read_back(world: Any, number: int, when: str, fault: Any) -> None:
+    """One failed or unanswered change does not end a rollout, nor is it made twice."""
+    world.cluster = Faulty(world.cluster, number, when, fault)
+    session, plan = begin(world)
+
+    outcome, _ = session.run(flow.start(plan), session.record(plan))
+
+    assert outcome.ending is Ending.PROMOTED
+    assert end_state(world) == ([V2] * 3, ["checkout"], False)
+
+
+def test_a_decision_made_before_the_kill_stands(world: Any) -> None:
+    """A canary found bad is removed by the next command, not judged again."""
+    world.behave(V2, failing=0.05)
+    real = world.cluster
+    world.cluster = Faulty(real, 3, "before", Killed)  # the canary's deletion
+    session, plan = begin(world)
+    with pytest.raises(Killed):
+        session.run(flow.start(plan), session.record(plan))
+    world.cluster = real
+    world.behave(V2, failing=0.0)
+    world.pass_time(31)
+
+    session, plan = begin(world)
+    record = session.record(plan)
+    outcome, code = session.run(flow.start(plan), record)
+
+    assert (outcome.ending, code) == (Ending.ROLLED_BACK, 1)
+    assert "failed" in outcome.reason
+    assert record.readings == []
+
+
+def test_abort_needs_no_stored_state(world: Any) -> None:
+    """With the annotation lost, abort still finds the canary and removes it."""
+    session, plan = begin(world)
+    world.cluster, real = Faulty(world.cluster, 2, "before", Killed), world.cluster
+    session, plan = begin(world)
+    with pytest.raises(Killed):
+        session.run(flow.start(plan), session.record(plan))
+    world.cluster = real
+    where = path("Deployment", "shop", "checkout")
+    stable = real.request("GET", where)
+    stable["metadata"]["annotations"].pop(ROLLOUT_STATE)
+    real.request("PUT", where, body=stable)
+    world.pass_time(31)
+
+    session = world.session()
+    situation = session.view().inspect(any_state=True)
+    plan = session.plan(situation.canary_image or "", situation)
+    outcome, code = session.run(flow.abort(plan), session.record(plan))
+
+    assert (outcome.ending, code) == (Ending.ABORTED, 0)
+    assert end_state(world) == ([V1] * 3, ["checkout"], False)
+
+
+def test_abort_undoes_a_promotion_that_had_begun(world: Any) -> None:
+    """Killed after the promotion, before the canary went: abort brings the whole previous template back."""
+    before = world.deployment()["spec"]["template"]
+    real = world.cluster
+    world.cluster = Faulty(real, 4, "before", Killed)
+    session, plan = begin(world)
+    with pytest.raises(Killed):
+        session.run(flow.start(plan), session.record(plan))
+    world.cluster = real
+    assert world.deployment()["spec"]["template"] != before
+    world.pass_time(31)
+
+    session = world.session()
+    situation = session.view().inspect()
+    plan = session.plan(V2, situation)
+    session.run(flow.abort(plan), session.record(plan))
+
+    assert world.deployment()["spec"]["template"] == before
+    assert end_state(world) == ([V1] * 3, ["checkout"], False)
+
+
+def test_another_image_is_refused_while_one_is_under_way(world: Any) -> None:
+    """A rollout that died is finished or aborted before another one begins."""
+    real = world.cluster
+    world.cluster = Faulty(real, 2, "before", Killed)
+    session, plan = begin(world)
+    with pytest.raises(Killed):
+        session.run(flow.start(plan), session.record(plan))
+    world.cluster = real
+    world.pass_time(31)
+
+    session, plan = begin(world, "localhost/checkout:v3")
+    with pytest.raises(RefusedError, match="no other rollout"):
+        session.run(flow.start(plan), session.record(plan))
