@@ -1,0 +1,187 @@
+"""What a real Prometheus makes of the page: births count in full, kills take nothing back, exemplars are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+
+from quarterdeck_contract.prometheus import FEATURE_FLAGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.contract.conftest import Service
+
+pytestmark = pytest.mark.tools
+
+COUNT = "http_server_request_duration_seconds_count"
+BUCKET = "http_server_request_duration_seconds_bucket"
+FAILED = f'{COUNT}{{http_response_status_code="500"}}'
+OK = f'{COUNT}{{http_response_status_code="200"}}'
+
+CONFIGURATION = """
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}
+scrape_configs:
+  - job_name: checkout
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+class Prometheus:
+    """A Prometheus server that scrapes one service, from outside."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self._process = process
+        self._port = port
+
+    def ask(self, what: str, **parameters: str) -> Any:
+        """Return the data of an API call; None while there is no answer."""
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+        try:
+            connection.request("GET", f"/api/v1/{what}?{urlencode(parameters)}")
+            response = connection.getresponse()
+            return json.load(response)["data"] if response.status == 200 else None
+        except OSError:
+            return None
+        finally:
+            connection.close()
+
+    def value(self, query: str, **parameters: str) -> float | None:
+        """Return the one value of *query*; None while there is none."""
+        data = self.ask("query", query=query, **parameters)
+        return float(data["result"][0]["value"][1]) if data and data["result"] else None
+
+    def samples(self, series: str) -> list[tuple[float, float]]:
+        """Return the samples of the one series, (time, value)."""
+        data = self.ask("query", query=f"{series}[1h]")
+        return [(when, float(value)) for each in data["result"] for when, value in each["values"]] if data else []
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let it scrape nothing while the block runs."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def prometheus(
+    tool: Callable[[str], Path], tmp_path: Path, until: Callable[..., Any]
+) -> Iterator[Callable[..., Prometheus]]:
+    """Return a function that starts a Prometheus, with the contract's flags or without, and has it scrape once."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(checkout: Service, *, flags: bool = True) -> Prometheus:
+        folder = tmp_path / f"prometheus-{len(started)}"
+        folder.mkdir()
+        (folder / "prometheus.yml").write_text(CONFIGURATION.format(port=checkout.metrics_port))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        arguments = [
+            tool("prometheus"),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            *([f"--enable-feature={','.join(FEATURE_FLAGS)}"] if flags else []),
+        ]
+        with (folder / "log").open("wb") as log:
+            started.append(subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT))
+        server = Prometheus(started[-1], port)
+        until(lambda: server.value("up") == 1.0, "the first scrape")
+        return server
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def fail_three_times(checkout: Service, server: Prometheus, until: Callable[..., Any]) -> None:
+    """Have the series of failures born at 3: no scrape comes between the three."""
+    with server.held():
+        for _ in range(3):
+            assert checkout.get("/fails")[0] == 500
+        until(lambda: checkout.value(COUNT, http_response_status_code="500") == 3.0, "three failures on the page")
+    until(lambda: len(server.samples(FAILED)) > 3, "some scrapes with them")
+
+
+def test_the_increase_of_a_counter_first_seen_at_three_is_three(
+    service: Callable[..., Service], prometheus: Callable[..., Prometheus], until: Callable[..., Any]
+) -> None:
+    """With the contract's feature flags, Prometheus puts a zero where the series says that it began."""
+    checkout = service("--workers", "2").ready(2)
+    server = prometheus(checkout)
+
+    fail_three_times(checkout, server, until)
+
+    samples = server.samples(FAILED)
+    assert [value for _, value in samples[:2]] == [0.0, 3.0]
+    assert server.value(f"increase({FAILED}[1m])", time=str(samples[-1][0])) == 3.0
+    assert server.ask("query", query=COUNT.replace("_count", "_created"))["result"] == []
+
+
+def test_without_the_feature_flags_it_would_be_nothing(
+    service: Callable[..., Service], prometheus: Callable[..., Prometheus], until: Callable[..., Any]
+) -> None:
+    """Which is why the contract states them: a canary's first errors would vanish."""
+    checkout = service().ready(1)
+    server = prometheus(checkout, flags=False)
+
+    fail_three_times(checkout, server, until)
+
+    samples = server.samples(FAILED)
+    assert samples[0][1] == 3.0
+    assert server.value(f"increase({FAILED}[1m])", time=str(samples[-1][0])) == 0.0
+
+
+def test_kills_take_nothing_back_and_add_nothing(
+    service: Callable[..., Service], prometheus: Callable[..., Prometheus], until: Callable[..., Any]
+) -> None:
+    """Through killed workers and a page that changes hands: no series is reset, and the increase is the truth."""
+    checkout = service("--workers", "2").ready(2)
+    server = prometheus(checkout)
+    sent = 0
+    for victim in (checkout.page_owner, lambda: min(checkout.workers())):
+        for _ in range(25):
+            assert checkout.get("/items/1")[0] == 200
+        sent += 25
+        until(lambda sent=sent: checkout.value(COUNT) == sent, f"{sent} requests on the page")
+        killed = victim()
+        os.kill(killed, signal.SIGKILL)
+        until(lambda killed=killed: len(checkout.workers() - {killed}) == 2, "the worker's replacement")
+        checkout.ready(2)
+    until(lambda: server.value(OK) == 50.0, "all requests in Prometheus")
+
+    last = str(server.samples(OK)[-1][0])
+    assert server.value(f"increase({OK}[5m])", time=last) == 50.0
+    for name in (BUCKET, COUNT, COUNT.replace("_count", "_sum"), "process_cpu_time_seconds_total"):
+        assert server.value(f"max(resets({name}[5m]))") == 0.0
+
+
+def test_an_exemplar_leads_to_its_trace(
+    service: Callable[..., Service], prometheus: Callable[..., Prometheus], until: Callable[..., Any]
+) -> None:
+    """What Prometheus keeps beside a bucket is the id of a span that was exported; one span a request."""
+    checkout = service(OTEL_TRACES_EXPORTER="console", OTEL_BSP_SCHEDULE_DELAY="100").ready(1)
+    server = prometheus(checkout)
+    checkout.get("/items/1")
+
+    def exemplars() -> list[Any]:
+        data = server.ask("query_exemplars", query=BUCKET, start="0", end="9999999999")
+        return [each["labels"]["trace_id"] for series in data or [] for each in series["exemplars"]]
+
+    (trace_id,) = until(exemplars, "an exemplar in Prometheus")
+    until(lambda: f'"trace_id": "0x{trace_id}"' in checkout.log.read_text(), "the exported span")
+    assert checkout.log.read_text().count('"kind": "SpanKind.SERVER"') == 1
