@@ -85,7 +85,9 @@ def _problem(each: ErrorDetails, source: document.Document) -> Problem:
     expected, found, words = _words(each, path, context)
     if context.get("at") is not None:
         path = (*path[:-1], *context["at"])
-        at_key = path not in source.values
+    if context.get("key") is not None:
+        path = (*path, context["key"])
+        at_key = True
     if "first" in context:
         first = source.position((*path[:-2], *context["first"]))
         expected = f"{expected} (first in line {first.line})"
@@ -100,8 +102,8 @@ def _words(
     value = each["input"]
     match each["type"]:
         case validators.OWN_ERROR:
-            known = context.get("words")
-            return context["expected"], context["found"], (str(path[-1]), known) if known else None
+            key = context.get("key")
+            return context["expected"], context["found"], (key, context["words"]) if key else None
         case "extra_forbidden":
             keys = _keys_at(path[:-1])
             return f"one of the keys {one_of(keys)}", f"the unknown key {path[-1]!r}", (str(path[-1]), keys)

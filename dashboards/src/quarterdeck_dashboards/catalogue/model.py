@@ -201,7 +201,7 @@ class Catalogue(_Model):
         owners = {service.owner for service in services}
         for owner in value:
             if owners and owner not in owners:
-                raise wrong("the owner of a service", f"the text {owner!r}", at=("webhooks", owner), words=owners)
+                raise wrong("the owner of a service", f"the text {owner!r}", key=owner, words=owners)
         return value
 
     def service(self, name: str) -> Service:

@@ -55,13 +55,17 @@ class FileError(UsageError):
         super().__init__(f"{origin} to be {meant}", f"{count}:{lines}", f"correct {which} and run the command again")
 
 
+_LIKENESS = 0.7
+"""From 0 to 1: a misspelling shares most of its letters with the word meant; less is a guess that misleads."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the one of *known* that is most like *word*, or None when none is like it.
 
     >>> nearest("objektive", ["kind", "objective"])
     'objective'
     """
-    matches = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    matches = get_close_matches(word, sorted(known), n=1, cutoff=_LIKENESS)
     return matches[0] if matches else None
 
 

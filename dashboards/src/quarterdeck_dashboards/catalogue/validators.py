@@ -20,7 +20,12 @@ OWN_ERROR = "quarterdeck"
 
 
 def wrong(
-    expected: str, found: str, *, at: tuple[str | int, ...] | None = None, words: Iterable[str] = ()
+    expected: str,
+    found: str,
+    *,
+    at: tuple[str | int, ...] | None = None,
+    key: str | None = None,
+    words: Iterable[str] = (),
 ) -> PydanticCustomError:
     """Return the error to raise.
 
@@ -28,9 +33,10 @@ def wrong(
         expected: what should stand there.
         found: what stands there.
         at: the path, from the enclosing model, of the value at fault, when it is not the validated field.
-        words: valid words, of which the nearest is suggested.
+        key: the key of the validated mapping that is at fault.
+        words: valid words, of which the one nearest to *key* is suggested.
     """
-    context = {"expected": expected, "found": found, "at": at, "words": sorted(words)}
+    context = {"expected": expected, "found": found, "at": at, "key": key, "words": sorted(words)}
     return PydanticCustomError(OWN_ERROR, "expected {expected}, found {found}", context)
 
 
