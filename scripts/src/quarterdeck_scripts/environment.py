@@ -69,8 +69,11 @@ def open_environment(env: str, context: str | None = None) -> Environment:
     from quarterdeck_scripts.adapters.kubernetes import connect  # noqa: PLC0415 -- the client costs 260 ms
 
     kubeconfig = kubeconfig_of(env)
+    cluster: Cluster
     if context is None and kubeconfig.exists():
-        cluster = connect(kubeconfig=kubeconfig)
+        from quarterdeck_scripts.local.guard import GuardedCluster  # noqa: PLC0415 -- only where it is local
+
+        cluster = GuardedCluster(connect(kubeconfig=kubeconfig), kubeconfig.parent)
     elif context is None and env == "local":
         raise UsageError(
             f"a running local environment ({kubeconfig})",

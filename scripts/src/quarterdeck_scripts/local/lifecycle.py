@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import sys
 import time
@@ -102,12 +103,11 @@ def up(
         progress: told what is being waited for.
 
     Raises:
-        UsageError: this is not Linux.
+        UsageError: this is not Linux, or the folder's name can not be an environment's.
         RefusedError: another `up` or `down` of this environment is under way.
         QuarterdeckError: a part could not be started; which, and the end of its log.
     """
-    _require_linux()
-    layout = Layout(state.absolute())
+    layout = _layout(state)
     with _exclusively(layout):
         found = status(layout.state)
         if found.phase is Phase.RUNNING:
@@ -131,10 +131,10 @@ def down(state: Path) -> None:
     """End the environment in *state* and remove it: no process, port or file of it is left. Idempotent.
 
     Raises:
-        RefusedError: another `up` or `down` of this environment is under way.
+        UsageError: this is not Linux, or the folder's name can not be an environment's.
+        RefusedError: another `up` or `down` of this environment is under way, or the folder is not one.
     """
-    _require_linux()
-    layout = Layout(state.absolute())
+    layout = _layout(state)
     with _exclusively(layout), _uninterrupted():
         remove(layout)
 
@@ -185,8 +185,8 @@ def _part_status(part: Part) -> PartStatus:
 
 def _start(layout: Layout, settings: Settings, progress: Callable[[str], None]) -> Running:
     layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    layout.logs.mkdir()
     write_json(layout.settings, asdict(settings))
+    layout.logs.mkdir()
     images.register_monitoring(layout.state, settings.tools)
     progress("starting the supervisor")
     supervisor = process.start_detached(
@@ -251,10 +251,18 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _require_linux() -> None:
+def _layout(state: Path) -> Layout:
+    """Return the layout of *state*, once it is sure that this machine and this name will do."""
     if sys.platform != "linux":
         raise UsageError(
             "Linux, for the local environment: its pods have addresses in 127.0.0.0/8 and are followed through /proc",
             sys.platform,
             "run it in a Linux virtual machine or container, or use another environment with --env",
         )
+    if re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?", state.name) is None:
+        raise UsageError(
+            "an environment's name of at most 42 lower-case letters, digits and hyphens",
+            repr(state.name),
+            "choose another",
+        )
+    return Layout(state.absolute())

@@ -6,9 +6,13 @@ import os
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
+from quarterdeck_contract.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from quarterdeck_scripts.local.state import Layout
 
 _FOLLOW_POLL = 0.3
 """Seconds between two looks at a log that is followed."""
@@ -29,6 +33,45 @@ def container_log(folder: Path, container: str) -> Path:
 def previous_log(log: Path) -> Path:
     """Return where the log of the run before is kept."""
     return log.with_name(f"{log.stem}.previous.log")
+
+
+def choose(layout: Layout, name: str, namespace: str | None, container: str | None, *, previous: bool) -> Path:
+    """Return the log that a person means.
+
+    Args:
+        layout: of the environment.
+        name: a pod's, or a part's.
+        namespace: the pod's; None when the name is enough.
+        container: None when the pod has one only.
+        previous: the run before the present one.
+
+    Raises:
+        UsageError: none is meant, or several are; the message lists them.
+    """
+    if namespace is None and layout.log(name).is_file():
+        return layout.log(name)
+    folders = pod_folders(layout.pods, namespace or "*", name)
+    namespaces = {folder.name.split("_")[0] for folder in folders}
+    if len(namespaces) != 1:
+        pods = ", ".join(sorted("/".join(folder.name.split("_")[:2]) for folder in layout.pods.glob("*_*")))
+        parts = ", ".join(sorted(log.stem for log in layout.logs.glob("*.log")))
+        raise UsageError(
+            f"the name of a pod ({pods or 'there is none'}) or of a part ({parts or 'there is none'})",
+            f"{name!r}, which {'is in ' + ', '.join(sorted(namespaces)) if namespaces else 'is neither'}",
+            "name one of these, with --namespace where several have it",
+        )
+    found = {log.stem: log for log in folders[0].glob("*.log") if "." not in log.stem}
+    if container is None and len(found) == 1:
+        container = next(iter(found))
+    log = found.get(container or "")
+    log = previous_log(log) if log and previous else log
+    if log is None or not log.is_file():
+        raise UsageError(
+            f"a container of {name} that has {'run before' if previous else 'run'}: {', '.join(sorted(found))}",
+            repr(container) if container else "no container named",
+            "name one with --container",
+        )
+    return log
 
 
 def read(log: Path, *, tail: int | None = None, follow: bool = False) -> Iterator[bytes]:

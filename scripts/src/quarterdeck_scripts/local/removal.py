@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.environment import STATE_ROOT
 from quarterdeck_scripts.local import process
 from quarterdeck_scripts.local.state import read_record
@@ -33,6 +34,7 @@ def remove(layout: Layout, *, keep_images: bool = False) -> None:
     process.kill_marked(process.STATE_VARIABLE, str(layout.state), spare=_lineage())
     if not layout.state.exists():
         return
+    _require_ours(layout)
     for entry in list(layout.state.iterdir()):
         if entry == layout.images and keep_images:
             continue
@@ -45,6 +47,17 @@ def remove(layout: Layout, *, keep_images: bool = False) -> None:
         if layout.state.parent.name == STATE_ROOT.name:
             with suppress(OSError):  # other environments, reports or the audit log are in it
                 layout.state.parent.rmdir()
+
+
+def _require_ours(layout: Layout) -> None:
+    """Make sure that what is about to be deleted was made by us."""
+    ours = (layout.settings, layout.record, layout.images)
+    if any(layout.state.iterdir()) and not any(path.exists() for path in ours):
+        raise RefusedError(
+            f"a local environment in {layout.state}",
+            "a folder with other files and none of ours",
+            "look at them; remove the folder by hand, or name another environment with --env",
+        )
 
 
 def _lineage() -> set[int]:

@@ -76,13 +76,16 @@ class Layout:
 
     @property
     def pods(self) -> Path:
-        """One folder a pod: logs, volumes, roots."""
+        """One folder of logs a pod, named as the kubelet names them."""
         return self.state / "pods"
 
     @property
-    def scratch(self) -> Path:
-        """Containers' TMPDIRs; a short path, because a Unix socket's has at most 107 bytes."""
-        return self.state / "tmp"
+    def roots(self) -> Path:
+        """One folder a pod, with its containers' roots and its volumes.
+
+        Short names: temporary files are in it too, and a Unix socket's path has at most 107 bytes.
+        """
+        return self.state / "run"
 
     def log(self, part: str) -> Path:
         """Return the log file of *part*."""

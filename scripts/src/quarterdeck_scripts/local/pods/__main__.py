@@ -21,7 +21,7 @@ def main(path: Path) -> None:
     settings = RunnerSettings.from_json(json.loads(path.read_text(encoding="utf-8")))
     layout = Layout(Path(settings.state))
     layout.pods.mkdir(mode=0o700, exist_ok=True)
-    layout.scratch.mkdir(mode=0o700, exist_ok=True)
+    layout.roots.mkdir(mode=0o700, exist_ok=True)
     asyncio.run(Runner(settings, layout, connect(Path(settings.kubeconfig))).run())
     os._exit(0)  # watching threads block in reads for minutes; nothing is left to be written
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.local.pods.paths import Mounts
     from quarterdeck_scripts.local.pods.services import Services
     from quarterdeck_scripts.local.pods.volumes import PodVolumes
-    from quarterdeck_scripts.local.state import Layout
 
 
 class BlockedError(Exception):
@@ -41,7 +40,8 @@ class Sandbox:
 
     pod: Json
     """The API object as last seen."""
-    folder: Path
+    logs: Path
+    """Folder of the containers' logs."""
     volumes: PodVolumes
     identity: Identity
 
@@ -76,15 +76,10 @@ def create(container: Json, sandbox: Sandbox, services: Services, run: int) -> C
         arguments=planned.arguments,
         environment=planned.environment,
         folder=folder,
-        log=_fresh_log(container_log(sandbox.folder, name)),
+        log=_fresh_log(container_log(sandbox.logs, name)),
         marker=f"{sandbox.pod['metadata']['uid']}/{name}/{run}",
     )
     return Creation(image, launch)
-
-
-def scratch_of(pod: Json, layout: Layout) -> Path:
-    """Return the folder of a pod's temporary files."""
-    return layout.scratch / str(pod["metadata"]["uid"])[:8]
 
 
 def _image(container: Json, services: Services) -> Image:
@@ -120,14 +115,14 @@ def _check_ports(container: Json, sandbox: Sandbox) -> None:
 def _base(container: Json, sandbox: Sandbox, services: Services, mounts: Mounts) -> dict[str, str]:
     """Return the variables that every container has before its image and manifest add theirs."""
     metadata = sandbox.pod["metadata"]
-    scratch = scratch_of(sandbox.pod, services.layout) / container["name"]
-    scratch.mkdir(parents=True, exist_ok=True)
+    root = sandbox.volumes.root(container)
+    (root / "tmp").mkdir(exist_ok=True)
     host, _, port = services.settings.server.removeprefix("https://").partition(":")
     base = {
         "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(sandbox.volumes.root(container)),
+        "HOME": str(root),
         "HOSTNAME": metadata["name"],
-        "TMPDIR": str(scratch),
+        "TMPDIR": str(root / "tmp"),
         "KUBERNETES_SERVICE_HOST": host,
         "KUBERNETES_SERVICE_PORT": port,
         STATE_VARIABLE: str(services.layout.state),

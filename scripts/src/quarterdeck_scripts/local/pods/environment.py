@@ -11,7 +11,7 @@ from quarterdeck_scripts.local.pods.fields import Identity, UnresolvedError, fie
 from quarterdeck_scripts.local.pods.paths import rewrite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from quarterdeck_scripts.kube.client import Json
     from quarterdeck_scripts.local.images import Image
@@ -51,27 +51,27 @@ class Plan:
 def plan(container: Json, image: Image, context: Context) -> Plan:
     """Return what to run for *container*.
 
+    The image's own program, variables and folder are paths of this machine and stay as they are; the manifest's
+    speak of the container's file system, so mount paths in them are replaced, before `$(NAME)` is.
+
     Raises:
         UnresolvedError: a ConfigMap, Secret, key or field is missing.
     """
     variables = environment(container, image, context)
-    arguments = [*_command(container, image)]
-    expanded = [rewrite(expand(argument, variables), context.mounts) for argument in arguments]
-    working_directory = container.get("workingDir") or image.working_directory
-    rewritten = {name: rewrite(value, context.mounts) for name, value in variables.items()}
-    return Plan(tuple(expanded), rewritten, rewrite(working_directory, context.mounts))
-
-
-def _command(container: Json, image: Image) -> Sequence[str]:
-    """Return command and arguments: the manifest's command also replaces the image's arguments."""
-    command = container.get("command") or []
-    if command:
-        return [*command, *(container.get("args") or [])]
-    return [*image.entrypoint, *(container.get("args") or image.command)]
+    given = {
+        part: [expand(rewrite(argument, context.mounts), variables) for argument in container.get(part) or []]
+        for part in ("command", "args")
+    }
+    if given["command"]:  # it replaces the image's arguments too
+        arguments = given["command"] + given["args"]
+    else:
+        arguments = [*image.entrypoint, *(given["args"] or image.command)]
+    folder = container.get("workingDir")
+    return Plan(tuple(arguments), variables, rewrite(folder, context.mounts) if folder else image.working_directory)
 
 
 def environment(container: Json, image: Image, context: Context) -> dict[str, str]:
-    """Return the container's variables, expanded; mount paths in them are not rewritten yet.
+    """Return the container's variables: ours, then the image's, then the manifest's, expanded in order.
 
     Raises:
         UnresolvedError: a ConfigMap, Secret, key or field is missing.
@@ -79,10 +79,13 @@ def environment(container: Json, image: Image, context: Context) -> dict[str, st
     variables = dict(context.base)
     variables.update(entry.partition("=")[::2] for entry in image.environment)
     for source in container.get("envFrom") or []:
-        variables.update(_all_of(source, context))
+        taken = _all_of(source, context)
+        variables.update({name: rewrite(value, context.mounts) for name, value in taken.items()})
     for entry in container.get("env") or []:
-        if (value := _value_of(entry, container, variables, context)) is not None:
-            variables[entry["name"]] = value
+        if (value := _value_of(entry, container, context)) is None:
+            continue
+        value = rewrite(value, context.mounts)
+        variables[entry["name"]] = value if "valueFrom" in entry else expand(value, variables)
     return variables
 
 
@@ -108,11 +111,11 @@ def _all_of(source: Json, context: Context) -> dict[str, str]:
     return {}
 
 
-def _value_of(entry: Json, container: Json, variables: Mapping[str, str], context: Context) -> str | None:
-    """Return one variable's value; None for an optional one whose source is missing."""
+def _value_of(entry: Json, container: Json, context: Context) -> str | None:
+    """Return one variable's value as it stands; None for an optional one whose source is missing."""
     source = entry.get("valueFrom")
     if source is None:
-        return expand(entry.get("value", ""), variables)
+        return str(entry.get("value", ""))
     if "fieldRef" in source:
         return field_value(context.pod, source["fieldRef"]["fieldPath"], context.identity)
     if "resourceFieldRef" in source:

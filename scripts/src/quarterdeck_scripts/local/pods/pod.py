@@ -14,7 +14,7 @@ from quarterdeck_scripts.kube.client import ApiError, UnreachableError
 from quarterdeck_scripts.local.pods import status as st
 from quarterdeck_scripts.local.pods.api import now
 from quarterdeck_scripts.local.pods.container import Container
-from quarterdeck_scripts.local.pods.creation import Sandbox, scratch_of
+from quarterdeck_scripts.local.pods.creation import Sandbox
 from quarterdeck_scripts.local.pods.events import WARNING
 from quarterdeck_scripts.local.pods.fields import Identity, UnresolvedError
 from quarterdeck_scripts.local.pods.volumes import PodVolumes
@@ -22,7 +22,6 @@ from quarterdeck_scripts.local.pods.waiting import first
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from quarterdeck_scripts.kube.client import Json
     from quarterdeck_scripts.local.pods.services import Services
@@ -42,10 +41,13 @@ class Pod:
 
     def __init__(self, pod: Json, services: Services) -> None:
         self._services = services
-        folder = folder_of(pod, services.layout.pods)
-        volumes = PodVolumes(pod, folder, services.api, services.sources, services.settings)
+        metadata = pod["metadata"]
+        logs = services.layout.pods / f"{metadata['namespace']}_{metadata['name']}_{metadata['uid']}"
+        logs.mkdir(parents=True, exist_ok=True)
+        self._folder = services.layout.roots / metadata["uid"][:8]
+        volumes = PodVolumes(pod, self._folder, services.api, services.sources, services.settings)
         host = services.host_address(pod["spec"]["nodeName"])
-        self._sandbox = Sandbox(pod, folder, volumes, Identity("", host))
+        self._sandbox = Sandbox(pod, logs, volumes, Identity("", host))
         self._began = now()
         self._told = asyncio.Event()
         """It is to end: deleted by somebody, or the environment ends."""
@@ -251,14 +253,8 @@ class Pod:
     def _clean(self) -> None:
         uid = self._sandbox.pod["metadata"]["uid"]
         self._services.addresses.release(uid)
-        shutil.rmtree(self._sandbox.folder, ignore_errors=True)
-        shutil.rmtree(scratch_of(self._sandbox.pod, self._services.layout), ignore_errors=True)
+        shutil.rmtree(self._sandbox.logs, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _container(self, spec: Json, *, init: bool) -> Container:
         return Container(spec, self._sandbox, self._services, self._dirty.set, init=init)
-
-
-def folder_of(pod: Json, pods: Path) -> Path:
-    """Return the folder of a pod below *pods*, named as the kubelet names its log folders."""
-    metadata = pod["metadata"]
-    return pods / f"{metadata['namespace']}_{metadata['name']}_{metadata['uid']}"

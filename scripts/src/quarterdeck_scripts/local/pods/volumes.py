@@ -50,7 +50,7 @@ class PodVolumes:
 
     pod: Json
     folder: Path
-    """The pod's own: `volumes/` and `root/` are below it."""
+    """The pod's own: a root for each container, and the volumes, are in it."""
     api: Api
     lookup: Lookup
     settings: RunnerSettings
@@ -101,7 +101,7 @@ class PodVolumes:
 
     def root(self, container: Json) -> Path:
         """Return the folder that stands for the container's `/`."""
-        return self.folder / "root" / str(container["name"])
+        return self.folder / str(container["name"])
 
     def kubeconfig(self, container: Json, mounts: Mounts) -> str | None:
         """Return the kubeconfig of the pod's ServiceAccount as *container* finds it; None without a token."""
@@ -116,7 +116,7 @@ class PodVolumes:
         return self.pod["spec"].get("volumes") or []
 
     def _place(self, name: str) -> Path:
-        return self.folder / "volumes" / name
+        return self.folder / ".volumes" / name  # no container can be called so
 
     def _target(self, entry: Json) -> Path:
         if entry.get("subPathExpr"):

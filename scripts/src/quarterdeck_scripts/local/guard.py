@@ -1,0 +1,81 @@
+"""A cluster that says which part of its environment died, where it would only say that nobody answers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from quarterdeck_scripts.kube.client import UnreachableError
+from quarterdeck_scripts.local.lifecycle import require_running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from quarterdeck_scripts.kube.client import Cluster, Json
+
+INTERVAL = 0.5
+"""Seconds between two looks at the environment; one look costs a third of a millisecond."""
+
+
+class GuardedCluster:
+    """`Cluster` over a local environment: a dead part fails the next request, whichever part it is.
+
+    With the controller manager or the scheduler dead the API server still answers, and whoever waits for a
+    rollout would wait for ever.
+    """
+
+    def __init__(self, cluster: Cluster, state: Path) -> None:
+        self._cluster = cluster
+        self._state = state
+        self._looked = 0.0
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return self._cluster.server
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | list[Json] | None = None,
+        content_type: str = "application/json",
+        timeout: float = 30.0,
+    ) -> Json:
+        """Send one request; see `Cluster.request`.
+
+        Raises:
+            EnvironmentFailedError: a part of the environment is dead.
+        """
+        self._look()
+        try:
+            return self._cluster.request(
+                method, path, query=query, body=body, content_type=content_type, timeout=timeout
+            )
+        except UnreachableError:
+            require_running(self._state)
+            raise
+
+    def watch(self, path: str, *, query: Mapping[str, str], timeout: float) -> Iterator[Json]:
+        """Yield watch events; see `Cluster.watch`.
+
+        Raises:
+            EnvironmentFailedError: a part of the environment is dead.
+        """
+        self._look()
+        try:
+            for event in self._cluster.watch(path, query=query, timeout=timeout):
+                yield event
+                self._look()
+        except UnreachableError:
+            require_running(self._state)
+            raise
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked > INTERVAL:
+            require_running(self._state)
+            self._looked = now
