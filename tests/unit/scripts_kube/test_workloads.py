@@ -9,15 +9,12 @@ import pytest
 
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, path
+from quarterdeck_scripts.kube.revisions import RollBack, previous_revision, revisions, rolled_back
 from quarterdeck_scripts.kube.workloads import (
-    RollBack,
     WorkloadStatus,
     canary_of,
-    previous_revision,
     promote_patch,
     restart_patch,
-    revisions,
-    rolled_back,
     status_of,
     undo_patch,
     version_of,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
 from quarterdeck_scripts.kube.pods import is_ready, is_terminating
+from quarterdeck_scripts.kube.revisions import REVISION
 from quarterdeck_scripts.kube.selectors import label_query
-from quarterdeck_scripts.kube.workloads import REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

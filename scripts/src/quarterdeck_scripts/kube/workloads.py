@@ -1,4 +1,4 @@
-"""Deployments: how far they are, which revisions they had, and the patches that change them. Pure.
+"""Deployments: how far they are, and the patches that change them. Pure. Which templates they had: `revisions`.
 
 Patches come in two forms: a dict is a merge patch (`MERGE_PATCH`), a list is a JSON patch (`JSON_PATCH`) whose
 first operation tests that this is still the object the patch was made for.
@@ -24,6 +24,14 @@ from quarterdeck_contract.kubernetes import (
 )
 from quarterdeck_scripts.kube.patches import pointer
 from quarterdeck_scripts.kube.pods import PodProblem, condition, problems_of
+from quarterdeck_scripts.kube.revisions import (
+    RESTARTED_AT,
+    Revision,
+    previous_revision,
+    revisions,
+    rolled_back,
+    without_restart,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,14 +39,21 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.kube.client import Json
 
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-"""On a pod template: when a restart was asked for, RFC 3339. kubectl's own, so that it shows there too."""
-
-REVISION = "deployment.kubernetes.io/revision"
-"""On a Deployment and its ReplicaSets, written by the controller: the number of the revision."""
-
-_TEMPLATE_HASH = "pod-template-hash"
-"""The label by which the controller tells a ReplicaSet's pods apart; it must not come back with a template."""
+__all__ = [
+    "WorkloadStatus",
+    "canary_name",
+    "canary_of",
+    "previous_revision",
+    "promote_patch",
+    "restart_patch",
+    "revisions",
+    "rolled_back",
+    "serving_container",
+    "serving_image",
+    "status_of",
+    "undo_patch",
+    "version_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,77 +104,6 @@ def status_of(deployment: Json, pods: Iterable[Json]) -> WorkloadStatus:
         observed=status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0),
         problems=tuple(problems),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """One pod template that a Deployment has had."""
-
-    number: int
-    """The controller's count. A template that comes back takes a new number."""
-    replica_set: str
-    template: Json
-    """The whole pod template, without the controller's hash label."""
-
-    @property
-    def version(self) -> str:
-        """The version label of its pods; empty when they have none."""
-        return str((self.template["metadata"].get("labels") or {}).get(APP_VERSION, ""))
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """The images of its containers, in order."""
-        return tuple(container["image"] for container in self.template["spec"]["containers"])
-
-
-def revisions(deployment: Json, replica_sets: Iterable[Json]) -> tuple[Revision, ...]:
-    """Return the revisions of *deployment* that the cluster still keeps, newest first."""
-    uid = deployment["metadata"]["uid"]
-    owned = (
-        Revision(
-            int((found["metadata"].get("annotations") or {}).get(REVISION, 0)),
-            found["metadata"]["name"],
-            _without_hash(found["spec"]["template"]),
-        )
-        for found in replica_sets
-        if any(owner["uid"] == uid for owner in found["metadata"].get("ownerReferences") or [])
-    )
-    return tuple(sorted(owned, key=lambda revision: revision.number, reverse=True))
-
-
-def previous_revision(deployment: Json, replica_sets: Iterable[Json]) -> Revision | None:
-    """Return the newest revision that differs from the present template by more than a restart.
-
-    A restart makes a revision of its own; going back to the one before it would bring the same pods again.
-    """
-    present = _without_restart(deployment["spec"]["template"])
-    for revision in revisions(deployment, replica_sets):
-        if _without_restart(revision.template) != present:
-            return revision
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class RollBack:
-    """What an undo left on the Deployment, so that doing it again does not bring back what was undone."""
-
-    from_version: str
-    to_version: str
-    replica_set: str
-    """The ReplicaSet whose template was restored."""
-
-
-def rolled_back(deployment: Json, replica_sets: Iterable[Json]) -> RollBack | None:
-    """Return the roll-back that *deployment* stands at; None when something was deployed since, or none was."""
-    written = (deployment["metadata"].get("annotations") or {}).get(ROLLED_BACK)
-    if not written:
-        return None
-    mark = RollBack(**json.loads(written))
-    present = _without_restart(deployment["spec"]["template"])
-    for revision in revisions(deployment, replica_sets):
-        if revision.replica_set == mark.replica_set:
-            return mark if _without_restart(revision.template) == present else None
-    return None
 
 
 def undo_patch(deployment: Json, revision: Revision) -> list[Json]:
@@ -254,7 +198,7 @@ def serving_image(deployment: Json) -> str:
 
 def _with_image(deployment: Json, image: str, track: str) -> Json:
     """Return *deployment*'s template with *image*, its version and *track*; everything else stays."""
-    template: Json = _without_restart(deployment["spec"]["template"])
+    template: Json = without_restart(deployment["spec"]["template"])
     version = version_of(image)
     template["metadata"]["labels"] |= {APP_VERSION: version, TRACK: track}
     template["spec"]["containers"][serving_container(deployment)]["image"] = image
@@ -278,18 +222,3 @@ def _template_patch(deployment: Json, template: Json, annotations: dict[str, str
 
 def _version_label(template: Json) -> str:
     return str((template["metadata"].get("labels") or {}).get(APP_VERSION, ""))
-
-
-def _without_hash(template: Json) -> Json:
-    plain = copy.deepcopy(template)
-    (plain["metadata"].get("labels") or {}).pop(_TEMPLATE_HASH, None)
-    return plain
-
-
-def _without_restart(template: Json) -> Json:
-    plain = _without_hash(template)
-    annotations = plain["metadata"].get("annotations") or {}
-    annotations.pop(RESTARTED_AT, None)
-    if not annotations:
-        plain["metadata"].pop("annotations", None)
-    return plain

@@ -1,0 +1,121 @@
+"""The pod templates that a Deployment has had, and which of them it goes back to. Pure."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.kubernetes import APP_VERSION, ROLLED_BACK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from quarterdeck_scripts.kube.client import Json
+
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""On a pod template: when a restart was asked for, RFC 3339. kubectl's own, so that it shows there too."""
+
+REVISION = "deployment.kubernetes.io/revision"
+"""On a Deployment and its ReplicaSets, written by the controller: the number of the revision."""
+
+_TEMPLATE_HASH = "pod-template-hash"
+"""The label by which the controller tells a ReplicaSet's pods apart; it must not come back with a template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One pod template that a Deployment has had."""
+
+    number: int
+    """The controller's count. A template that comes back takes a new number."""
+    replica_set: str
+    template: Json
+    """The whole pod template, without the controller's hash label."""
+
+    @property
+    def version(self) -> str:
+        """The version label of its pods; empty when they have none."""
+        return str((self.template["metadata"].get("labels") or {}).get(APP_VERSION, ""))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images of its containers, in order."""
+        return tuple(container["image"] for container in self.template["spec"]["containers"])
+
+
+def revisions(deployment: Json, replica_sets: Iterable[Json]) -> tuple[Revision, ...]:
+    """Return the revisions of *deployment* that the cluster still keeps, newest first."""
+    uid = deployment["metadata"]["uid"]
+    owned = (
+        Revision(
+            int((found["metadata"].get("annotations") or {}).get(REVISION, 0)),
+            found["metadata"]["name"],
+            _without_hash(found["spec"]["template"]),
+        )
+        for found in replica_sets
+        if any(owner["uid"] == uid for owner in found["metadata"].get("ownerReferences") or [])
+    )
+    return tuple(sorted(owned, key=lambda revision: revision.number, reverse=True))
+
+
+def previous_revision(deployment: Json, replica_sets: Iterable[Json]) -> Revision | None:
+    """Return the newest revision that differs from the present template by more than a restart.
+
+    A restart makes a revision of its own; going back to the one before it would bring the same pods again.
+    """
+    present = without_restart(deployment["spec"]["template"])
+    for revision in revisions(deployment, replica_sets):
+        if without_restart(revision.template) != present:
+            return revision
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """What an undo left on the Deployment, so that doing it again does not bring back what was undone."""
+
+    from_version: str
+    to_version: str
+    replica_set: str
+    """The ReplicaSet whose template was restored."""
+
+
+def rolled_back(deployment: Json, replica_sets: Iterable[Json]) -> RollBack | None:
+    """Return the roll-back that *deployment* stands at; None when something was deployed since, or none was."""
+    written = (deployment["metadata"].get("annotations") or {}).get(ROLLED_BACK)
+    if not written:
+        return None
+    mark = RollBack(**json.loads(written))
+    present = without_restart(deployment["spec"]["template"])
+    for revision in revisions(deployment, replica_sets):
+        if revision.replica_set == mark.replica_set:
+            return mark if without_restart(revision.template) == present else None
+    return None
+
+
+def restart_of(deployment: Json, replica_sets: Iterable[Json]) -> str | None:
+    """Return when a restart was asked for that made the present template; None: it is more than a restart."""
+    present = deployment["spec"]["template"]
+    asked = (present["metadata"].get("annotations") or {}).get(RESTARTED_AT)
+    for revision in revisions(deployment, replica_sets):
+        if revision.template != present:
+            return str(asked) if asked and without_restart(revision.template) == without_restart(present) else None
+    return None
+
+
+def _without_hash(template: Json) -> Json:
+    plain = copy.deepcopy(template)
+    (plain["metadata"].get("labels") or {}).pop(_TEMPLATE_HASH, None)
+    return plain
+
+
+def without_restart(template: Json) -> Json:
+    """Return a pod template without what a restart and the controller write on it, to compare it by."""
+    plain = _without_hash(template)
+    annotations = plain["metadata"].get("annotations") or {}
+    annotations.pop(RESTARTED_AT, None)
+    if not annotations:
+        plain["metadata"].pop("annotations", None)
+    return plain
