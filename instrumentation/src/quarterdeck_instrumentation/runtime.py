@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import VERSION, metrics
+from quarterdeck_contract.labels import FAILED_COMPONENT
 from quarterdeck_instrumentation import failures, process
 from quarterdeck_instrumentation.exposition import session, snapshot, store
 from quarterdeck_instrumentation.exposition.collector import Collector
@@ -156,14 +157,14 @@ class _Own:
     def __init__(self, registry: Registry) -> None:
         registry.cell(metrics.BUILD_INFO, VERSION).set(1.0)
         registry.cell(metrics.WORKERS).set(1.0)
-        self._failures = {part: registry.cell(metrics.FAILURES, part) for part in failures.counts()}
+        self._failures = {part: registry.cell(metrics.FAILURES, part) for part in FAILED_COMPONENT.values}
         self._cpu = registry.cell(metrics.PROCESS_CPU_TIME)
         self._memory = registry.cell(metrics.PROCESS_MEMORY_USAGE)
         registry.cell(metrics.PROCESS_START_TIME).set(process.start_time(time.time()))
 
     def update(self) -> None:
         for part, count in failures.counts().items():
-            self._failures[part].set(float(count))
+            self._failures[part].set(count)
         self._cpu.set(process.cpu_seconds())
         self._memory.set(process.resident_bytes())
 

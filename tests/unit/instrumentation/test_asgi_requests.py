@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, WebSocket
+from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from quarterdeck_instrumentation import activate, failures
 from quarterdeck_instrumentation.asgi import MARK, serve
@@ -31,9 +33,17 @@ ACTIVE = "http_server_active_requests"
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _activated() -> None:
-    """Instrument Starlette and FastAPI, which are imported already."""
+def _activated() -> Iterator[None]:
+    """Instrument Starlette and FastAPI, which are imported already; and undo it, for the sake of other tests."""
+    finders = sys.meta_path[:]
+    patched = [(FastAPI, "__call__"), (Starlette, "__call__")]
+    patched += [(route, "handle") for route in (APIRoute, Route, WebSocketRoute, Mount)]
+    originals = [(owner, name, vars(owner)[name]) for owner, name in patched]
     activate()
+    yield
+    sys.meta_path[:] = finders
+    for owner, name, original in originals:
+        setattr(owner, name, original)
 
 
 @pytest.fixture

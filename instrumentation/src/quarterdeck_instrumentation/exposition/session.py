@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 
 VARIABLE = "QUARTERDECK_SESSION_DIR"
@@ -83,8 +84,8 @@ def _parent() -> str:
 def _started(pid: int) -> str:
     """Return when *pid* started, so that a process id used again is another name; Linux only, else nothing."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[19]
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[19]
     except OSError:
         return ""
 
@@ -110,19 +111,20 @@ def remove(folder: str, pid: int | None = None) -> None:
 def sweep(parent: str) -> None:
     """Remove the folders of this user's sessions that have ended."""
     prefix = f"quarterdeck-{os.getuid()}-"
-    for entry in os.scandir(parent):
-        if entry.name.startswith(prefix) and _is_over(entry):
-            remove(entry.path)
+    for name in os.listdir(parent):
+        folder = os.path.join(parent, name)
+        if name.startswith(prefix) and _is_over(folder):
+            remove(folder)
 
 
-def _is_over(entry: os.DirEntry[str]) -> bool:
+def _is_over(folder: str) -> bool:
     try:
-        status = entry.stat(follow_symlinks=False)
-        if not entry.is_dir(follow_symlinks=False) or status.st_uid != os.getuid():
+        status = os.lstat(folder)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             return False
         if time.time() - status.st_mtime < _YOUNG:
             return False
-        return not any(_is_locked(file.path) for file in os.scandir(entry.path))
+        return not any(_is_locked(os.path.join(folder, name)) for name in os.listdir(folder))
     except OSError:
         return False
 

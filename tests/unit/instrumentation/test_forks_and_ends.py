@@ -1,0 +1,131 @@
+"""A forked child inherits nothing; two hundred children later the page is as small as before."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVES = """
+import asyncio, json, os, signal, sys, time
+from http.client import HTTPConnection
+from quarterdeck_instrumentation import failures, runtime
+from quarterdeck_instrumentation.asgi import serve
+from quarterdeck_instrumentation.testing import parse
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+async def nothing(*_):
+    return {"type": "http.disconnect"}
+
+def request(times=1):
+    scope = {"type": "http", "method": "GET", "path": "/a", "headers": [], "scheme": "http"}
+    for _ in range(times):
+        asyncio.run(serve(app, dict(scope), nothing, nothing))
+
+def page():
+    for _ in range(500):
+        try:
+            connection = HTTPConnection("127.0.0.1", int(os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"]), timeout=10)
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        except OSError:
+            time.sleep(0.02)
+
+COUNT = "http_server_request_duration_seconds_count"
+
+def child(work):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] in (0, signal.SIGKILL)
+"""
+"""A worker without a server: it calls an application as one does, and forks."""
+
+
+def run(code: str, folder: Path, port: int) -> Any:
+    """Run *code* after SERVES, and return the JSON it prints."""
+    environ = {
+        "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
+        "QUARTERDECK_METRICS_DIR": str(folder),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SERVES + code], env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    return json.loads(done.stdout)
+
+
+def test_a_forked_child_inherits_no_counts(tmp_path: Path, free_port: int) -> None:
+    """Parent five, child one: the page says six, and the child alone one."""
+    code = """
+os.environ["QUARTERDECK_SESSION_DIR"] = os.environ["QUARTERDECK_METRICS_DIR"]
+request(5)
+own = []
+def work():
+    request()
+    own.append(parse(page()).value(COUNT))
+    runtime.current().write()
+    from quarterdeck_instrumentation.testing import Recording
+    with open(os.environ["QUARTERDECK_METRICS_DIR"] + "/child", "w") as file:
+        file.write(str(Recording(runtime.current()).page().value(COUNT)))
+child(work)
+with open(os.environ["QUARTERDECK_METRICS_DIR"] + "/child") as file:
+    print(json.dumps([parse(page()).value(COUNT), float(file.read()), parse(page()).value("quarterdeck_workers")]))
+"""
+    assert run(code, tmp_path, free_port) == [6.0, 1.0, 1.0]
+
+
+def test_a_child_that_serves_nothing_keeps_no_port_and_no_worker_alive(tmp_path: Path, free_port: int) -> None:
+    """A pool process forked by a worker outlives it: the port is free and the worker counts as ended all the same."""
+    code = """
+os.environ["QUARTERDECK_SESSION_DIR"] = os.environ["QUARTERDECK_METRICS_DIR"]
+ready, go = os.pipe()
+worker = os.fork()
+if worker == 0:
+    request(3)
+    page()
+    pool = os.fork()
+    if pool == 0:
+        os.read(ready, 1)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(worker, 0)
+request(4)
+seen = parse(page())
+os.write(go, b"x")
+print(json.dumps([seen.value(COUNT), seen.value("quarterdeck_workers")]))
+"""
+    assert run(code, tmp_path, free_port) == [7.0, 1.0]
+
+
+def test_two_hundred_replaced_workers_leave_the_page_as_it_was(tmp_path: Path, free_port: int) -> None:
+    """Killed after each request: every request is on the page, which has not grown, nor has the folder."""
+    code = """
+os.environ["QUARTERDECK_SESSION_DIR"] = os.environ["QUARTERDECK_METRICS_DIR"]
+request()
+def work():
+    request()
+    runtime.current().write()
+    os.kill(os.getpid(), signal.SIGKILL)
+child(work)
+before = page()
+for _ in range(199):
+    child(work)
+after = page()
+files = len(os.listdir(os.environ["QUARTERDECK_METRICS_DIR"]))
+print(json.dumps([before.count("\\n"), after.count("\\n"), parse(after).value(COUNT), files]))
+"""
+    before, after, count, files = run(code, tmp_path, free_port)
+
+    assert after == before
+    assert count == 201.0
+    assert files == 4  # the election, the totals, and the parent's own two

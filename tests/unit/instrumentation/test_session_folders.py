@@ -1,0 +1,116 @@
+"""The folder that workers share: led by one process, and gone after it, however it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from quarterdeck_instrumentation.exposition import session
+
+LEADS = """
+import os, sys
+from quarterdeck_instrumentation.exposition import session
+print(session.create({"QUARTERDECK_METRICS_DIR": sys.argv[1]}), flush=True)
+os.execvp("cat", ["cat"])
+"""
+"""Makes a folder, then becomes another command, as the launcher does."""
+
+
+def leader(base: Path) -> tuple[subprocess.Popen[str], Path]:
+    """Start a process that leads a session in *base*, and return it and its folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEADS, str(base)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def grow_old(folder: Path) -> None:
+    """Make *folder* look two minutes old."""
+    past = time.time() - 120
+    os.utime(folder, (past, past))
+
+
+def test_a_folder_is_named_after_its_leader(tmp_path: Path) -> None:
+    """And is open to nobody else."""
+    process, folder = leader(tmp_path)
+
+    assert session.leader(str(folder)) == process.pid
+    assert folder.stat().st_mode & 0o777 == 0o700
+    process.communicate()
+
+
+def test_the_next_start_removes_what_a_killed_leader_left(tmp_path: Path) -> None:
+    """But not what is led, though its leader became another command, nor what is young, nor what is not ours."""
+    killed, dead = leader(tmp_path)
+    killed.kill()
+    killed.communicate()
+    living, led = leader(tmp_path)
+    young = tmp_path / f"quarterdeck-{os.getuid()}-1-young"
+    foreign = tmp_path / "something-else"
+    for folder in (young, foreign):
+        folder.mkdir()
+    for folder in (dead, led, foreign):
+        grow_old(folder)
+
+    session.sweep(str(tmp_path))
+
+    assert sorted(tmp_path.iterdir()) == sorted([led, young, foreign])
+    living.communicate()
+
+
+def test_only_its_own_process_removes_a_folder(tmp_path: Path) -> None:
+    """A forked child inherits what is to be done at exit, and must not do it."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    session.remove(str(folder), os.getpid() + 1)
+    assert folder.exists()
+
+    session.remove(str(folder), os.getpid())
+    assert not folder.exists()
+
+
+def test_without_a_launcher_a_process_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Named after itself, so that it is removed with it."""
+    folder = session.of_this_process({"QUARTERDECK_METRICS_DIR": str(tmp_path)})
+
+    assert session.leader(folder) == os.getpid()
+
+
+def test_siblings_of_one_multiprocessing_parent_share_a_folder(tmp_path: Path) -> None:
+    """Two services of one shell do not."""
+    code = """
+import multiprocessing, sys
+from quarterdeck_instrumentation.exposition import session
+
+def show(base):
+    print(session.of_this_process({"QUARTERDECK_METRICS_DIR": base}), flush=True)
+
+if __name__ == "__main__":
+    for _ in range(2):
+        child = multiprocessing.get_context("spawn").Process(target=show, args=(sys.argv[1],))
+        child.start()
+        child.join()
+    show(sys.argv[1])
+"""
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=True)
+
+    first, second, parent = done.stdout.splitlines()
+    assert first == second == parent
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values of strangers are not added up."""
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+
+    with pytest.raises(PermissionError, match="belongs to another user"):
+        session.of_this_process({session.VARIABLE: str(tmp_path)})
