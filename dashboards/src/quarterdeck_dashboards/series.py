@@ -120,7 +120,7 @@ SYNTHETIC = (
 instances" (https://prometheus.io/docs/concepts/jobs_instances/) and "Alerting rules"."""
 
 _TYPE = re.compile(r"# TYPE (\S+) (\S+)")
-_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ")
+_SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})? ')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="(?:[^"\\]|\\.)*"')
 
 

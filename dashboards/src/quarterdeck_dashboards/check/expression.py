@@ -15,7 +15,6 @@ from quarterdeck_dashboards.catalogue.problem import nearest, one_of
 from quarterdeck_dashboards.check.tree import (
     either,
     label_set,
-    matchers,
     matching,
     nearest_number,
     short,
@@ -121,10 +120,13 @@ class _Walk:
     # Selectors
 
     def _selector(self, node: Any) -> Shape:
+        if node.matchers.or_matchers:  # VictoriaMetrics' dialect, which the parser reads as well
+            self._fault(node, "matchers joined by commas", "or")
+            return Shape()
         series = self._series_of(node)
         if not series:
             return Shape()
-        for matcher in matchers(node):
+        for matcher in node.matchers.matchers:
             self._matcher(node, matcher, series)
         if any(each.labels is None for each in series):
             return Shape()
@@ -135,7 +137,7 @@ class _Walk:
         if node.name:
             names = [node.name]
         else:
-            naming = [matcher for matcher in matchers(node) if matcher.name == NAME]
+            naming = [matcher for matcher in node.matchers.matchers if matcher.name == NAME]
             if not naming:
                 self._fault(node, "the name of a series", "none")
                 return []
@@ -210,7 +212,7 @@ class _Walk:
         selector = argument.vector_selector if isinstance(argument, ast.MatrixSelector) else argument
         if not isinstance(selector, ast.VectorSelector):
             return Shape(frozenset(), is_exact=True)
-        equal = (matcher.name for matcher in matchers(selector) if matcher.op == ast.MatchOp.Equal)
+        equal = (matcher.name for matcher in selector.matchers.matchers if matcher.op == ast.MatchOp.Equal)
         return Shape(frozenset(equal) - {NAME}, is_exact=True)
 
     # Aggregations and binary operations

@@ -42,13 +42,8 @@ def selectors(query: str) -> list[Any]:
 def matched_exactly(selector: Any, label: str) -> str | None:
     """Return the one value that *selector* demands of *label*, or None."""
     return next(
-        (each.value for each in matchers(selector) if each.name == label and each.op == ast.MatchOp.Equal), None
+        (each.value for each in selector.matchers.matchers if each.name == label and each.op == ast.MatchOp.Equal), None
     )
-
-
-def matchers(node: Any) -> list[Any]:
-    """Return the matchers of a selector, those joined by `or` included."""
-    return [*node.matchers.matchers, *(each for group in node.matchers.or_matchers for each in group)]
 
 
 def matching(pattern: str, words: Iterable[str]) -> list[str]:
