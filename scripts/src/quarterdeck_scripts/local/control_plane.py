@@ -31,6 +31,9 @@ _API_SERVICE_IP = "10.96.0.1"
 _REFUSES_LOOPBACK = ("endpoints-controller", "endpointslice-controller", "endpointslice-mirroring-controller")
 """Controllers whose every write would be refused: endpoints may not be loopback addresses."""
 
+_NODE_LEASE_SECONDS = 40
+"""How long a node's lease holds, as a kubelet's; kwok renews it every quarter of that."""
+
 _CONTROLLER_MANAGER_USER = "system:kube-controller-manager"
 _SCHEDULER_USER = "system:kube-scheduler"
 
@@ -200,6 +203,8 @@ def kwok(program: str, layout: Layout, identities: Identities) -> list[str]:
         program,
         f"--kubeconfig={identities.kubeconfig(KWOK)}",
         f"--manage-nodes-with-label-selector={NODE_LABEL}={NODE_LABEL_VALUE}",
+        # Without it kwok renews no lease, and after 50 s the node controller calls every node and pod not ready.
+        f"--node-lease-duration-seconds={_NODE_LEASE_SECONDS}",
         f"--config={stages}",
     ]
 
