@@ -1,0 +1,58 @@
+"""The PromQL that runbook pages advise to look at, built from the contract and checked against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract import labels
+from quarterdeck_contract.metrics import BUILD_INFO, HTTP_SERVER_DURATION
+from quarterdeck_contract.naming import prometheus_name, series_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLACEHOLDER = "SERVICE"
+"""Stands for the service's name in a page's queries."""
+
+_COUNT = series_names(HTTP_SERVER_DURATION)[2]
+_SELECTOR = f'{{{labels.SERVICE.prometheus}="{PLACEHOLDER}"}}'
+_BAD = f'{{{labels.SERVICE.prometheus}="{PLACEHOLDER}",{labels.HTTP_STATUS_CODE.prometheus}=~"5.."}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Something to ask Prometheus."""
+
+    question: str
+    """What it answers, as a question."""
+    promql: str
+    """With PLACEHOLDER for the service."""
+
+    def of(self, service: str) -> str:
+        """Return the query for *service*."""
+        return self.promql.replace(PLACEHOLDER, service.replace("\\", "\\\\").replace('"', '\\"'))
+
+
+ERRORS_BY_VERSION = Query(
+    "Is one version the cause?", f"sum by ({labels.VERSION.prometheus}) (rate({_COUNT}{_BAD}[5m]))"
+)
+ERRORS_BY_ROUTE = Query(
+    "Is one route the cause?", f"sum by ({labels.HTTP_ROUTE.prometheus}) (rate({_COUNT}{_BAD}[5m]))"
+)
+TRAFFIC_BY_VERSION = Query(
+    "Is there more traffic than before?", f"sum by ({labels.VERSION.prometheus}) (rate({_COUNT}{_SELECTOR}[5m]))"
+)
+SCRAPED = Query("Which pods answer Prometheus?", f"up{_SELECTOR}")
+SPEAKING = Query("Which pods speak the contract?", f"{prometheus_name(BUILD_INFO)}{_SELECTOR}")
+
+EVERY = (ERRORS_BY_VERSION, ERRORS_BY_ROUTE, TRAFFIC_BY_VERSION, SCRAPED, SPEAKING)
+"""All of them."""
+
+
+def examples() -> Mapping[str, str]:
+    """Return each query with its question, as asked for a service `checkout`.
+
+    Registered as an entry point in the group `quarterdeck.queries`, for `quarterdeck contract check`.
+    """
+    return {query.question: query.of("checkout") for query in EVERY}
