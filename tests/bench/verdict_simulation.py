@@ -144,8 +144,8 @@ def main() -> None:
         began = time.monotonic()
         result = simulate(scenario, seeds)
         shown = "  ".join(
-            f"{verdict} {result.share(verdict):7.2%} (<= {result.upper_bound(verdict):6.2%}) {result.median(verdict):6.2f} min"
-            for verdict in (Verdict.FAIL, Verdict.PASS)
+            f"{each} {result.share(each):7.2%} (<= {result.upper_bound(each):6.2%}) {result.median(each):6.2f} min"
+            for each in (Verdict.FAIL, Verdict.PASS)
         )
         print(f"{scenario.name:48} {shown}  [{time.monotonic() - began:.0f} s]", flush=True)  # noqa: T201 -- likewise
 

@@ -53,6 +53,7 @@ class Controllers(fake_controllers.Controllers):
     """Besides, what a deleted Deployment leaves is collected."""
 
     def __call__(self, cluster: Any, changed: Json) -> None:
+        """React to one change."""
         super().__call__(cluster, changed)
         if changed.get("kind") == "Deployment":
             owners = {each["metadata"]["uid"] for each in cluster.request("GET", path("Deployment"))["items"]}
@@ -175,7 +176,7 @@ class World:
         if promql == "time()":
             return Answer((Series({}, ((self.clock.now(), self.clock.now()),)),))
         name = promql.partition("{")[0]
-        window = float(promql.rpartition("[")[2].removesuffix("ms]")) / 1000
+        window = float(promql.rpartition("[")[2].removesuffix("s]"))
         now = at or self.clock.now()
         found = []
         for labels, samples in self._series.items():

@@ -43,9 +43,8 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     yes: bool,  # noqa: FBT001 -- click passes options by name
     dry_run: bool,  # noqa: FBT001 -- likewise
 ) -> int:
-    r"""Roll SERVICE out to a new image, or go on with the rollout to it that a killed run left.
+    """Roll SERVICE out to a new image, or go on with the rollout to it that a killed run left.
 
-    \b
     Exit code 0: promoted. 1: the canary failed, everything is back. 3: the evidence decided neither way in time,
     everything is back. 4: refused, nothing was changed. 130, 143: stopped, everything is back.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import kubernetes, labels
@@ -62,8 +61,7 @@ def _select(metric: str, namespace: str, service: str, window: float, *matchers:
         f"{labels.TRACK.prometheus}=~{_quote(tracks)}",
         *matchers,
     )
-    milliseconds = math.ceil(timedelta(seconds=window) / timedelta(milliseconds=1))
-    return f"{metric}{{{','.join(selectors)}}}[{milliseconds}ms]"
+    return f"{metric}{{{','.join(selectors)}}}[{math.ceil(window)}s]"
 
 
 def _spellings(bound: float) -> tuple[str, ...]:

@@ -1,0 +1,156 @@
+"""The page that a rollout's record becomes."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from quarterdeck_scripts.rollout.charts import Band, Chart, Line, draw, ticks
+from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.evidence import Reading, Tally
+from quarterdeck_scripts.rollout.record import RolloutRecord, Step
+from quarterdeck_scripts.rollout.report import render
+from quarterdeck_scripts.rollout.verdict import Counts
+
+OBJECTIVES = (Objective("availability", Bad.FAILED, 0.0025), Objective("latency", Bad.SLOW, 0.005, 0.25))
+
+
+def record(name: str, bad: int, ending: str = "promoted") -> RolloutRecord:
+    """Return a record of forty looks at a canary with *bad* failed requests a look."""
+    made = RolloutRecord(
+        id=name,
+        service="checkout",
+        namespace="shop",
+        environment="local",
+        cluster="uid",
+        image="localhost/checkout:v2",
+        origin="localhost/checkout:v1",
+        by="anna@bridge",
+        began=1_700_000_000.0,
+        interval=2,
+        max_wait=600,
+        criteria=Criteria(),
+        objectives=OBJECTIVES,
+        since=1_700_000_001.0,
+        queries={"requests": 'x{le=~"0.25"}[60s]'},
+        steps=[Step(1_700_000_000.0, 0.5, "Create the canary", "a <b> & c")],
+        ending=ending,
+        reason="because & so <on>",
+        ended=1_700_000_090.0,
+    )
+    for n in range(1, 41):
+        failed = Tally(Counts(80 * n, bad * n), Counts(240 * n, 0))
+        slow = Tally(Counts((80 - bad) * n, 0), Counts(240 * n, 0))
+        causes = ("not scraped <yet>",) if n == 1 else ()
+        made.readings.append(Reading(made.since + 2 * n, (failed, slow), (0, 0), causes))
+    return made
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, and whether its tags are closed."""
+
+    VOID = frozenset({"meta", "br", "!doctype", "line", "circle", "polyline", "polygon"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.links += [value or "" for name, value in attrs if name in {"href", "src", "xlink:href", "action"}]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag that closes itself, as those of SVG do."""
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close a tag."""
+        assert self.open.pop() == tag
+
+
+def test_the_page_stands_alone() -> None:
+    """No script, nothing loaded from elsewhere, every tag closed, both rollouts in it."""
+    text = render([record("a", 4, "rolled back"), record("b", 0)])
+    page = Page(text)
+
+    assert page.open == []
+    assert page.links == ["#a", "#b"]
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert page.tags.count("svg") == 6
+
+
+def test_what_others_wrote_is_escaped() -> None:
+    """Reasons, details and causes are text, whatever is in them."""
+    text = render([record("a", 0)])
+
+    for raw, escaped in (
+        ("because & so <on>", "because &amp; so &lt;on&gt;"),
+        ("a <b> & c", "a &lt;b&gt; &amp; c"),
+        ("not scraped <yet>", "not scraped &lt;yet&gt;"),
+    ):
+        assert raw not in text
+        assert escaped in text
+
+
+def test_the_numbers_are_those_of_the_verdict() -> None:
+    """Counts of both sides, with the verdict and what is allowed."""
+    text = render([record("a", 4)])
+
+    assert "156 of 3,120<br>5 %" not in text
+    assert "160 of 3,200<br>5 %" in text
+    assert "0 of 9,600<br>0 %" in text
+    assert '<span class="badge bad">FAIL</span>' in text
+
+
+def test_a_rollout_without_evidence_says_so() -> None:
+    """A forced one has steps and its reason, and no chart."""
+    made = record("a", 0)
+    made.readings.clear()
+    made.forced = "closed & dark"
+
+    text = render([made])
+    assert "Nothing was measured." in text
+    assert "closed &amp; dark" in text
+    assert "<svg" not in text
+
+
+def test_no_rollouts_are_a_page_too() -> None:
+    """Somebody may render before the first one."""
+    assert Page(render([])).open == []
+
+
+@pytest.mark.parametrize("points", [(), ((0.0, 0.0),), ((0.0, 0.0), (5.0, 0.0))])
+def test_a_chart_of_nothing_or_zeros_can_be_drawn(points: tuple[tuple[float, float], ...]) -> None:
+    """Every coordinate is a number within the drawing."""
+    chart = Chart("t", "s", "%", (Line("canary", "canary", points),), str, Band(points, points), floor=0.01)
+    svg = draw(chart)
+
+    numbers = [float(each) for each in re.findall(r' (?:x|y|x1|x2|y1|y2|cx|cy)="([^"]+)"', svg)]
+    assert all(0 <= number <= 760 for number in numbers)
+    assert "nan" not in svg
+    assert "inf" not in svg.replace("inferred", "")
+
+
+@pytest.mark.parametrize(
+    ("top", "most", "expected"),
+    [
+        (1.0, 5, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (0.0575, 5, [0, 0.02, 0.04]),
+        (600, 8, [0, 100, 200, 300, 400, 500, 600]),
+    ],
+)
+def test_ticks_are_round(top: float, most: int, expected: list[float]) -> None:
+    """1, 2 or 5 times a power of ten apart."""
+    assert ticks(top, most) == expected
