@@ -30,17 +30,29 @@ class Controllers:
         self.linger = False
         """Whether a deleted pod stays, terminating, until `settle` is called with this off."""
 
+        self._settling = False
+        self._again = False
+
     def __call__(self, cluster: Cluster, changed: Json) -> None:
         """React to one change."""
         if changed.get("kind") in {"Deployment", "Node", "Pod"}:
             self.settle(cluster)
 
     def settle(self, cluster: Cluster) -> None:
-        """Bring the whole cluster as far as it gets."""
-        for pod in cluster.request("GET", path("Pod"))["items"]:
-            self._run(cluster, pod)
-        for deployment in cluster.request("GET", path("Deployment"))["items"]:
-            self._reconcile(cluster, deployment)
+        """Bring the whole cluster as far as it gets; called after `faults` or `linger` changed."""
+        self._again = True
+        if self._settling:
+            return  # our own change: the pass under way is repeated
+        self._settling = True
+        try:
+            while self._again:
+                self._again = False
+                for pod in cluster.request("GET", path("Pod"))["items"]:
+                    self._run(cluster, pod)
+                for deployment in cluster.request("GET", path("Deployment"))["items"]:
+                    self._reconcile(cluster, deployment)
+        finally:
+            self._settling = False
 
     def _run(self, cluster: Cluster, pod: Json) -> None:
         """Do for one pod what the scheduler and its kubelet would."""

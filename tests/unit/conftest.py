@@ -21,9 +21,10 @@ def controllers() -> Controllers:
 
 @pytest.fixture
 def cluster(controllers: Controllers) -> FakeCluster:
-    """Return a cluster with one node and the namespace `shop`."""
+    """Return a cluster with one node and the namespaces `shop` and `quarterdeck`."""
     cluster = FakeCluster([{"kind": "Node", "metadata": {"name": "n1"}}], controllers)
-    cluster.request("POST", "/api/v1/namespaces", body={"metadata": {"name": "shop"}})
+    for name in ("shop", "quarterdeck"):
+        cluster.request("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
     return cluster
 
 
