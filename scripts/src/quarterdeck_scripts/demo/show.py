@@ -31,8 +31,8 @@ ENVIRONMENT = "local"
 SERVICE = "checkout"
 """The service it is about."""
 
-REQUESTS_PER_SECOND = 160.0
-"""What the customers ask for: 40 a second of each of four pods, well within two cores, and enough for a
+REQUESTS_PER_SECOND = 240.0
+"""What the customers ask for: 60 a second of each of four pods, well within two cores, and enough for a
 verdict in half a minute."""
 
 FORCED_FAILURES = 0.8

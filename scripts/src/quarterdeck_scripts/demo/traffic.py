@@ -190,12 +190,25 @@ class Traffic:
 
 
 def _request(connection: http.client.HTTPConnection, method: str, url: str) -> int:
-    """Send one request and return the status, or 0 when no answer came."""
+    """Send one request and return the status, or 0 when no answer came.
+
+    A kept connection that the server has closed meanwhile is opened anew and the request sent again, as every
+    HTTP client and load balancer does: uvicorn closes a connection after an unhandled error.
+    """
+    kept = connection.sock is not None
     try:
-        connection.request(method, url, headers={"Content-Length": "0"})
-        response = connection.getresponse()
-        response.read()
+        return _exchange(connection, method, url)
+    except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+        connection.close()
+        if kept:
+            return _request(connection, method, url)
     except (OSError, http.client.HTTPException):
         connection.close()  # the next request on it opens a new one
-        return 0
+    return 0
+
+
+def _exchange(connection: http.client.HTTPConnection, method: str, url: str) -> int:
+    connection.request(method, url, headers={"Content-Length": "0"})
+    response = connection.getresponse()
+    response.read()
     return response.status
