@@ -239,7 +239,8 @@ class FakeCluster:
         budgets = [
             budget
             for budget in self._store.select(Selection.of(within, {}))
-            if selects(budget["spec"].get("selector") or {}, pod["metadata"].get("labels") or {})
+            if budget["spec"].get("selector") is not None
+            and selects(budget["spec"]["selector"], pod["metadata"].get("labels") or {})
         ]
         if len(budgets) > 1:
             message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."

@@ -38,7 +38,7 @@ class NodeSeen:
     @property
     def cordoned(self) -> bool:
         """Whether it takes no new pods."""
-        return bool(self.node["spec"].get("unschedulable"))
+        return bool(self.node.get("spec", {}).get("unschedulable"))
 
     @property
     def evictable(self) -> tuple[Json, ...]:
@@ -52,7 +52,8 @@ class NodeSeen:
             budget
             for budget in self.budgets
             if budget["metadata"]["namespace"] == metadata["namespace"]
-            and selects(budget["spec"].get("selector") or {}, metadata.get("labels") or {})
+            and budget["spec"].get("selector") is not None  # without one it protects nothing; an empty one, all
+            and selects(budget["spec"]["selector"], metadata.get("labels") or {})
         )
 
 
