@@ -7,12 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.adapters.kubernetes import connect
+from quarterdeck_scripts.adapters.readiness import api_server_ready
 from quarterdeck_scripts.kube.client import ApiError, UnreachableError, path
 from quarterdeck_scripts.local import bootstrap, control_plane
 from quarterdeck_scripts.local.network import LOOPBACK, answers, free_ports
 from quarterdeck_scripts.local.parts import PartEndedError
 from quarterdeck_scripts.local.pods.settings import NodeSettings, RunnerSettings
-from quarterdeck_scripts.local.readiness import api_server_ready
 from quarterdeck_scripts.local.state import POD_RUNNER, write_json
 
 if TYPE_CHECKING:

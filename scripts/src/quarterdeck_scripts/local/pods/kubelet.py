@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
             if log.is_file():
                 break
         else:
-            self._refuse(HTTPStatus.NOT_FOUND, f"container {container} of {namespace}/{pod} has no such log")
+            self._refuse(HTTPStatus.BAD_REQUEST, f"container {container} of {namespace}/{pod} has no such log")
             return
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/plain")

@@ -150,7 +150,7 @@ def phase(pod: Json, seen: Observation) -> str:
     counts = Counter(_kind(state) for state in seen.containers)
     if counts["waiting"]:
         return "Pending"
-    if counts["running"]:
+    if counts["running"] or any(isinstance(sidecar.state, Running) for sidecar in _sidecars(pod, seen)):
         return "Running"
     ends = [end for state in seen.containers if (end := state.ended)]
     again = not seen.over and any(
@@ -167,6 +167,11 @@ def _kind(state: ContainerState) -> str:
     if isinstance(state.state, Running):
         return "running"
     return "stopped" if state.ended else "waiting"
+
+
+def _sidecars(pod: Json, seen: Observation) -> list[ContainerState]:
+    specs = pod["spec"].get("initContainers", [])
+    return [state for spec, state in zip(specs, seen.init_containers, strict=True) if is_sidecar(spec)]
 
 
 def _initialisation(pod: Json, seen: Observation) -> str:
@@ -255,9 +260,7 @@ def _initialized(pod: Json, seen: Observation, reached: str) -> Json:
 def _containers_ready(pod: Json, seen: Observation, reached: str) -> Json:
     if reached in FINISHED:
         return _condition("", holds=False, reason="PodCompleted" if reached == "Succeeded" else "PodFailed")
-    specs = pod["spec"].get("initContainers", [])
-    sidecars = [state for spec, state in zip(specs, seen.init_containers, strict=True) if is_sidecar(spec)]
-    unready = [state.name for state in (*sidecars, *seen.containers) if not state.ready]
+    unready = [state.name for state in (*_sidecars(pod, seen), *seen.containers) if not state.ready]
     if not unready:
         return _condition("", holds=True)
     message = f"containers with unready status: [{' '.join(unready)}]"

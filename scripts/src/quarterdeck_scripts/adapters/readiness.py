@@ -1,4 +1,4 @@
-"""Is the API server ready? Its own answer, `/readyz`, which is text: the adapter speaks JSON only."""
+"""Is an API server ready? Its own answer, `/readyz`, which is text: `Cluster` speaks JSON only."""
 
 from __future__ import annotations
 
