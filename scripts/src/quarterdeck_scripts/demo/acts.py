@@ -203,7 +203,7 @@ def compare(record: RolloutRecord, log: ServiceLog) -> tuple[Logged, Logged]:
             f"{judged}",
             "compare the record's samples with the canary's log",
         )
-    return judged, latest
+    return judged, log.at(newest)
 
 
 def _page(scene: Scene) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ def _verdict(rolled_out: RolledOut) -> list[str]:
     assessment = rolled_out.record.replay()
     lines = [f"      {rolled_out.record.reason}"]
     if assessment is not None:
-        lines += [f"      {judgement.verdict}: {judgement.explanation}" for judgement in assessment.judgements]
+        lines = [f"      {judgement.verdict}: {judgement.explanation}" for judgement in assessment.judgements]
     if rolled_out.judged and rolled_out.logged:
         lines.append(
             f"      counted {rolled_out.judged.requests:,} requests and {rolled_out.judged.errors:,} errors of the "
