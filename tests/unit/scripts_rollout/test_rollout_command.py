@@ -38,7 +38,7 @@ def test_start_shows_the_plan_and_promotes(typed: Any, capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     assert f"Plan: checkout from {V1} to {V2}" in err
     assert "availability: share of failed requests (5xx), at most 1.5 times stable's or 0.25 %" in err
-    assert out.startswith("checkout: promoted. Availability: the canary failed 0 of")
+    assert out.startswith("checkout: promoted\n  PASS         Availability: the canary failed 0 of")
     assert typed.images() == [V2] * 3
 
 

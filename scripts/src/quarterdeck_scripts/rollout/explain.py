@@ -21,12 +21,12 @@ def explain(judgement: Judgement, criteria: Criteria) -> str:
         case "FAIL":
             floor, low = percent(judgement.objective.floor), percent(judgement.canary_share.low)
             shown = (
-                f"shown to be at least {judgement.effect.low:.1f} times as often as stable "
-                f"({criteria.ratio:g} times is allowed) and above {low} ({floor} always is); "
-                f"the chance of a wrong alarm is at most {percent(criteria.false_fail)}"
+                f"shown to happen at least {judgement.effect.low:.1f} times as often as with stable "
+                f"({criteria.ratio:g} times is allowed), on more than {low} of requests ({floor} is always allowed); "
+                f"the chance that this is a false alarm is at most {percent(criteria.false_fail)}"
             )
         case "PASS":
-            shown = f"shown to be {_shown_below(judgement, criteria)}"
+            shown = f"shown to happen {_shown_below(judgement, criteria)}"
         case _:
             shown = f"not decided yet, {percent(judgement.allowed)} is allowed; {_needed(judgement)}"
     return f"{judgement.objective.name.capitalize()}: {counted}: {shown}."
@@ -44,12 +44,22 @@ def percent(share: float) -> str:
 def duration(seconds: float) -> str:
     """Write a duration for people.
 
-    >>> duration(42), duration(200), duration(9000)
-    ('42 s', '3.3 min', '2.5 h')
+    >>> duration(42), duration(200), duration(600), duration(9000)
+    ('42 s', '3.3 min', '10 min', '2.5 h')
     """
     if seconds < 90:  # noqa: PLR2004 -- a minute and a half reads better in seconds
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004 -- 90 min
+    value, unit = (seconds / 60, "min") if seconds < 5400 else (seconds / 3600, "h")  # noqa: PLR2004 -- 90 min
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def number_of(count: int, thing: str) -> str:
+    """Write a count with its noun.
+
+    >>> number_of(1, "pod"), number_of(2, "pod")
+    ('1 pod', '2 pods')
+    """
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
 
 
 def _verb(objective: Objective) -> str:
@@ -65,8 +75,8 @@ def _counts(counts: Counts) -> str:
 def _shown_below(judgement: Judgement, criteria: Criteria) -> str:
     high = judgement.canary_share.high
     if high is not None and high <= judgement.objective.floor:
-        return f"below {percent(high)}, and {percent(judgement.objective.floor)} is always allowed"
-    return f"less often than {criteria.ratio:g} times the stable version"
+        return f"on less than {percent(high)} of requests ({percent(judgement.objective.floor)} is always allowed)"
+    return f"less than {criteria.ratio:g} times as often as with stable, which is allowed"
 
 
 def _needed(judgement: Judgement) -> str:

@@ -13,6 +13,7 @@ from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Json, UnreachableError, path
 from quarterdeck_scripts.kube.pods import is_terminating, problems_of
 from quarterdeck_scripts.rollout import actions as do
+from quarterdeck_scripts.rollout.explain import number_of
 from quarterdeck_scripts.rollout.measure import Measurer
 from quarterdeck_scripts.rollout.sightings import Patience, Sightings
 from quarterdeck_scripts.rollout.view import ServiceView, created, label, pod_facts
@@ -183,9 +184,9 @@ class Hands:
         while self._clock.monotonic() < deadline:
             pods = self._patiently(lambda: self._view.pods(do.Side.CANARY))
             left = [pod for pod in pods if not is_terminating(pod)]
+            self.tell(f"{number_of(len(left), 'pod')} left" if left else "")
             if not left:
                 return
-            self.tell(f"{len(left)} pods left")
             self._sleep(self._patience.poll)
         raise QuarterdeckError(
             f"the canary's pods to go within {self._patience.unanswered:.0f} s",
@@ -227,9 +228,9 @@ class Hands:
             status = self._patiently(lambda: self._view.status(side))
             if status is None:
                 return do.Waited(ready=False, reason=f"the {side} Deployment is gone")
+            self.tell("; ".join([str(status), *map(str, status.problems[:1])]))
             if status.done:
                 return do.Waited(ready=True)
-            self.tell("; ".join([str(status), *map(str, status.problems[:1])]))
             failure = sightings.see(status.problems, self._clock.monotonic())
             if failure:
                 return do.Waited(ready=False, reason=failure)

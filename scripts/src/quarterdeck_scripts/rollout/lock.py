@@ -91,6 +91,16 @@ class LeaseLock:
             else:
                 self._clock.sleep(1)
 
+    def refuse_if_held(self) -> None:
+        """Say at once that somebody else is at it, before anything else is looked into.
+
+        Raises:
+            RefusedError: somebody else holds the lock, by the look of it.
+        """
+        lease = self._read()
+        if lease is not None and _holder(lease) and not _is_gone(lease) and self._age(lease) < self._settings.lapse:
+            raise self._held(lease)
+
     def keep(self) -> None:
         """Renew the lock when it is time; call this often.
 
@@ -206,9 +216,13 @@ class LeaseLock:
 
 
 def holder_of(cluster: Cluster, namespace: str, service: str) -> str:
-    """Return who holds *service*'s rollout lock; empty when nobody does. A holder may be dead."""
+    """Return who holds *service*'s rollout lock; empty when nobody does.
+
+    A holder may be dead; one known to be, a process of this machine, is nobody.
+    """
     try:
-        return _holder(cluster.request("GET", path("Lease", namespace, _name_of(service))))
+        lease = cluster.request("GET", path("Lease", namespace, _name_of(service)))
+        return "" if _is_gone(lease) else _holder(lease)
     except ApiError as error:
         if error.status == _NOT_FOUND:
             return ""

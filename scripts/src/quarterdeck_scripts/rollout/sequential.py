@@ -43,7 +43,7 @@ _SPAN = 48
 
 _TYPICAL_OCTAVES = 1.5
 """Mean distance of the mixture: a change of about threefold beyond the threshold. Smaller ones need all the
-weight they can get, larger ones show themselves in seconds. Medians differ by less than 10 % between 1 and 4."""
+weight they can get, larger ones show themselves in seconds. Medians differ by about a tenth between 1 and 4."""
 
 _WEIGHT_OF_ZERO = 0.2
 """Downward weight of "never fails": what makes an error-free canary pass soon."""

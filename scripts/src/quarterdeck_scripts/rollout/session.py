@@ -82,6 +82,12 @@ class Session:
         cluster = self.environment.cluster
         return ServiceView(cluster, self.service.namespace, self.service.name, self.environment.cluster_uid)
 
+    def lock(self) -> LeaseLock:
+        """Return the service's lock, not yet taken."""
+        cluster, service = self.environment.cluster, self.service
+        holder = f"{self.actor} (pid {os.getpid()})"
+        return LeaseLock(cluster, service.namespace, service.name, holder=holder, clock=self.clock)
+
     def plan(self, image: str, situation: Situation, forced: str = "") -> flow.Plan:
         """Return the plan for *image*; image may be empty for abort and undo."""
         began = datetime.fromtimestamp(self.clock.now(), UTC)
@@ -128,13 +134,11 @@ class Session:
     def run(self, steps: Flow, record: RolloutRecord, *, take_over: bool = False) -> tuple[Outcome, int]:
         """Run a flow to its end; return how it ended and the exit code."""
         cluster, stop = self.environment.cluster, StopRequest()
-        holder = f"{self.actor} (pid {os.getpid()})"
-        lock = LeaseLock(cluster, self.service.namespace, self.service.name, holder=holder, clock=self.clock)
         hands = Hands(
             cluster=cluster,
             prometheus=self.prometheus,
             audit=AuditLog(cluster, STATE_ROOT / "audit", actor_of(cluster)),
-            lock=lock,
+            lock=self.lock(),
             clock=self.clock,
             stop=stop,
             record=record,

@@ -9,7 +9,7 @@ from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.client import JSON_PATCH, path
 from quarterdeck_scripts.rollout.criteria import Bad
-from quarterdeck_scripts.rollout.explain import duration, percent
+from quarterdeck_scripts.rollout.explain import duration, number_of, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,9 +34,8 @@ def plan(plan: Plan, environment: Environment, record: RolloutRecord, *, resumed
     if plan.forced:
         lines.append(f"  gate       passed by, no verdict: {plan.forced}")
     else:
-        lines.append(
-            f"  canary     {plan.replicas} pods beside the stable ones, Ready within {duration(plan.ready_within)}"
-        )
+        pods = number_of(plan.replicas, "pod")
+        lines.append(f"  canary     {pods} beside the stable ones, Ready within {duration(plan.ready_within)}")
         lines += [f"  judged by  {_judged(objective, record.criteria)}" for objective in record.objectives]
         lines.append(f"  decides    at every scrape ({plan.interval:g} s), for at most {duration(plan.max_wait)}")
     lines.append("  then       promote: replace the stable pods; in any other case everything is put back")
@@ -69,10 +68,12 @@ def dry_run(cluster: Cluster, stable: Json, plan: Plan) -> str:
 
 def ending(record: RolloutRecord, outcome: Outcome) -> str:
     """Return how it ended, in lines."""
-    lines = [f"{record.service}: {outcome.ending}. {outcome.reason}"]
     assessment = record.replay()
-    if assessment is not None:
-        lines += [f"  {judgement.verdict:12} {judgement.explanation}" for judgement in assessment.judgements]
+    judgements = assessment.judgements if assessment else ()
+    # A verdict's reason is its judgements' own sentences: once is enough.
+    told = any(judgement.explanation in outcome.reason for judgement in judgements)
+    lines = [f"{record.service}: {outcome.ending}" + ("" if told else f". {outcome.reason}")]
+    lines += [f"  {judgement.verdict:12} {judgement.explanation}" for judgement in judgements]
     lines.append(f"  {duration(record.ended - record.began)} in all; record {record.id}.json")
     return "\n".join(lines)
 
