@@ -174,7 +174,9 @@ def shop(environment: Shop) -> Iterator[Shop]:
     environment.until_done()
     yield environment
     environment.cluster.request("DELETE", CHECKOUT, body={"propagationPolicy": "Foreground"})
-    environment.until("checkout to be gone", lambda: not environment.pods())
+    everything = path("Deployment", "shop")
+    environment.until("checkout to be gone", lambda: not environment.cluster.request("GET", everything)["items"])
+    environment.until("its pods to be gone", lambda: not environment.pods())
 
 
 @contextmanager

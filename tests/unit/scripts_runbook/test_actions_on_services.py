@@ -97,7 +97,7 @@ class TestRestart:
         with pytest.raises(QuarterdeckError, match=r"pod checkout-.*: CrashLoopBackOff, which waiting does not mend"):
             bench.run("restart", "checkout", within=600)
 
-        assert bench.clock.now() - 1_700_000_000 == 15
+        assert bench.clock.now() - 1_700_000_000 == 12
         ((_, _, before), (_, _, after)) = bench.outcomes()
         assert (before, after[:7]) == ("", "failed:")
 
@@ -122,6 +122,21 @@ class TestRestart:
         with pytest.raises(RefusedError, match=reason):
             bench.run("restart", "checkout")
         assert bench.outcomes() == []
+
+    def test_ctrl_c_leaves_a_word_in_the_log(
+        self, bench: Bench, controllers: Controllers, at_each_look: list[Callable[[], None]]
+    ) -> None:
+        """The cluster goes on with what was asked of it; the log says that nobody waited for its end."""
+        controllers.faults["localhost/checkout:v1"] = "ContainerCreating"
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        at_each_look.append(interrupt)
+
+        with pytest.raises(KeyboardInterrupt):
+            bench.run("restart", "checkout")
+        assert bench.outcomes()[-1] == ("restart", "after", "failed: KeyboardInterrupt")
 
     def test_an_outage_is_announced(self, bench: Bench, cluster: FakeCluster) -> None:
         """With the strategy Recreate all pods go first."""

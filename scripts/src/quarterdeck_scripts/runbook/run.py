@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 POLL = 3.0
 """Seconds between two looks: three or four requests each, so about one a second."""
 
-_PATIENCE = Patience(believe=15.0)
+_PATIENCE = Patience(believe=10.0)
 """A pod that fails for this long ends the wait: several crashes or pulls, so a dependency that is late may come."""
 
 _DRY = {"dryRun": "All"}
