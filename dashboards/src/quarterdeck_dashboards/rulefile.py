@@ -66,7 +66,7 @@ def _rule(rule: RecordingRule | AlertingRule) -> dict[str, Any]:
     return entry | {"labels": dict(rule.labels), "annotations": dict(rule.annotations)}
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Writes text of several lines as a block, and never an alias."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -74,7 +74,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
