@@ -69,7 +69,7 @@ def test_a_dry_run_changes_nothing(typed: Any, capsys: pytest.CaptureFixture[str
 
     err = capsys.readouterr().err
     assert "+ Deployment shop/checkout-canary: 1 of localhost/checkout:v2" in err
-    assert f"spec.containers[0].image: {V1} → {V2}" in err
+    assert f"spec.containers[checkout].image: {V1} → {V2}" in err
     assert typed.deployment() == before
     assert typed.deployments() == ["checkout"]
 
@@ -243,7 +243,7 @@ def test_undo_brings_the_previous_revision_back_once(typed: Any, capsys: pytest.
     assert cli.run([*START, "--yes", "--force", "a test"]) == 0
 
     assert cli.run(["rollout", "undo", "checkout", "--dry-run"]) == 0
-    assert f"spec.containers[0].image: {V2} → {V1}" in capsys.readouterr().err
+    assert f"spec.containers[checkout].image: {V2} → {V1}" in capsys.readouterr().err
     assert typed.images() == [V2] * 3
     assert cli.run(["rollout", "undo", "checkout", "--yes"]) == 0
     assert typed.deployment()["spec"]["template"] == before

@@ -41,7 +41,7 @@ def rights(namespace: str) -> tuple[Right, ...]:
         "Lease": ("get", "create", "update"),
     }
     ours = tuple(Right(verb, kind, namespace) for kind, verbs in needed.items() for verb in verbs)
-    audit = tuple(Right(verb, "ConfigMap", SYSTEM_NAMESPACE) for verb in ("get", "create", "update"))
+    audit = tuple(Right(verb, "ConfigMap", SYSTEM_NAMESPACE) for verb in ("get", "create", "patch"))
     return (*ours, *audit)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.client import JSON_PATCH, path
+from quarterdeck_scripts.kube.differences import differences
 from quarterdeck_scripts.rollout.criteria import Bad
 from quarterdeck_scripts.rollout.explain import duration, number_of, percent
 
@@ -62,7 +63,7 @@ def dry_run(cluster: Cluster, stable: Json, plan: Plan) -> str:
         content_type=JSON_PATCH,
     )
     lines.append(f"  ~ Deployment {namespace}/{name}, once the canary has passed:")
-    lines += [f"      {line}" for line in _difference(stable["spec"]["template"], patched["spec"]["template"])]
+    lines += [f"      {line}" for line in differences(stable["spec"]["template"], patched["spec"]["template"])]
     return "\n".join(lines)
 
 
@@ -102,7 +103,7 @@ def undo(stable: Json, replica_sets: Iterable[Json]) -> Undo:
     if previous is None:
         raise RefusedError(f"an earlier revision of {name}", "none kept by the cluster", "deploy the wanted version")
     lines = [f"Plan: {name} back to revision {previous.number} ({', '.join(previous.images)}), the whole pod template:"]
-    lines += [f"  {line}" for line in _difference(stable["spec"]["template"], previous.template)]
+    lines += [f"  {line}" for line in differences(stable["spec"]["template"], previous.template)]
     return Undo("\n".join(lines), already=False)
 
 
@@ -112,14 +113,3 @@ def _judged(objective: Objective, criteria: Criteria) -> str:
         f"{objective.name}: share of {bad}, at most {criteria.ratio:g} times stable's or "
         f"{percent(objective.floor)}, whichever is more"
     )
-
-
-def _difference(before: object, after: object, where: str = "") -> list[str]:
-    """Return the leaves that differ, one a line."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        keys = sorted(before.keys() | after.keys())
-        return [line for key in keys for line in _difference(before.get(key), after.get(key), f"{where}.{key}")]
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        pairs = enumerate(zip(before, after, strict=True))
-        return [line for n, (a, b) in pairs for line in _difference(a, b, f"{where}[{n}]")]
-    return [] if before == after else [f"{where.lstrip('.')}: {before} → {after}"]
