@@ -211,6 +211,15 @@ def test_a_missing_file_is_a_usage_error(catalogue: Catalogue, tmp_path: Path) -
         check(catalogue, scrape_interval=SCRAPE, files=[tmp_path / "own.yaml"])
 
 
+def test_a_file_in_another_encoding_is_a_usage_error(catalogue: Catalogue, tmp_path: Path) -> None:
+    """It says which byte is none of UTF-8's."""
+    path = tmp_path / "own.yaml"
+    path.write_bytes(b"groups: \xff")
+
+    with pytest.raises(UsageError, match="the byte 0xff"):
+        check(catalogue, scrape_interval=SCRAPE, files=[path])
+
+
 def test_a_hundred_services_are_checked_as_one_is() -> None:
     """Nothing depends on how many there are."""
     slos = "".join(f"      - {{name: slo-{n}, kind: latency, objective: 99, threshold: 1s}}\n" for n in range(3))

@@ -134,3 +134,10 @@ def test_a_scrape_interval_that_is_none_is_a_usage_error(root: Path) -> None:
 
     assert result.exit_code == 2
     assert "Invalid value for --scrape-interval: expected a duration such as 250ms" in result.stderr
+
+
+def test_the_schema_is_printed_as_committed(root: Path) -> None:
+    """So that the output can be redirected to the file."""
+    result = CliRunner().invoke(rules, ["schema"], standalone_mode=False)
+
+    assert result.stdout == (root / "docs/reference/services.schema.json").read_text(encoding="utf-8")
