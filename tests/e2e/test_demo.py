@@ -32,15 +32,15 @@ class Demo:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.state = folder / ".quarterdeck" / "local"
-        self.said: list[str] = []
-        self._log = (folder / "demo.log").open("w+")
-        self.process = subprocess.Popen(
-            [QUARTERDECK, "demo", *arguments], cwd=folder, stdout=self._log, stderr=subprocess.STDOUT
-        )
+        self._log = folder / "demo.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [QUARTERDECK, "demo", *arguments], cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def text(self) -> str:
         """Return everything said until now."""
-        return Path(self._log.name).read_text()
+        return self._log.read_text()
 
     def until(self, words: str, seconds: float = 240) -> None:
         """Wait until the demo says *words*."""

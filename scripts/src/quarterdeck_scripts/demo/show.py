@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_scripts.adapters.alertmanager import AlertmanagerApi
 from quarterdeck_scripts.adapters.prometheus import PrometheusApi
 from quarterdeck_scripts.console import emit, say, step
@@ -93,6 +93,9 @@ def _environment(state: Path, releases: list[Release], *, keep: bool) -> Iterato
             shown.update(str(deploy(state)))
         yield
         finished = True
+    except QuarterdeckError:
+        lifecycle.require_running(state)  # a dead part is the reason behind whatever else failed
+        raise
     finally:
         if keep and finished:
             say("")
