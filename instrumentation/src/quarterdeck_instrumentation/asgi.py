@@ -170,6 +170,7 @@ async def _serve_http(runtime: Runtime, app: Application, scope: Scope, receive:
     else:
         request.finish(None)
     finally:
+        scope[MARK] = None  # or scope and request would keep each other, and the server's objects, for the collector
         if request.span is not None:
             request.span.leave()
 

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context, propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextvars import Token
 
-    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from opentelemetry.util.types import AttributeValue
@@ -67,13 +67,15 @@ class ServerSpan:
         """End the span: what it was called, how it ended."""
         span = self._span
         if span.is_recording():
+            attributes: dict[str, AttributeValue] = {}
             if route is not None:
                 span.update_name(f"{self._method} {route}")
-                span.set_attribute(HTTP_ROUTE.name, route)
+                attributes[HTTP_ROUTE.name] = route
             if status is not None:
-                span.set_attribute(HTTP_STATUS_CODE.name, status)
+                attributes[HTTP_STATUS_CODE.name] = status
             if error:
-                span.set_attribute(ERROR_TYPE.name, error)
+                attributes[ERROR_TYPE.name] = error
+            span.set_attributes(attributes)
             if error or (status is not None and status >= SERVER_ERROR):
                 span.set_status(StatusCode.ERROR)
         span.end()
@@ -99,10 +101,15 @@ class Tracing:
     def __init__(self, provider: trace.TracerProvider) -> None:
         self._provider = provider
         self._tracer = provider.get_tracer(_NAME)
+        self._fields = {field.lower().encode("latin-1") for field in propagate.get_global_textmap().fields}
 
     def request(self, scope: Mapping[str, Any]) -> ServerSpan:
         """Begin the span of an HTTP request or a WebSocket, child of what its headers say."""
-        parent = propagate.extract(scope["headers"], getter=_GETTER)
+        headers = scope["headers"]
+        if any(header in self._fields for header, _ in headers):
+            parent = propagate.extract(headers, getter=_GETTER)
+        else:
+            parent = Context()  # what extracting from nothing gives, for a tenth of it
         sent = scope.get("method", "GET")
         method = method_label(sent)
         name = "HTTP" if method == OTHER_METHOD else method
