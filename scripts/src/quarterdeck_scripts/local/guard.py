@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.kube.client import Cluster, Json
 
+
 class GuardedCluster:
     """`Cluster` over a local environment: a dead part fails the next request, whichever part it is.
 

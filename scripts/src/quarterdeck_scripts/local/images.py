@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -105,6 +106,10 @@ def parse(config: Mapping[str, Any], origin: str) -> Image:
             raise UsageError(f"config.{name} of {origin} to be a list of strings", _shown(value), _HELP)
         if name in _TEXTS and not isinstance(value, str):
             raise UsageError(f"config.{name} of {origin} to be a string", _shown(value), _HELP)
+        if name == "StopSignal" and value not in signal.Signals.__members__:
+            raise UsageError(
+                f"config.{name} of {origin} to be a signal's name", _shown(value), "write SIGTERM, SIGQUIT, …"
+            )
         if name not in known:
             raise UsageError(f"config of {origin} to have only {', '.join(sorted(known))}", _shown(name), _HELP)
     if not fields.get("Entrypoint") and not fields.get("Cmd"):

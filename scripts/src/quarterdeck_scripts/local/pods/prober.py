@@ -119,7 +119,7 @@ async def _exec(launch: Launch, limit: float) -> tuple[bool, str]:
         code, output = await run(launch, limit)
     except StartError as error:
         return False, str(error)
-    return code == 0, output[:_OUTPUT_LIMIT] or f"exit code {code}"
+    return code == 0, "" if code == 0 else output[:_OUTPUT_LIMIT] or f"exit code {code}"
 
 
 def _reason(error: Exception) -> str:
