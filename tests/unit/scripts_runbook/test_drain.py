@@ -182,6 +182,18 @@ class TestDraining:
             *(f"Pod shop/{name}: evicted" for name in before),
         )
 
+    def test_a_rehearsal_tells_what_the_server_would_not_do_now(self, bench: Bench, cluster: FakeCluster) -> None:
+        """A budget that is spent between the look and the question: it is told, and is no failure."""
+        add_budget(cluster, allowed=1)
+        runner = bench.runner("drain", "n1")
+        plan = runner.plan(bench.options())
+        allow(cluster, 0)
+
+        rehearsal = runner.rehearse(plan)
+
+        assert len(rehearsal.hindrances) == 3
+        assert rehearsal.hindrances[0].endswith("Cannot evict pod as it would violate the pod's disruption budget.")
+
 
 @pytest.mark.usefixtures("second_node")
 class TestRefusal:

@@ -17,7 +17,7 @@ _TERM = re.compile(
     r"""\s*(?:
         !\s*(?P<absent>[^\s,!=()]+)
       | (?P<key>[^\s,!=()]+)\s*(?:
-            (?P<equality>==|=|!=)\s*(?P<value>[^\s,()]*)
+            (?P<equality>==|=|!=)\s*(?P<value>[^\s,()=!]*)
           | \s(?P<word>in|notin)\s*\((?P<values>[^()]*)\)
         )?
     )\s*(?:,|$)""",
