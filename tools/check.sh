@@ -8,4 +8,6 @@ $bin/ruff format --check
 $bin/lint-imports
 $bin/mypy
 $bin/quarterdeck rules check
+$bin/quarterdeck contract check
 $bin/quarterdeck runbook pages --check
+$bin/python tools/reference.py --check

@@ -27,7 +27,11 @@ REPORT = Path(".quarterdeck") / "reports" / "demo.html"
     help="Where to write the HTML report with the charts of both rollouts.",
 )
 def demo(*, keep: bool, v2_failures: float, report: Path) -> None:
-    """Show the main job on real parts: a bad release rolled back, a good one promoted, a page mended."""
+    """Show the main job on real parts, from code to pager.
+
+    A bad release is rolled back, a good one promoted, and a page mended by its runbook. Takes about three
+    minutes, once the tools are there, and leaves nothing behind but its report.
+    """
     from quarterdeck_scripts.demo.show import show  # noqa: PLC0415 -- clients and parsers, which --help does not need
 
     show(keep=keep, v2_failures=v2_failures, report=report)

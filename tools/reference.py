@@ -1,0 +1,112 @@
+"""Write docs/reference/*.md from the code, or say what is stale: `python tools/reference.py [--check]`."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from quarterdeck_contract import labels, metrics
+from quarterdeck_contract.naming import series_names
+from quarterdeck_instrumentation import settings
+from quarterdeck_scripts.cli import quarterdeck
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+MARK = "<!-- Written by tools/reference.py from the code. Change that. -->\n"
+
+
+def command_line() -> str:
+    """Return the page of every command's `--help`."""
+    pages = [MARK, "# Commands\n"]
+    for names, command in _commands(("quarterdeck",), quarterdeck):
+        context = click.Context(command, info_name=" ".join(names), max_content_width=100, terminal_width=100)
+        pages.append(f"{'#' * min(len(names) + 1, 4)} {' '.join(names)}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "\n".join(pages)
+
+
+def _commands(names: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield names, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None:
+                yield from _commands((*names, name), child)
+
+
+def contract() -> str:
+    """Return the page of the telemetry contract."""
+    lines = [
+        MARK,
+        "# The telemetry contract",
+        "",
+        "## Metrics",
+        "",
+        "| metric | kind | unit | series | labels | meaning |",
+    ]
+    lines.append("|---|---|---|---|---|---|")
+    for metric in metrics.ALL:
+        series = "<br>".join(f"`{name}`" for name in series_names(metric))
+        names = ", ".join(f"`{label.prometheus}`" for label in metric.labels)
+        lines.append(
+            f"| `{metric.name}` | {metric.kind.value} | {metric.unit} | {series} | {names} | {metric.description} |"
+        )
+    lines += ["", "## Labels", "", "| label | in Prometheus | meaning |", "|---|---|---|"]
+    known = {label.name: label for metric in metrics.ALL for label in metric.labels}
+    known |= {label.name: label for label in labels.TARGET_LABELS}
+    lines += [f"| `{name}` | `{label.prometheus}` | {label.description} |" for name, label in known.items()]
+    return "\n".join(lines) + "\n"
+
+
+def instrumentation() -> str:
+    """Return the page of the instrumentation's settings, one row a field."""
+    documented = _field_docs(settings.Settings)
+    lines = [MARK, "# Settings of the instrumentation", "", "| variables | default | meaning |", "|---|---|---|"]
+    for field in fields(settings.Settings):
+        text = documented[field.name]
+        variables = dict.fromkeys(re.findall(r"`((?:OTEL|QUARTERDECK)_[A-Z_]+)[=`]", text))
+        default = ", ".join(sorted(field.default)) if isinstance(field.default, frozenset) else field.default
+        shown = "nothing" if default == () else f"`{default}`"
+        lines.append(f"| {'<br>'.join(f'`{name}`' for name in variables)} | {shown} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def _field_docs(cls: type) -> dict[str, str]:
+    """Return each field's docstring: the string expression that follows it."""
+    body = ast.parse(inspect.getsource(cls)).body[0]
+    assert isinstance(body, ast.ClassDef)  # noqa: S101 -- what a class's source parses to
+    docs = {}
+    for statement, following in zip(body.body, body.body[1:], strict=False):
+        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
+            docs[ast.unparse(statement.target)] = " ".join(ast.literal_eval(following.value).split())
+    return docs
+
+
+def main() -> int:
+    """Write the pages, or with `--check` compare them; return the exit code."""
+    pages = {"cli.md": command_line(), "contract.md": contract(), "instrumentation.md": instrumentation()}
+    stale = [name for name, text in pages.items() if _read(FOLDER / name) != text]
+    if "--check" in sys.argv[1:]:
+        for name in stale:
+            sys.stderr.write(f"docs/reference/{name} is stale: run .venv/bin/python tools/reference.py\n")
+        return 1 if stale else 0
+    for name in stale:
+        (FOLDER / name).write_text(pages[name], encoding="utf-8")
+    return 0
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
