@@ -128,9 +128,10 @@ def run(  # noqa: PLR0917 -- click passes each option by name
     yes: bool,  # noqa: FBT001 -- likewise
     dry_run: bool,  # noqa: FBT001 -- likewise
 ) -> None:
-    r"""Run ACTION on a service or a node, and wait until the cluster shows that it worked.
+    """Run ACTION on a service or a node, and wait until the cluster shows that it worked.
 
-    \b
+    ACTION is one of `quarterdeck runbook list` that says `run`: restart, scale, drain, roll-back.
+
     Exit code 0: done, and seen to hold. 1: tried, and not done in time; what is still wrong is named.
     2: nothing was tried. 4: refused, nothing was changed.
     """
