@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.environment import EnvironmentFacts
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, SYSTEM_NAMESPACE
 from quarterdeck_scripts.kube.client import ApiError, path
+from quarterdeck_scripts.workspace import kubeconfig_of
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Catalogue, Service
     from quarterdeck_scripts.kube.client import Cluster
-
-STATE_ROOT = Path(".quarterdeck")
-"""Folder, in the working directory, of everything a run leaves on this machine: environments and reports."""
-
-
-def kubeconfig_of(env: str) -> Path:
-    """Return where the local environment *env* keeps its kubeconfig."""
-    return STATE_ROOT / env / "kubeconfig"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-REPORT = Path(".quarterdeck") / "reports" / "demo.html"
-"""Where the report goes: outside the environment's folder, which is removed at the end."""
+from quarterdeck_scripts.workspace import REPORTS
 
 
 @click.command()
@@ -22,7 +21,7 @@ REPORT = Path(".quarterdeck") / "reports" / "demo.html"
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=REPORT,
+    default=REPORTS / "demo.html",
     show_default=True,
     help="Where to write the HTML report with the charts of both rollouts.",
 )

@@ -15,11 +15,12 @@ from quarterdeck_scripts.demo.releases import Release
 from quarterdeck_scripts.demo.stage import Stage
 from quarterdeck_scripts.demo.summary import summarize
 from quarterdeck_scripts.demo.traffic import Traffic
-from quarterdeck_scripts.environment import STATE_ROOT, open_environment
+from quarterdeck_scripts.environment import open_environment
 from quarterdeck_scripts.local import images, lifecycle
 from quarterdeck_scripts.local.deploy import deploy
 from quarterdeck_scripts.local.state import Phase
 from quarterdeck_scripts.rollout.report import render
+from quarterdeck_scripts.workspace import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def show(*, keep: bool, v2_failures: float, report: Path) -> None:
         RefusedError: an environment is running already.
         QuarterdeckError: something did not happen as it must.
     """
-    state = STATE_ROOT / ENVIRONMENT
+    state = state_of(ENVIRONMENT)
     if lifecycle.status(state).phase is Phase.RUNNING:
         raise RefusedError(
             "no running local environment", f"one in {state}", "end it with `quarterdeck local down`, then try again"

@@ -137,7 +137,7 @@ def add(env: str, reference: str, file: TextIO) -> None:
     except ValueError as error:
         raise UsageError(f"JSON in {file.name}", str(error), "correct it") from error
     images.add(_state(env), reference, config)
-    console.say(f"{images.normalised(reference)} runs {images.describe(images.parse(config, file.name))}")
+    console.say(f"{images.normalised(reference)} runs {images.describe(images.parse(config, reference))}")
 
 
 @image.command("list")
@@ -159,6 +159,6 @@ def list_(env: str, output: str) -> None:
 
 
 def _state(env: str) -> Path:
-    from quarterdeck_scripts.environment import STATE_ROOT  # noqa: PLC0415 -- --help needs none of this
+    from quarterdeck_scripts.workspace import state_of  # noqa: PLC0415 -- --help needs none of this
 
-    return STATE_ROOT / env
+    return state_of(env)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import RefusedError
-from quarterdeck_scripts.environment import STATE_ROOT
 from quarterdeck_scripts.local import process
 from quarterdeck_scripts.local.state import read_record
+from quarterdeck_scripts.workspace import STATE_ROOT
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.local.state import Layout

@@ -14,7 +14,6 @@ from quarterdeck_contract.errors import EXIT_TERMINATED
 from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_scripts import console
 from quarterdeck_scripts.audit import AuditLog, actor_of
-from quarterdeck_scripts.environment import STATE_ROOT
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.rollout import flow
 from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
@@ -26,6 +25,7 @@ from quarterdeck_scripts.rollout.run import Runner
 from quarterdeck_scripts.rollout.state import State
 from quarterdeck_scripts.rollout.stop import StopRequest, listening
 from quarterdeck_scripts.rollout.view import ServiceView
+from quarterdeck_scripts.workspace import AUDIT, state_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ class Session:
             service=environment.service(service),
             prometheus=PrometheusApi(environment.facts.prometheus_url),
             clock=SystemClock(),
-            folder=STATE_ROOT / environment.name,
+            folder=state_of(environment.name),
             actor=f"{getpass.getuser()}@{socket.gethostname()}",
         )
 
@@ -137,7 +137,7 @@ class Session:
         hands = Hands(
             cluster=cluster,
             prometheus=self.prometheus,
-            audit=AuditLog(cluster, STATE_ROOT / "audit", actor_of(cluster)),
+            audit=AuditLog(cluster, AUDIT, actor_of(cluster)),
             lock=self.lock(),
             clock=self.clock,
             stop=stop,

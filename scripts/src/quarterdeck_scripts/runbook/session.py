@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_scripts.audit import AuditLog, actor_of
-from quarterdeck_scripts.environment import STATE_ROOT
 from quarterdeck_scripts.rollout.ports import Clock, SystemClock
 from quarterdeck_scripts.rollout.preflight import bind_cluster
 from quarterdeck_scripts.runbook.model import AnyAction, Options, Plan, Progress, Subject, Target
 from quarterdeck_scripts.runbook.run import Rehearsal, Runner, Tell
+from quarterdeck_scripts.workspace import AUDIT, state_of
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.environment import Environment
@@ -131,8 +131,8 @@ class Session:
     def carry_out(self, plan: Plan, why: str, tell: Tell) -> Progress:
         """Do it; see `Runner.carry_out`."""
         environment = self.environment
-        bind_cluster(STATE_ROOT / environment.name, environment.name, environment.cluster_uid)
-        audit = AuditLog(environment.cluster, STATE_ROOT / "audit", actor_of(environment.cluster))
+        bind_cluster(state_of(environment.name), environment.name, environment.cluster_uid)
+        audit = AuditLog(environment.cluster, AUDIT, actor_of(environment.cluster))
         return self._runner.carry_out(plan, self.options, audit=audit, why=why, within=self.within, tell=tell)
 
     def result(self, plan: Plan, rehearsal: Rehearsal, progress: Progress | None, output: str) -> str:
