@@ -113,6 +113,38 @@ def test_the_last_values_are_written_before_a_worker_ends(
     assert checkout.value(COUNT) == 20.0
 
 
+def test_no_span_is_lost_when_a_service_is_ended(service: Callable[..., Service]) -> None:
+    """Queued ones are sent before the worker ends by the signal, which Python's own exit handlers never see."""
+    checkout = service(OTEL_TRACES_EXPORTER="console", OTEL_BSP_SCHEDULE_DELAY="60000").ready(1)
+    for _ in range(20):
+        checkout.get("/items/1")
+    assert '"kind"' not in checkout.log.read_text()
+
+    assert checkout.stop() == -signal.SIGTERM
+    assert checkout.log.read_text().count('"kind": "SpanKind.SERVER"') == 20
+
+
+def test_an_application_without_a_lifespan_loses_nothing_either(
+    service: Callable[..., Service], until: Callable[..., object]
+) -> None:
+    """Any ASGI application is measured; its server tells us of its end, since it cannot."""
+    source = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"plain"})
+"""
+    checkout = service("--workers", "2", source=source).ready(2)
+    workers = checkout.workers()
+    for _ in range(20):
+        assert checkout.get("/anything") == (200, "plain")
+    checkout.process.send_signal(signal.SIGHUP)
+
+    until(lambda: not checkout.workers() & workers, "two new workers")
+    checkout.ready(2)
+    assert checkout.value(COUNT, http_route="unmatched") == 20.0
+
+
 def _serves(checkout: Service) -> bool:
     try:
         return checkout.get("/healthz")[0] == 200

@@ -25,6 +25,7 @@ FRAMEWORKS = {
     "fastapi.applications": "quarterdeck_instrumentation.frameworks.fastapi:patch_applications",
     "fastapi.routing": "quarterdeck_instrumentation.frameworks.fastapi:patch_routing",
     "uvicorn.config": "quarterdeck_instrumentation.frameworks.uvicorn:patch_config",
+    "uvicorn.server": "quarterdeck_instrumentation.frameworks.uvicorn:patch_server",
 }
 """Module to watch for → function that patches it, called with the module once its body has run."""
 

@@ -53,7 +53,7 @@ async def serve(app: Application, scope: Scope, receive: Receive, send: Send) ->
         await _serve_websocket(runtime, app, scope, receive, send)
     elif scope["type"] == "lifespan":
         scope[MARK] = None
-        await app(scope, receive, _ends(runtime, send))
+        await app(scope, receive, _ends(send))
     else:
         await app(scope, receive, send)
 
@@ -232,7 +232,7 @@ class Connection:
         """Templates of the mounts above that route."""
 
 
-def _ends(runtime: Runtime, send: Send) -> Send:
+def _ends(send: Send) -> Send:
     """Return *send* of a lifespan, with telemetry brought to safety before the server hears that it may end.
 
     Before, because servers end by raising the signal they got, after which nothing of Python runs.
@@ -240,10 +240,7 @@ def _ends(runtime: Runtime, send: Send) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-            try:
-                runtime.end()
-            except Exception as mistake:  # noqa: BLE001 -- ours: the server must hear what the application says
-                failed("store", "the last values could not be written down", mistake)
+            runtime_.end()
         await send(message)
 
     return sending

@@ -133,7 +133,7 @@ class Runtime:
 
     def _at_exit(self, pid: int) -> None:
         if os.getpid() == pid:
-            self.end()
+            end()
 
     def _keep_writing(self) -> None:
         while True:
@@ -205,6 +205,15 @@ def current() -> Runtime | None:
     """Return this process's telemetry, begun if need be; None when it could not be."""
     runtime = _process.runtime
     return runtime if runtime is not None else _process.start()
+
+
+def end() -> None:
+    """Write and send what is left, if telemetry has begun in this process; never raises."""
+    if _process.runtime is not None:
+        try:
+            _process.runtime.end()
+        except Exception as error:  # noqa: BLE001 -- ours: the server must end as it would
+            failed("store", "the last values could not be written down", error)
 
 
 def replace(runtime: Runtime | None) -> Runtime | None:

@@ -100,6 +100,7 @@ class Tracing:
 
     def __init__(self, provider: trace.TracerProvider) -> None:
         self._provider = provider
+        self._gave_up = False
         self._tracer = provider.get_tracer(_NAME)
         self._fields = {field.lower().encode("latin-1") for field in propagate.get_global_textmap().fields}
 
@@ -122,9 +123,12 @@ class Tracing:
         return ServerSpan(nowhere, context.attach(trace.set_span_in_context(nowhere)), "")
 
     def flush(self, seconds: float) -> None:
-        """Send what is queued, and wait for that no longer than *seconds*, whatever the exporter does."""
+        """Send what is queued, and wait for that no longer than *seconds*, whatever the exporter does.
+
+        A collector that did not answer in time once is not waited for again: the server may ask twice.
+        """
         flush = getattr(self._provider, "force_flush", None)
-        if flush is None:
+        if flush is None or self._gave_up:
             return
         done = threading.Event()
 
@@ -139,6 +143,7 @@ class Tracing:
         except RuntimeError:
             run()  # the interpreter is ending and starts no more threads: the exporter's own timeout has to do
         if not done.wait(seconds):
+            self._gave_up = True
             failed("traces", f"the last spans could not be sent within {seconds:g} s")
 
 

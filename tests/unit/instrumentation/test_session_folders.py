@@ -76,6 +76,24 @@ def test_only_its_own_process_removes_a_folder(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_nothing_is_removed_through_a_link_nor_what_is_not_a_sessions(tmp_path: Path) -> None:
+    """Shared memory is open to all users: a folder's name may be a trap."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "worker-thesis.txt").touch()
+    (precious / "notes.txt").touch()
+    trap = tmp_path / f"quarterdeck-{os.getuid()}-1-trap"
+    trap.symlink_to(precious)
+
+    session.remove(str(trap))
+    assert len(list(precious.iterdir())) == 2
+    with pytest.raises(PermissionError):
+        session.of_this_process({session.VARIABLE: str(trap)})
+
+    session.remove(str(precious))
+    assert [file.name for file in precious.iterdir()] == ["notes.txt"]
+
+
 def test_without_a_launcher_a_process_has_a_folder_of_its_own(tmp_path: Path) -> None:
     """Named after itself, so that it is removed with it."""
     folder = session.of_this_process({"QUARTERDECK_METRICS_DIR": str(tmp_path)})

@@ -111,9 +111,15 @@ class PageServer:
             if not self._clients.acquire(blocking=False):
                 client.close()
                 continue
-            threading.Thread(
+            scrape = threading.Thread(
                 target=self._answer, args=(client, collector), name="quarterdeck-scrape", daemon=True
-            ).start()
+            )
+            try:
+                scrape.start()
+            except RuntimeError as error:  # no more threads to be had
+                self._clients.release()
+                client.close()
+                failed("page", "a metrics page could not be served", error)
 
     def _answer(self, client: socket.socket, collector: Collector) -> None:
         try:

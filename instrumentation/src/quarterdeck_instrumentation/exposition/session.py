@@ -19,6 +19,8 @@ BASE_VARIABLE = "QUARTERDECK_METRICS_DIR"
 """Environment variable: the folder that session folders are made in."""
 
 _LEADER = "leader"
+_FILES = (_LEADER, "page", "totals", "worker-")
+"""What the names of a session's files begin with."""
 _YOUNG = 60.0
 """Seconds: a folder younger than this may still be waiting for its first lock, so it is not swept."""
 
@@ -68,7 +70,7 @@ def of_this_process(environ: dict[str, str] | os._Environ[str]) -> str:
     if not folder:
         folder = os.path.join(base(environ), f"quarterdeck-{os.getuid()}-{_parent()}")
     os.makedirs(folder, 0o700, exist_ok=True)
-    if os.stat(folder).st_uid != os.geteuid():
+    if not _is_ours(folder):
         raise PermissionError(f"{folder} belongs to another user")
     return folder
 
@@ -97,12 +99,18 @@ def leader(folder: str) -> int:
 
 
 def remove(folder: str, pid: int | None = None) -> None:
-    """Remove a session's folder and the files in it; only in process *pid*, if given (a fork inherits `atexit`)."""
+    """Remove a session's folder and its files; only in process *pid*, if given (a fork inherits `atexit`).
+
+    Only files of a session, and never through a link: the folders that sessions are made in are open to all users.
+    """
     if pid is not None and os.getpid() != pid:
         return
     try:
+        if not _is_ours(folder):
+            return
         for name in os.listdir(folder):
-            os.unlink(os.path.join(folder, name))
+            if name.startswith(_FILES):
+                os.unlink(os.path.join(folder, name))
         os.rmdir(folder)
     except OSError:
         return  # somebody else removes it, or the next sweep does
@@ -119,14 +127,17 @@ def sweep(parent: str) -> None:
 
 def _is_over(folder: str) -> bool:
     try:
-        status = os.lstat(folder)
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-            return False
-        if time.time() - status.st_mtime < _YOUNG:
+        if not _is_ours(folder) or time.time() - os.lstat(folder).st_mtime < _YOUNG:
             return False
         return not any(_is_locked(os.path.join(folder, name)) for name in os.listdir(folder))
     except OSError:
         return False
+
+
+def _is_ours(folder: str) -> bool:
+    """Say whether *folder* is a folder, not a link to one, and belongs to this user."""
+    status = os.lstat(folder)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def _is_locked(path: str) -> bool:

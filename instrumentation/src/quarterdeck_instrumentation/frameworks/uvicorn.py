@@ -1,4 +1,4 @@
-"""uvicorn: what it has loaded is measured, whatever framework it is of, and telemetry begins with the worker."""
+"""uvicorn: what it has loaded is measured, whatever framework it is of; telemetry begins and ends with the worker."""
 
 from __future__ import annotations
 
@@ -24,3 +24,21 @@ def patch_config(module: ModuleType) -> None:
         runtime.current()  # the page is there before the first request
 
     config.load = loading
+
+
+def patch_server(module: ModuleType) -> None:
+    """Have `uvicorn.server.Server.shutdown` bring telemetry to safety when all requests have been served.
+
+    An application without a lifespan hears nothing of its end, and uvicorn then raises the signal it got.
+    """
+    server = module.Server
+    shutdown = server.shutdown
+
+    @wraps(shutdown)
+    async def shutting_down(self: Any, *arguments: Any, **options: Any) -> None:
+        try:
+            await shutdown(self, *arguments, **options)
+        finally:
+            runtime.end()
+
+    server.shutdown = shutting_down
