@@ -214,3 +214,16 @@ def test_kwok_may_not_touch_pods(local: Local, pod: Callable[..., Json]) -> None
         )
 
     assert refused.value.status == 403
+
+
+def test_the_nodes_leases_are_renewed(local: Local) -> None:
+    """Without a lease the node controller calls a node, and every pod on it, not ready after 50 seconds."""
+
+    def lease() -> Json | None:
+        leases = local.cluster.request("GET", path("Lease", "kube-node-lease"))["items"]
+        return next((one for one in leases if one["metadata"]["name"] == "local-1"), None)
+
+    spec = local.until("the lease", lease)["spec"]
+
+    assert spec["leaseDurationSeconds"] == 40
+    assert spec["renewTime"]

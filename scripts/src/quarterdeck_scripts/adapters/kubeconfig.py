@@ -5,9 +5,11 @@ The client checks little and logs what it should raise; here that becomes UsageE
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
 from kubernetes.client import Configuration
@@ -63,7 +65,17 @@ def configuration(source: str, context: str, user: Json) -> Configuration:
             "; ".join(messages) or "no token and no certificate in its answer",
             "run the plugin by hand and log in again",
         )
+    if _is_loopback(str(read.host)):
+        read.proxy = None  # as Go's clients do: no proxy of the environment's leads to our own loopback
     return read
+
+
+def _is_loopback(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @contextmanager

@@ -228,9 +228,14 @@ def _nothing_left(layout: Layout, *, keep_images: bool) -> Iterator[None]:
         raise
 
 
+def claim_name(layout: Layout) -> str:
+    """Return the name under which whoever changes the environment claims it; short, as such names have to be."""
+    return f"state/{hashlib.sha256(bytes(layout.state)).hexdigest()}"
+
+
 @contextmanager
 def _exclusively(layout: Layout) -> Iterator[None]:
-    holder = claim(f"state/{hashlib.sha256(bytes(layout.state)).hexdigest()}")  # a name has at most 107 bytes
+    holder = claim(claim_name(layout))
     if holder is None:
         raise RefusedError(
             f"to be the only one to change the local environment in {layout.state}",
