@@ -192,6 +192,22 @@ def test_ctrl_c_while_it_starts_leaves_nothing(state: Path, local_tools: dict[st
     assert not state.parent.exists()
 
 
+def test_ctrl_c_while_the_stack_is_deployed_leaves_nothing(tmp_path: Path, root: Path) -> None:
+    """The command ends with 130, and the environment it started is gone with it."""
+    for name in ("Pulumi.yaml", "stacks", "services.yaml"):
+        (tmp_path / name).symlink_to(root / name)
+    program = [sys.executable, "-c", "from quarterdeck_scripts.cli import main; main()", "local", "up"]
+    with subprocess.Popen(program, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as command:
+        lines = iter(command.stderr or ())
+        assert any("Deploying the stack local" in line for line in lines)
+        command.send_signal(signal.SIGINT)
+        shown = "".join(lines)
+
+    assert command.returncode == 130, shown
+    assert _processes(tmp_path / ".quarterdeck" / "local") == []
+    assert not (tmp_path / ".quarterdeck").exists()
+
+
 def test_two_environments_live_side_by_side(local: Local, state: Path, local_tools: dict[str, Path]) -> None:
     """Each has a loopback network of its own, and ending one does not touch the other."""
     second = lifecycle.up(state, tools=local_tools, nodes=1)

@@ -30,7 +30,8 @@ def local() -> None:
 def up(env: str, nodes: int, *, deploy: bool) -> None:
     """Start the environment, and deploy the stack to it: with the Pulumi CLI where it is on PATH.
 
-    What a killed run left is cleaned away first. An environment that runs already stays as it is.
+    What a killed run left is cleaned away first. An environment that runs already stays as it is, and is only
+    deployed to. Interrupted, it leaves nothing that it started.
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs none of this
     from quarterdeck_scripts.local import lifecycle  # noqa: PLC0415 -- likewise
@@ -41,8 +42,15 @@ def up(env: str, nodes: int, *, deploy: bool) -> None:
         running = lifecycle.up(state, nodes=nodes, progress=step.update)
         step.update(running.server if running.started else f"{running.server}, which was running already")
     if deploy:
-        with console.step(f"Deploying the stack {env}") as step:
-            step.update(str(deploy_stack(state, progress=step.update)))
+        try:
+            with console.step(f"Deploying the stack {env}") as step:
+                step.update(str(deploy_stack(state, progress=step.update)))
+        except Exception:
+            raise  # the environment is there to look at, and to deploy to again
+        except BaseException:  # Ctrl-C
+            if running.started:
+                lifecycle.down(state)
+            raise
     console.say(f"kubectl --kubeconfig {running.kubeconfig} get pods -A")
 
 

@@ -108,6 +108,8 @@ class Pod:
             if not self._closing:
                 await self._forget()
         finally:
+            for container in (*self._init, *self._main):
+                container.kill()  # nothing, unless something here went wrong: no process may be left unwatched
             writing.cancel()
             life.cancel()
             self._clean()

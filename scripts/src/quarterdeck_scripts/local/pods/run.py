@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.local.pods import prober
 from quarterdeck_scripts.local.pods.processes import ContainerProcess
+from quarterdeck_scripts.local.pods.waiting import first
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json
@@ -69,7 +70,9 @@ class Run:
         message = ""
         if not self._told and grace > 0:
             self._told = True
-            _, message = await self.hook("preStop", grace)
+            hook = asyncio.create_task(self.hook("preStop", grace))
+            await first(hook, self._process.wait())  # a process that is gone needs no more preparation
+            _, message = hook.result() if hook.done() else (hook.cancel(), "")
             self._process.send(self._stop_signal)
         try:
             async with asyncio.timeout_at(max(deadline, loop.time() + min(grace, MINIMUM_GRACE))):
