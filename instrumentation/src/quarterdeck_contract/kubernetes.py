@@ -43,6 +43,12 @@ ENVIRONMENT_CONFIGMAP = "quarterdeck-environment"
 AUDIT_CONFIGMAP_PREFIX = "quarterdeck-audit"
 """The audit log's ConfigMaps, one a segment."""
 
+# Environment variables of an instrumented service
+
+METRICS_DIR = "QUARTERDECK_METRICS_DIR"
+"""The folder in which the workers of a service keep their counts for each other. In a pod: a volume of its own in
+memory, so that what a killed process leaves goes with the pod."""
+
 # Ports, on the pod's own address
 
 METRICS_PORT = 9464

@@ -89,6 +89,7 @@ def test_everything_listens_on_the_pods_own_address(objects: dict[str, Registrat
         },
         {"name": "PORT", "value": "8000"},
         {"name": "TMPDIR", "value": "/tmp"},  # noqa: S108 -- the pod's own volume
+        {"name": "QUARTERDECK_METRICS_DIR", "value": "/run/quarterdeck"},
         {"name": "OTEL_SERVICE_NAME", "value": "checkout"},
         {
             "name": "OTEL_RESOURCE_ATTRIBUTES",
@@ -98,6 +99,14 @@ def test_everything_listens_on_the_pods_own_address(objects: dict[str, Registrat
         {"name": "OTEL_EXPORTER_PROMETHEUS_HOST", "value": "$(POD_IP)"},
         {"name": "OTEL_EXPORTER_PROMETHEUS_PORT", "value": "9464"},
     ]
+
+
+def test_the_workers_count_together_in_memory_of_their_own(objects: dict[str, Registration]) -> None:
+    """What a killed worker leaves there goes with the pod, not with the node."""
+    spec = _pod(objects)["spec"]
+
+    assert {"name": "metrics", "mountPath": "/run/quarterdeck"} in spec["containers"][0]["volumeMounts"]
+    assert {"name": "metrics", "emptyDir": {"medium": "Memory"}} in spec["volumes"]
 
 
 @pytest.mark.parametrize(

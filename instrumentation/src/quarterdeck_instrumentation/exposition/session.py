@@ -12,11 +12,10 @@ import os
 import stat
 import time
 
+from quarterdeck_contract.kubernetes import METRICS_DIR
+
 VARIABLE = "QUARTERDECK_SESSION_DIR"
 """Environment variable by which children find the folder. Set by `quarterdeck-instrument`, not by users."""
-
-BASE_VARIABLE = "QUARTERDECK_METRICS_DIR"
-"""Environment variable: the folder that session folders are made in."""
 
 _LEADER = "leader"
 _FILES = (_LEADER, "page", "totals", "worker-")
@@ -30,7 +29,7 @@ def base(environ: dict[str, str] | os._Environ[str]) -> str:
 
     Shared memory first, because four small writes a second and worker have no business on a disk.
     """
-    configured = environ.get(BASE_VARIABLE)
+    configured = environ.get(METRICS_DIR)
     if configured:
         return configured
     if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK):  # noqa: S108 -- folders in it are ours, mode 0700

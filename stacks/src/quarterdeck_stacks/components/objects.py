@@ -99,9 +99,9 @@ def from_field(name: str, path: str) -> EnvVarArgs:
     return EnvVarArgs(name=name, value_from=EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path=path)))
 
 
-def scratch(name: str) -> VolumeArgs:
-    """Return a volume that lives as long as its pod."""
-    return VolumeArgs(name=name, empty_dir=EmptyDirVolumeSourceArgs())
+def scratch(name: str, *, in_memory: bool = False) -> VolumeArgs:
+    """Return a volume that lives as long as its pod, on the node's disk or in memory that counts as the pod's."""
+    return VolumeArgs(name=name, empty_dir=EmptyDirVolumeSourceArgs(medium="Memory" if in_memory else None))
 
 
 def http_probe(path: str, port: int, *, period: int, failures: int) -> ProbeArgs:

@@ -36,6 +36,7 @@ from quarterdeck_contract.kubernetes import (
     APP_NAME,
     APP_VERSION,
     MANAGED_BY,
+    METRICS_DIR,
     METRICS_PORT,
     SCRAPE_PORT,
     TRACK,
@@ -60,6 +61,9 @@ if TYPE_CHECKING:
 
 USER = 10001
 """User and group of a service's processes: any but root, and above the ids that images give to people and daemons."""
+
+METRICS_FOLDER = "/run/quarterdeck"
+"""Where the workers of a service count together: a volume in memory, gone with its pod."""
 
 SHUTDOWN_SECONDS = 30
 """From SIGTERM to SIGKILL, after the drain: Kubernetes' own default."""
@@ -165,8 +169,8 @@ class Workload(pulumi.ComponentResource):
                 self._spread("kubernetes.io/hostname"),
             ],
             containers=[self._container()],
-            # Gunicorn, uvicorn and the metrics of several processes need somewhere to write.
-            volumes=[scratch("tmp")],
+            # Gunicorn and uvicorn need somewhere to write, and so do the workers that count together.
+            volumes=[scratch("tmp"), scratch("metrics", in_memory=True)],
         )
 
     def _container(self) -> ContainerArgs:
@@ -186,7 +190,10 @@ class Workload(pulumi.ComponentResource):
             lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=self._drain_seconds))),
             resources=ResourceRequirementsArgs(requests=_REQUESTS, limits=_LIMITS),
             security_context=restricted_container(),
-            volume_mounts=[VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- the pod's own volume
+            volume_mounts=[
+                VolumeMountArgs(name="tmp", mount_path="/tmp"),  # noqa: S108 -- the pod's own volume
+                VolumeMountArgs(name="metrics", mount_path=METRICS_FOLDER),
+            ],
         )
 
     def _variables(self) -> list[EnvVarArgs]:
@@ -203,6 +210,7 @@ class Workload(pulumi.ComponentResource):
         plain = {
             "PORT": str(service.port),
             "TMPDIR": "/tmp",  # noqa: S108 -- the pod's own volume
+            METRICS_DIR: METRICS_FOLDER,
             "OTEL_SERVICE_NAME": service.name,
             "OTEL_RESOURCE_ATTRIBUTES": ",".join(f"{key}={value}" for key, value in attributes.items()),
             "OTEL_EXPORTER_PROMETHEUS_HOST": f"$({POD_IP})",
