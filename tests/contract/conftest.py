@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from quarterdeck_contract import metrics
+from quarterdeck_contract.naming import series_names
 from quarterdeck_instrumentation.testing import Page, parse
 
 if TYPE_CHECKING:
@@ -75,8 +77,10 @@ def free_port() -> int:
 class Service:
     """A service under `quarterdeck-instrument`, from outside."""
 
-    def __init__(self, folder: Path, *arguments: str, source: str = CHECKOUT, **environ: str) -> None:
-        """Start `uvicorn` with *arguments* in *folder* with *environ* added; ports are free ones."""
+    def __init__(
+        self, folder: Path, *arguments: str, source: str = CHECKOUT, server: str = "uvicorn", **environ: str
+    ) -> None:
+        """Start *server* with *arguments* in *folder* with *environ* added; ports are free ones."""
         self.port, self.metrics_port = free_port(), int(environ.pop("METRICS_PORT", 0)) or free_port()
         self.base = folder / "metrics"
         (folder / "app.py").write_text(source)
@@ -86,7 +90,7 @@ class Service:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [BIN / "quarterdeck-instrument", BIN / "uvicorn", "app:app", "--port", str(self.port), *arguments],
+                [BIN / "quarterdeck-instrument", BIN / server, "app:app", *_listens_on(server, self.port), *arguments],
                 cwd=folder,
                 env={
                     **inherited,
@@ -129,7 +133,7 @@ class Service:
     def workers(self) -> set[int]:
         """Return the process ids of the workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return {int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()}
+        return {int(pid) for pid in children if _is_worker(Path(f"/proc/{pid}/cmdline").read_text())}
 
     def page_owner(self) -> int:
         """Return the process id of the worker that serves the page."""
@@ -158,6 +162,16 @@ class Service:
 
     def _listens(self, line: str) -> bool:
         return f":{self.metrics_port:04X} " in line.partition(" 00000000:0000")[0] + " " and " 0A " in line
+
+
+def _listens_on(server: str, port: int) -> list[str]:
+    if server == "gunicorn":
+        return ["--bind", f"127.0.0.1:{port}", "--no-control-socket", "--access-logfile", "-"]
+    return ["--port", str(port)]
+
+
+def _is_worker(command_line: str) -> bool:
+    return "spawn_main" in command_line or "gunicorn" in command_line
 
 
 def _open_files(pid: int) -> set[str]:
@@ -204,6 +218,27 @@ def service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 def lasting_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
     """Return a function that starts a service, which is ended with the last test of the module."""
     yield from _services(tmp_path_factory.mktemp("services"))
+
+
+def keeps_the_contract(page: Page) -> None:
+    """Require that what is on *page* is what is declared, both ways: names, labels, closed sets."""
+    emitted = {sample.name for sample in page.samples}
+    assert emitted == {name for metric in metrics.ALL for name in series_names(metric)}
+    for metric in metrics.ALL:
+        declared = {label.prometheus: set(label.values) for label in metric.labels}
+        found: dict[str, set[str]] = {}
+        for sample in (sample for name in series_names(metric) for sample in page.find(name)):
+            for label, value in sample.labels.items():
+                found.setdefault(label, set()).add(value)
+        found.pop("le", None)
+        assert found.keys() == declared.keys()
+        assert all(not declared[label] or values <= declared[label] for label, values in found.items())
+
+
+@pytest.fixture(scope="session", name="keeps_the_contract")
+def _keeps_the_contract() -> Callable[[Page], None]:
+    """Return the function that compares a page with the contract."""
+    return keeps_the_contract
 
 
 @pytest.fixture(scope="session", name="until")

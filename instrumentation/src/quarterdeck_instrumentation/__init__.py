@@ -7,7 +7,7 @@ Three rules hold in every module. Importing changes nothing: `activate` does. Wh
 service: it is said once, counted, and the service goes on. And every start of every Python child pays for what is
 imported, so modules import late and little.
 
-    bootstrap, launcher, auto → activation → frameworks → asgi → runtime → exposition, tracing → registry
+    bootstrap, launcher, auto → activation → frameworks → asgi, wsgi → runtime → exposition, tracing → registry
 """
 
 from __future__ import annotations

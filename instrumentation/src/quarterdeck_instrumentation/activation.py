@@ -26,6 +26,17 @@ FRAMEWORKS = {
     "fastapi.routing": "quarterdeck_instrumentation.frameworks.fastapi:patch_routing",
     "uvicorn.config": "quarterdeck_instrumentation.frameworks.uvicorn:patch_config",
     "uvicorn.server": "quarterdeck_instrumentation.frameworks.uvicorn:patch_server",
+    "django.core.handlers.asgi": "quarterdeck_instrumentation.frameworks.django:patch_asgi",
+    "django.core.handlers.base": "quarterdeck_instrumentation.frameworks.django:patch_routing",
+    "django.core.handlers.exception": "quarterdeck_instrumentation.frameworks.django:patch_errors",
+    "django.core.handlers.wsgi": "quarterdeck_instrumentation.frameworks.django:patch_wsgi",
+    "flask.app": "quarterdeck_instrumentation.frameworks.flask:patch_application",
+    "falcon.app": "quarterdeck_instrumentation.frameworks.falcon:patch_wsgi",
+    "falcon.asgi.app": "quarterdeck_instrumentation.frameworks.falcon:patch_asgi",
+    "gunicorn.workers.base": "quarterdeck_instrumentation.frameworks.gunicorn:patch_workers",
+    "gunicorn.workers.gasgi": "quarterdeck_instrumentation.frameworks.gunicorn:patch_asgi_worker",
+    "starlette.middleware.wsgi": "quarterdeck_instrumentation.frameworks.bridges:patch_environ",
+    "a2wsgi.wsgi": "quarterdeck_instrumentation.frameworks.bridges:patch_environ",
 }
 """Module to watch for → function that patches it, called with the module once its body has run."""
 

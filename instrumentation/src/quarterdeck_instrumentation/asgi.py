@@ -72,6 +72,7 @@ class Request:
         "_scope",
         "_send",
         "_started",
+        "error",
         "prefix",
         "route",
         "span",
@@ -91,6 +92,8 @@ class Request:
         self.prefix = ""
         """Templates of the mounts above that route."""
         self.status: int | None = None
+        self.error = ""
+        """Type of the exception behind a failed response, where a framework keeps it to itself."""
         self._method = method_label(scope["method"])
         self._active = runtime.http.active(self._method, scheme_label(scope.get("scheme", "http")))
         self.span: ServerSpan | None = _span(runtime, scope)
@@ -140,7 +143,7 @@ class Request:
         if error is not None and not self._disconnected:
             kind = error_type(error)
         elif status is not None and status >= SERVER_ERROR:
-            kind = str(status)
+            kind = self.error or str(status)
         span = self.span
         exemplar = span.exemplar(seconds, time()) if span is not None else None
         self._active.add(-1.0)
@@ -223,9 +226,11 @@ async def _serve_websocket(runtime: Runtime, app: Application, scope: Scope, rec
 class Connection:
     """One WebSocket while it is traced."""
 
-    __slots__ = ("prefix", "route")
+    __slots__ = ("error", "prefix", "route")
 
     def __init__(self) -> None:
+        self.error = ""
+        """Type of an exception that a framework kept to itself; the close code says enough."""
         self.route: str | None = None
         """Template of the route that serves it; None until one matches."""
         self.prefix = ""

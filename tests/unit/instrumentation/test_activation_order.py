@@ -76,6 +76,8 @@ def test_a_child_that_serves_nothing_pays_next_to_nothing() -> None:
 
     assert {name for name in added if not name.startswith("quarterdeck")} <= LIGHT
     assert {name for name in added if name.startswith("quarterdeck")} == {
+        "quarterdeck_contract",
+        "quarterdeck_contract.kubernetes",
         "quarterdeck_instrumentation",
         "quarterdeck_instrumentation.activation",
         "quarterdeck_instrumentation.auto",

@@ -1,0 +1,53 @@
+"""Falcon: applications are measured, under WSGI and ASGI, and say which route answers."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from quarterdeck_instrumentation import asgi, wsgi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+
+
+def patch_wsgi(module: ModuleType) -> None:
+    """Have `falcon.App` measure what it is called for, and both kinds of application say what they route to."""
+    application = module.App
+    call, find = application.__call__, application._get_responder  # noqa: SLF001 -- the one place that knows the route
+
+    @wraps(call)
+    def measured(self: Any, env: wsgi.Environ, start_response: wsgi.StartResponse) -> Iterable[bytes]:
+        if wsgi.MARK in env:
+            body: Iterable[bytes] = call(self, env, start_response)
+            return body
+        return wsgi.serve(call.__get__(self), env, start_response)
+
+    @wraps(find)
+    def finding(self: Any, req: Any) -> Any:
+        found = find(self, req)
+        template = found[3]  # after the responder, its parameters and its resource
+        scope = getattr(req, "scope", None)
+        request = req.env.get(wsgi.MARK) if scope is None else scope.get(asgi.MARK)
+        if request is not None and template is not None:
+            request.route = request.prefix + template
+        return found
+
+    application.__call__ = measured
+    application._get_responder = finding  # noqa: SLF001 -- likewise
+
+
+def patch_asgi(module: ModuleType) -> None:
+    """Have `falcon.asgi.App` measure what it is called for."""
+    application = module.App
+    call = application.__call__
+
+    @wraps(call)
+    async def measured(self: Any, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if asgi.MARK in scope:
+            await call(self, scope, receive, send)
+        else:
+            await asgi.serve(call.__get__(self), scope, receive, send)
+
+    application.__call__ = measured

@@ -1,0 +1,286 @@
+"""Measures any WSGI application, from outside all of it: one record and at most one span for each request.
+
+The outermost layer measures; layers further in find its mark in the environ and stand aside. What is recorded is
+decided when the body is exhausted, or closed before that: a body that streams counts to its end.
+"""
+
+from __future__ import annotations
+
+from threading import get_ident
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any
+
+from quarterdeck_contract.labels import UNMATCHED_ROUTE
+from quarterdeck_instrumentation import runtime as runtime_
+from quarterdeck_instrumentation.failures import failed
+from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type, method_label, scheme_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from quarterdeck_instrumentation.runtime import Runtime
+    from quarterdeck_instrumentation.tracing import ServerSpan
+
+    Environ = dict[str, Any]
+    StartResponse = Callable[..., Any]
+    Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+MARK = "quarterdeck.request"
+"""Key in the environ: the request as it is being measured, or None where it must not be. Its presence says that a
+layer further out is in charge; frameworks tell it the route."""
+_FILE_WRAPPER = "wsgi.file_wrapper"
+"""Key in the environ: what a server offers for files, and knows again when it gets it back."""
+_PLAIN_HEADERS = {"CONTENT_TYPE": b"content-type", "CONTENT_LENGTH": b"content-length"}
+"""The two request headers that CGI names without `HTTP_`."""
+
+
+class Instrumented:
+    """An application that is measured; what a server is given instead of it."""
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request, as PEP 3333 has it."""
+        return serve(self.app, environ, start_response)
+
+
+def serve(app: Application, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Call *app*, measured unless a layer further out does that already."""
+    runtime = runtime_.current()
+    if runtime is None or MARK in environ:
+        return app(environ, start_response)
+    if _path(environ) in runtime.settings.health_paths:
+        return _serve_unseen(runtime, app, environ, start_response)
+    try:
+        request = environ[MARK] = Request(runtime, environ, start_response)
+    except Exception as mistake:  # noqa: BLE001 -- ours, or an environ that only the server understands
+        failed("requests", "a request could not be measured", mistake)
+        environ[MARK] = None
+        return app(environ, start_response)
+    try:
+        body = app(environ, request.start_response)
+    except BaseException as error:
+        request.finish(error)
+        request.leave()
+        raise
+    return _watched(request, body, environ.get(_FILE_WRAPPER))
+
+
+class Request:
+    """One request while it is measured."""
+
+    __slots__ = (
+        "_active",
+        "_begun",
+        "_finished",
+        "_method",
+        "_runtime",
+        "_scheme",
+        "_start_response",
+        "_started",
+        "_thread",
+        "error",
+        "prefix",
+        "route",
+        "span",
+        "status",
+    )
+
+    def __init__(self, runtime: Runtime, environ: Environ, start_response: StartResponse) -> None:
+        self._runtime = runtime
+        self._start_response = start_response
+        self._begun = False
+        self._finished = False
+        self.route: str | None = None
+        """Template of the route that serves it; None until one matches."""
+        self.prefix = ""
+        """Templates of the mounts above that route."""
+        self.status: int | None = None
+        self.error = ""
+        """Type of the exception behind a failed response, where a framework knows it."""
+        self._method = method_label(environ["REQUEST_METHOD"])
+        self._scheme = scheme_label(environ.get("wsgi.url_scheme", "http"))
+        self._active = runtime.http.active(self._method, self._scheme)
+        self.span: ServerSpan | None = _span(runtime, environ)
+        self._thread = get_ident()
+        self._active.add(1.0)
+        runtime.registry.touch()
+        self._started = perf_counter()
+
+    def start_response(self, status: str, headers: Any, *exc_info: Any, **named: Any) -> Any:
+        """Start the response for the application, and notice the status."""
+        write = self._start_response(status, headers, *exc_info, **named)
+        code = status[:3]
+        self.status = int(code) if code.isdecimal() else None
+        cause = exc_info[0] if exc_info else named.get("exc_info")
+        if cause:
+            self.error = error_type(cause[1])
+        return write
+
+    def begun(self) -> None:
+        """Notice that the server has bytes of the body, and with them has sent the status."""
+        self._begun = True
+
+    def finish(self, error: BaseException | None) -> None:
+        """Record the request, once."""
+        if self._finished:
+            return
+        self._finished = True
+        try:
+            self._record(error)
+        except Exception as mistake:  # noqa: BLE001 -- ours, not the service's
+            failed("requests", "a request could not be recorded", mistake)
+
+    def leave(self) -> None:
+        """Make current again what was before; not in another thread, for which nothing was made current."""
+        if self.span is not None and get_ident() == self._thread:
+            self.span.leave()
+
+    def _record(self, error: BaseException | None) -> None:
+        seconds = perf_counter() - self._started
+        status = self.status
+        if error is not None and not self._begun:  # the server has sent nothing yet, and answers by itself
+            status = SERVER_ERROR if isinstance(error, Exception) else None
+        kind = ""
+        if error is not None:
+            kind = error_type(error)
+        elif status is not None and status >= SERVER_ERROR:
+            kind = self.error or str(status)
+        span = self.span
+        exemplar = span.exemplar(seconds, time()) if span is not None else None
+        self._active.add(-1.0)
+        self._runtime.http.record(
+            (self._method, self.route or UNMATCHED_ROUTE, status, kind, self._scheme), seconds, exemplar
+        )
+        if span is not None:  # after the metrics: a user's span processor may raise
+            span.end(self.route, status, kind)
+
+
+class Body:
+    """What an application returned, handed on item by item and watched for its end."""
+
+    __slots__ = ("_body", "_iterator", "_request")
+
+    def __init__(self, request: Request, body: Any) -> None:
+        self._request = request
+        self._body = body
+        self._iterator: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Begin with the body; asked again, go on with it, as any iterator does."""
+        if self._iterator is None:
+            self._iterator = iter(self._body)
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next item; the request ends with the last."""
+        if self._iterator is None:
+            self._iterator = iter(self._body)
+        try:
+            item = next(self._iterator)
+        except StopIteration:
+            self._request.finish(None)
+            raise
+        except BaseException as error:
+            self._request.finish(error)
+            raise
+        if item:
+            self._request.begun()
+        return item
+
+    def close(self) -> None:
+        """Close the body, if it can be closed; at the latest the request ends here."""
+        _close(self._request, getattr(self._body, "close", None))
+
+
+class SizedBody(Body):
+    """A body with a length: of one item, servers derive `Content-Length` from it."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self._body)
+
+
+def _watched(request: Request, body: Any, wrapper: Any) -> Iterable[bytes]:
+    """Return what the server is given for *body*.
+
+    A file in the server's own wrapper stays that very object, or the server would not send it as a file. Where the
+    wrapper is a function (uWSGI), whatever can be read is taken for such a file.
+    """
+    if wrapper is not None and (isinstance(body, wrapper) if isinstance(wrapper, type) else hasattr(body, "read")):
+        close = getattr(body, "close", None)
+        request.begun()
+        try:
+            body.close = lambda: _close(request, close)  # as gunicorn's own sets it
+        except (AttributeError, TypeError):
+            request.finish(None)  # an object of C: its sending cannot be watched
+            request.leave()
+        file: Iterable[bytes] = body
+        return file
+    return SizedBody(request, body) if hasattr(body, "__len__") else Body(request, body)
+
+
+def _close(request: Request, close: Callable[[], None] | None) -> None:
+    try:
+        if close is not None:
+            close()
+    except BaseException as error:
+        request.finish(error)
+        raise
+    finally:
+        request.finish(None)
+        request.leave()
+
+
+def _span(runtime: Runtime, environ: Environ) -> ServerSpan | None:
+    """Begin the span of a request; None without tracing, or when it fails."""
+    try:
+        tracing = runtime.tracing()
+        return tracing.request(_scope(environ)) if tracing is not None else None
+    except Exception as mistake:  # noqa: BLE001 -- ours, or a user's sampler's or processor's
+        failed("traces", "a span could not be begun", mistake)
+        return None
+
+
+def _serve_unseen(
+    runtime: Runtime, app: Application, environ: Environ, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Serve a probe: nothing of it is measured or traced, down to the last call it makes."""
+    environ[MARK] = None
+    tracing = runtime.tracing()
+    if tracing is None:
+        return app(environ, start_response)
+    span = tracing.suppressed()
+    try:
+        return app(environ, start_response)
+    finally:
+        span.leave()
+
+
+def _path(environ: Environ) -> str:
+    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return path
+
+
+def _scope(environ: Environ) -> dict[str, Any]:
+    """Return of *environ* what a span is made of, in ASGI's terms.
+
+    PEP 3333 has bytes in text, a character each; paths are UTF-8 in them.
+    """
+    headers = [
+        (_PLAIN_HEADERS.get(key) or key[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+        for key, value in environ.items()
+        if (key.startswith("HTTP_") or key in _PLAIN_HEADERS) and isinstance(value, str)
+    ]
+    return {
+        "type": "http",
+        "method": environ["REQUEST_METHOD"],
+        "path": _path(environ).encode("latin-1").decode("utf-8", "replace"),
+        "scheme": environ.get("wsgi.url_scheme", "http"),
+        "http_version": environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),
+        "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
+        "headers": headers,
+    }
