@@ -71,14 +71,16 @@ def quarterdeck() -> None:
 
 def main() -> None:
     """Run the command line; turn errors into messages on stderr and the right exit code."""
-    signal.signal(signal.SIGTERM, _terminated)
+    stop = _Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        result: Any = quarterdeck.main(args=arguments, prog_name="quarterdeck", standalone_mode=False)
+        result = _invoke(arguments)
     except errors.QuarterdeckError as error:
         click.echo(_explain(error), err=True)
         return error.exit_code
@@ -98,6 +100,16 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else errors.EXIT_DONE
 
 
+def _invoke(arguments: list[str]) -> Any:
+    try:
+        return quarterdeck.main(args=arguments, prog_name="quarterdeck", standalone_mode=False)
+    except RuntimeError as error:
+        # Python 3.11 wraps a Ctrl-C that comes while it makes a class, so in the middle of a lazy import.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+
+
 def _explain(error: errors.QuarterdeckError) -> str:
     label = click.style("Error", fg="red", bold=True)
     return f"{label}: {error}"
@@ -107,6 +119,17 @@ class _Terminated(BaseException):
     """SIGTERM came: unwinds the stack like Ctrl-C does, so that `finally` blocks run."""
 
 
-def _terminated(signum: int, frame: FrameType | None) -> None:
-    del signum, frame
-    raise _Terminated
+class _Stop:
+    """Unwinds the stack at the first Ctrl-C or SIGTERM. The next ones would cut short what that one put away."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        del frame
+        if self._came:
+            # Not by a stream: this may be in the middle of one's own writing.
+            os.write(2, b"\nStopping already: what was begun is put away first (Ctrl-\\ ends it at once).\n")
+            return
+        self._came = True
+        raise KeyboardInterrupt if signum == signal.SIGINT else _Terminated

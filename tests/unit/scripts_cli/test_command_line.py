@@ -145,7 +145,7 @@ def test_a_reader_that_leaves_early_is_no_crash() -> None:
 
 @pytest.mark.parametrize(("name", "command"), [pytest.param(*found, id=found[0]) for found in commands()])
 def test_help_shows_no_markup(name: str, command: click.Command) -> None:
-    """What is printed is for people: no literal backslash escapes (a raw docstring once showed its `\\b`)."""
+    r"""What is printed is for people: no literal backslash escapes (a raw docstring once showed its `\b`)."""
     context = click.Context(command, info_name=name, max_content_width=100)
 
     assert "\\b" not in command.get_help(context)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError, UsageError
+from quarterdeck_scripts.interrupt import held_back
 from quarterdeck_scripts.local import images, process
 from quarterdeck_scripts.local.network import claim
 from quarterdeck_scripts.local.removal import remove
@@ -135,7 +135,7 @@ def down(state: Path) -> None:
         RefusedError: another `up` or `down` of this environment is under way, or the folder is not one.
     """
     layout = _layout(state)
-    with _exclusively(layout), _uninterrupted():
+    with _exclusively(layout), held_back():
         remove(layout)
 
 
@@ -223,7 +223,7 @@ def _nothing_left(layout: Layout, *, keep_images: bool) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with _uninterrupted():
+        with held_back():
             remove(layout, keep_images=keep_images)
         raise
 
@@ -244,16 +244,6 @@ def _exclusively(layout: Layout) -> Iterator[None]:
         )
     with holder:
         yield
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until the body is done: half a clean-up is what a second Ctrl-C would leave."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _layout(state: Path) -> Layout:
