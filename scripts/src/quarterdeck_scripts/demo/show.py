@@ -17,7 +17,7 @@ from quarterdeck_scripts.demo.summary import summarize
 from quarterdeck_scripts.demo.traffic import Traffic
 from quarterdeck_scripts.environment import open_environment
 from quarterdeck_scripts.local import images, lifecycle
-from quarterdeck_scripts.local.deploy import deploy
+from quarterdeck_scripts.local.deploy import check, deploy
 from quarterdeck_scripts.local.state import Phase
 from quarterdeck_scripts.rollout.report import render
 from quarterdeck_scripts.workspace import state_of
@@ -83,9 +83,9 @@ def show(*, keep: bool, v2_failures: float, report: Path) -> None:
 @contextmanager
 def _environment(state: Path, releases: list[Release], *, keep: bool) -> Iterator[None]:
     """Have the stack `local` running in *state*; take it down at the end, unless it is to be kept and all went well."""
-    with step("Starting a control plane of real parts") as shown:
-        running = lifecycle.up(state, progress=shown.update)
-        shown.update(f"{running.server}, pods on {running.loopback_prefix}.0.0/16")
+    with step("Looking at the stack `local`"):
+        check(ENVIRONMENT)
+    _start(state)
     finished = False
     try:
         for release in releases:
@@ -103,6 +103,18 @@ def _environment(state: Path, releases: list[Release], *, keep: bool) -> Iterato
         else:
             with step("Taking everything down"):
                 lifecycle.down(state)
+
+
+def _start(state: Path) -> None:
+    try:
+        with step("Starting a control plane of real parts") as shown:
+            running = lifecycle.up(state, progress=shown.update)
+            shown.update(f"{running.server}, pods on {running.loopback_prefix}.0.0/16")
+    except Exception:
+        raise  # `up` has left nothing; or it was refused, and what runs there is somebody else's
+    except BaseException:  # Ctrl-C: `up` may have been done when it came, and the step not yet
+        lifecycle.down(state)
+        raise
 
 
 @contextmanager

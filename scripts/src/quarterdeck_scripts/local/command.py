@@ -35,22 +35,27 @@ def up(env: str, nodes: int, *, deploy: bool) -> None:
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs none of this
     from quarterdeck_scripts.local import lifecycle  # noqa: PLC0415 -- likewise
-    from quarterdeck_scripts.local.deploy import deploy as deploy_stack  # noqa: PLC0415 -- YAML costs 20 ms
+    from quarterdeck_scripts.local.deploy import check  # noqa: PLC0415 -- YAML costs 20 ms
+    from quarterdeck_scripts.local.deploy import deploy as deploy_stack  # noqa: PLC0415 -- likewise
 
     state = _state(env)
-    with console.step(f"Starting the environment {env}") as step:
-        running = lifecycle.up(state, nodes=nodes, progress=step.update)
-        step.update(running.server if running.started else f"{running.server}, which was running already")
     if deploy:
-        try:
+        with console.step(f"Looking at the stack {env}"):
+            check(env)
+    running: lifecycle.Running | None = None
+    try:
+        with console.step(f"Starting the environment {env}") as step:
+            running = lifecycle.up(state, nodes=nodes, progress=step.update)
+            step.update(running.server if running.started else f"{running.server}, which was running already")
+        if deploy:
             with console.step(f"Deploying the stack {env}") as step:
                 step.update(str(deploy_stack(state, progress=step.update)))
-        except Exception:
-            raise  # the environment is there to look at, and to deploy to again
-        except BaseException:  # Ctrl-C
-            if running.started:
-                lifecycle.down(state)
-            raise
+    except Exception:
+        raise  # the environment is there to look at, and to deploy to again
+    except BaseException:  # Ctrl-C
+        if running is not None and running.started:
+            lifecycle.down(state)
+        raise
     console.say(f"kubectl --kubeconfig {running.kubeconfig} get pods -A")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from quarterdeck_contract.errors import QuarterdeckError, UsageError
+from quarterdeck_contract.errors import EXIT_USAGE, QuarterdeckError, UsageError
 from quarterdeck_scripts.kube.client import APPLY_PATCH
 from quarterdeck_scripts.local import lifecycle
 from quarterdeck_scripts.local.pulumi import prepare, pulumi_environment
@@ -28,6 +29,7 @@ FIELD_MANAGER = "quarterdeck"
 """Under which name objects are applied; the same program applied again may change and remove its fields."""
 
 PULUMI = "pulumi"
+_RENDERED = "the stack to be rendered"
 _OUTPUT_LINES = 20
 """How much of a failing program's output goes into the error."""
 
@@ -46,6 +48,21 @@ class Deployed:
     def __str__(self) -> str:
         count = "" if self.objects is None else f"{self.objects} objects "
         return f"{count}by {self.by} ({self.why})"
+
+
+def check(env: str, *, project: Path | None = None) -> None:
+    """Render the stack *env* for nobody: what is wrong with the catalogue or the stack is known before anything starts.
+
+    Args:
+        env: name of the stack.
+        project: a folder in the checkout of the Pulumi project; the working directory when None.
+
+    Raises:
+        UsageError: an input is wrong; the program's own words.
+        QuarterdeckError: the program failed otherwise.
+    """
+    command = [*_QUARTERDECK, "stack", "render", "--env", env]
+    _run(command, _RENDERED, folder=(project or Path.cwd()).absolute())
 
 
 def deploy(state: Path, *, project: Path | None = None, progress: Callable[[str], None] = lambda _: None) -> Deployed:
@@ -124,7 +141,7 @@ def _render(layout: Layout, project: Path, prefix: str) -> list[Json]:
                 *("stack", "render", "--env", layout.state.name, "--out", folder),
                 *("--config", f"loopbackPrefix={prefix}"),
             ],
-            "the stack to be rendered",
+            _RENDERED,
             folder=project,
         )
         files = sorted(Path(folder).rglob("*.yaml"))
@@ -161,9 +178,28 @@ def _run(command: list[str], expected: str, *, folder: Path, environment: Mappin
         check=False,
     )
     if answer.returncode != 0:
-        lines = "\n".join(f"  {line}" for line in answer.stdout.splitlines()[-_OUTPUT_LINES:])
-        raise QuarterdeckError(
+        raise _explained(answer.stdout, answer.returncode) or QuarterdeckError(
             expected,
-            f"exit code {answer.returncode} and\n{lines}",
-            "correct what it names; the environment keeps running, so `quarterdeck local up` deploys again",
+            f"exit code {answer.returncode} and\n{_indented_end(answer.stdout)}",
+            "correct what it names, then run this again",
         )
+
+
+_ERROR = re.compile(
+    r"^Error: Expected (?P<expected>.+?)\.\nFound (?P<found>.+)\.\nNext: (?P<next_step>.+)\.\n\Z",
+    re.MULTILINE | re.DOTALL,
+)
+"""How `quarterdeck` writes a QuarterdeckError."""
+
+
+def _explained(output: str, code: int) -> QuarterdeckError | None:
+    """Return the error that our own command line ended its *output* with, as its own; None when there is none."""
+    said = _ERROR.search(output)
+    if said is None:
+        return None
+    kind = UsageError if code == EXIT_USAGE else QuarterdeckError
+    return kind(said["expected"], said["found"], said["next_step"])
+
+
+def _indented_end(output: str) -> str:
+    return "\n".join(f"  {line}" for line in output.splitlines()[-_OUTPUT_LINES:])
