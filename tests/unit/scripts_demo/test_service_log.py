@@ -48,9 +48,9 @@ def test_a_log_that_is_removed_keeps_what_it_said(tmp_path: Path) -> None:
     """A pod's folder goes with the pod; its requests stay counted, and the past stays as it was."""
     file = tmp_path / "shop_checkout-canary-1" / "app.log"
     file.parent.mkdir()
-    file.write_bytes(GOOD)
 
     with ServiceLog(tmp_path, "shop_checkout-canary-*/*.log", health="/healthz") as log:
+        file.write_bytes(GOOD)
         until(log, Logged(1, 0))
         before = time.time()
         with file.open("ab", 0) as writer:
@@ -60,6 +60,19 @@ def test_a_log_that_is_removed_keeps_what_it_said(tmp_path: Path) -> None:
 
         assert log.at(before) == Logged(1, 0)
         assert log.at(0) == Logged(0, 0)
+
+
+def test_the_log_of_the_canary_before_is_not_counted(tmp_path: Path) -> None:
+    """Its folder may still be there: v2's failures once counted as v3's, and the demo ended with an error."""
+    before = tmp_path / "shop_checkout-canary-1" / "app.log"
+    before.parent.mkdir()
+    before.write_bytes(BAD)
+
+    with ServiceLog(tmp_path, "shop_checkout-canary-*/*.log", health="/healthz") as log:
+        file = tmp_path / "shop_checkout-canary-2" / "app.log"
+        file.parent.mkdir()
+        file.write_bytes(GOOD)
+        until(log, Logged(1, 0))
 
 
 def test_the_examples_in_the_module_hold() -> None:

@@ -43,13 +43,18 @@ def count(lines: bytes, health: str) -> Logged:
 
 
 class ServiceLog:
-    """Follows the logs of the pods whose folder matches *pattern*; files may go while they are read."""
+    """Follows the logs of the pods whose folder matches *pattern* and that come while it follows.
+
+    Files may go while they are read. Those that were there before are another version's: the folder of the
+    canary before may still be going.
+    """
 
     def __init__(self, pods: Path, pattern: str, *, health: str) -> None:
         """*pods* is the pod runner's folder, one folder a pod with one file a container."""
         self._pods = pods
         self._pattern = pattern
         self._health = health
+        self._others: frozenset[Path] = frozenset()
         self._files: dict[Path, BinaryIO] = {}
         self._rest: dict[Path, bytes] = {}
         self._times: list[float] = []
@@ -59,6 +64,7 @@ class ServiceLog:
         self._thread = threading.Thread(target=self._follow, name="service-log", daemon=True)
 
     def __enter__(self) -> Self:
+        self._others = frozenset(self._pods.glob(self._pattern))
         self._thread.start()
         return self
 
@@ -77,7 +83,7 @@ class ServiceLog:
         while not self._stopped.wait(POLL_SECONDS):
             for file in self._pods.glob(self._pattern):
                 # A pod that ends between the listing and the opening has no more to say.
-                if file not in self._files:
+                if file not in self._files and file not in self._others:
                     with contextlib.suppress(OSError):
                         self._files[file] = file.open("rb")
             for file, handle in self._files.items():
