@@ -27,6 +27,14 @@ PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", 
 """Every process that the environment is made of."""
 
 
+def cmdline(pid: int) -> bytes:
+    """Return the command line of a process, its words separated by blanks; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return b""
+
+
 class Demo:
     """A running demo in a folder of its own."""
 
@@ -102,6 +110,25 @@ def test_the_verdict_changes_when_the_behaviour_does(demo: Callable[..., Demo]) 
 
     assert shown.end() == 0, shown.text()
     assert re.search(r"^  v2  promoted", shown.text(), re.MULTILINE), shown.text()
+    shown.nothing_left()
+
+
+def test_monitoring_that_is_killed_while_it_is_asked_changes_no_verdict(demo: Callable[..., Demo]) -> None:
+    """Prometheus and Alertmanager come back as restarted containers; the demo waits, and ends as ever."""
+    shown = demo()
+    shown.until("Judge the canary")
+    folders = shown.state / "run"
+    for program in ("prometheus", "alertmanager"):
+        found = [
+            each.pid
+            for each in process.marked(process.STATE_VARIABLE, str(shown.state))
+            if f"/{program} --config.file={folders}".encode() in cmdline(each.pid)
+        ]
+        assert len(found) == 1
+        os.kill(found[0], signal.SIGKILL)
+
+    assert shown.end() == 0, shown.text()
+    assert re.search(r"^  v2  rolled back", shown.text(), re.MULTILINE), shown.text()
     shown.nothing_left()
 
 
