@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check
+.PHONY: setup demo test check bench
 
 setup: .venv/.ready  ## the virtual environment with both distributions in it
 
@@ -17,3 +17,6 @@ check: setup  ## lint, types, layers, generated files
 
 test: check  ## every test, with the real tools
 	@sh tools/test.sh
+
+bench: setup  ## what it costs: instructions, processor time, simulated minutes
+	@for bench in tests/bench/*.py; do echo "== $$bench" && $(BIN)/python $$bench || exit 1; done
