@@ -75,12 +75,18 @@ def free_port() -> int:
 
 
 class Service:
-    """A service under `quarterdeck-instrument`, from outside."""
+    """An instrumented service, from outside."""
 
     def __init__(
-        self, folder: Path, *arguments: str, source: str = CHECKOUT, server: str = "uvicorn", **environ: str
+        self,
+        folder: Path,
+        *arguments: str,
+        source: str = CHECKOUT,
+        server: str = "uvicorn",
+        launcher: str = "quarterdeck-instrument",
+        **environ: str,
     ) -> None:
-        """Start *server* with *arguments* in *folder* with *environ* added; ports are free ones."""
+        """Start *server* under *launcher* with *arguments* in *folder* with *environ* added; ports are free ones."""
         self.port, self.metrics_port = free_port(), int(environ.pop("METRICS_PORT", 0)) or free_port()
         self.base = folder / "metrics"
         (folder / "app.py").write_text(source)
@@ -90,7 +96,7 @@ class Service:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [BIN / "quarterdeck-instrument", BIN / server, "app:app", *_listens_on(server, self.port), *arguments],
+                [BIN / launcher, BIN / server, "app:app", *_listens_on(server, self.port), *arguments],
                 cwd=folder,
                 env={
                     **inherited,

@@ -47,17 +47,25 @@ def healthz():
 """
 """A service without one line of telemetry."""
 
-WORKERS = {
-    "sync": ("--workers", "2"),
-    "gthread": ("--workers", "2", "--threads", "4"),
-    "preload": ("--workers", "2", "--preload"),
+OPENTELEMETRY = {
+    "launcher": "opentelemetry-instrument",
+    "OTEL_PYTHON_DISTRO": "quarterdeck",
+    "OTEL_PYTHON_CONFIGURATOR": "quarterdeck",
 }
+STARTS = {
+    "sync": (("--workers", "2"), {}),
+    "gthread": (("--workers", "2", "--threads", "4"), {}),
+    "preload": (("--workers", "2", "--preload"), {}),
+    "under opentelemetry-instrument": (("--workers", "2"), OPENTELEMETRY),
+}
+"""gunicorn's arguments, and what the service is started by."""
 
 
-@pytest.fixture(scope="module", params=WORKERS.values(), ids=WORKERS.keys())
+@pytest.fixture(scope="module", params=STARTS.values(), ids=STARTS.keys())
 def checkout(request: pytest.FixtureRequest, lasting_service: Callable[..., Service]) -> Service:
     """Return a service of two workers that answered ten requests, failed one, and had no route for one."""
-    running = lasting_service(*request.param, source=SOURCE, server="gunicorn").ready(2)
+    arguments, options = request.param
+    running = lasting_service(*arguments, source=SOURCE, server="gunicorn", **options).ready(2)
     for item in range(10):
         assert running.get(f"/items/{item}")[0] == 200
     assert running.get("/fails")[0] == 500

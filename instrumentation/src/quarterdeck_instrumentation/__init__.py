@@ -7,12 +7,17 @@ Three rules hold in every module. Importing changes nothing: `activate` does. Wh
 service: it is said once, counted, and the service goes on. And every start of every Python child pays for what is
 imported, so modules import late and little.
 
-    bootstrap, launcher, auto → activation → frameworks → asgi, wsgi → runtime → exposition, tracing → registry
+    bootstrap, launcher, auto, distro → activation → frameworks, contrib → asgi, wsgi → runtime
+        → exposition, tracing → registry
 """
 
 from __future__ import annotations
 
-__all__ = ["activate"]
+TYPE_CHECKING = False  # as type checkers read it; importing it from typing costs every Python child 11 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["activate", "configure"]
 
 
 def activate() -> None:
@@ -22,4 +27,25 @@ def activate() -> None:
     """
     from quarterdeck_instrumentation import activation  # noqa: PLC0415 -- importing the package must cost nothing
 
+    activation.activate()
+
+
+def configure(**chosen: Any) -> None:
+    """Instrument this process with settings of the service's own choice, which come before the environment's.
+
+    To be called before the server calls the application; later, a choice comes too late, which is said and counted.
+
+    Args:
+        chosen: fields of `quarterdeck_instrumentation.settings.Settings`, for example `health_paths={"/up"}`.
+
+    Raises:
+        TypeError: there is no such setting.
+    """
+    from quarterdeck_instrumentation import activation, runtime, settings  # noqa: PLC0415 -- see `activate`
+
+    settings.choose(**chosen)
+    if chosen and runtime.begun():
+        from quarterdeck_instrumentation.failures import failed  # noqa: PLC0415 -- likewise
+
+        failed("settings", "configure was called after telemetry had begun, so it changes nothing")
     activation.activate()

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+LIBRARIES = (
+    *("aiohttp", "asyncpg", "botocore", "celery", "confluent_kafka", "httpx", "pika", "psycopg", "psycopg2"),
+    *("pymongo", "pymysql", "redis", "requests", "sqlalchemy", "sqlite3", "urllib3"),
+)
+"""Modules of libraries that OpenTelemetry's own instrumentors are for, if they are installed and spans are wanted."""
 FRAMEWORKS = {
     "starlette.applications": "quarterdeck_instrumentation.frameworks.starlette:patch_applications",
     "starlette.routing": "quarterdeck_instrumentation.frameworks.starlette:patch_routing",
@@ -37,6 +42,7 @@ FRAMEWORKS = {
     "gunicorn.workers.gasgi": "quarterdeck_instrumentation.frameworks.gunicorn:patch_asgi_worker",
     "starlette.middleware.wsgi": "quarterdeck_instrumentation.frameworks.bridges:patch_environ",
     "a2wsgi.wsgi": "quarterdeck_instrumentation.frameworks.bridges:patch_environ",
+    **dict.fromkeys(LIBRARIES, "quarterdeck_instrumentation.contrib:patch_library"),
 }
 """Module to watch for → function that patches it, called with the module once its body has run."""
 
@@ -49,6 +55,26 @@ def enabled(environ: Mapping[str, str]) -> bool:
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() in _TRUE:
         return False
     return environ.get("QUARTERDECK_ENABLED", "").strip().lower() not in _FALSE
+
+
+def enabled_here() -> bool:
+    """Say whether instrumentation is wanted in this process."""
+    return enabled(os.environ)
+
+
+def lead() -> None:
+    """Make this process the leader of a session, if none is: what it forks or starts counts on one page with it.
+
+    For starts without `quarterdeck-instrument`, which does this itself before it becomes the command.
+    """
+    from quarterdeck_instrumentation.exposition import session  # noqa: PLC0415 -- not needed when disabled
+
+    if not enabled_here() or os.environ.get(session.VARIABLE):
+        return
+    try:
+        os.environ[session.VARIABLE] = session.create(os.environ)
+    except OSError as error:
+        failed("store", "there is no folder to share, so workers are not added up", error)
 
 
 def activate() -> None:

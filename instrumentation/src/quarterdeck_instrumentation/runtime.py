@@ -21,7 +21,7 @@ from quarterdeck_instrumentation.exposition.server import PageServer
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import HttpServerMetrics
 from quarterdeck_instrumentation.registry import Registry
-from quarterdeck_instrumentation.settings import Settings, read
+from quarterdeck_instrumentation.settings import Settings, effective
 
 if TYPE_CHECKING:
     from quarterdeck_instrumentation.tracing import Tracing
@@ -182,7 +182,7 @@ class _Process:
         with self.lock:
             if self.runtime is None and not self.broken:
                 try:
-                    runtime = Runtime(read(os.environ))
+                    runtime = Runtime(effective(os.environ))
                     runtime.start()
                     self.runtime = runtime
                 except Exception as error:  # noqa: BLE001 -- the service must start, whatever this machine is like
@@ -205,6 +205,11 @@ def current() -> Runtime | None:
     """Return this process's telemetry, begun if need be; None when it could not be."""
     runtime = _process.runtime
     return runtime if runtime is not None else _process.start()
+
+
+def begun() -> bool:
+    """Say whether telemetry has begun in this process."""
+    return _process.runtime is not None
 
 
 def end() -> None:

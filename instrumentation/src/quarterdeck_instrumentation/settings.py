@@ -6,8 +6,8 @@ that cannot be read is said and counted, and its default is used: a typing error
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck_contract.kubernetes import METRICS_PORT
 from quarterdeck_instrumentation.failures import failed
@@ -49,6 +49,30 @@ class Settings:
     flush_timeout: float = 1.0
     """Seconds a worker that is told to end may spend on sending its last spans: `QUARTERDECK_FLUSH_TIMEOUT`. One:
     well within the shortest grace period in use, and long enough for a collector that answers."""
+
+
+_chosen: dict[str, Any] = {}
+"""What the service chose in code."""
+
+
+def choose(**chosen: Any) -> None:
+    """Have *chosen*, fields of `Settings`, come before the environment from now on.
+
+    Raises:
+        TypeError: there is no such field.
+    """
+    replace(Settings(), **chosen)
+    _chosen.update(chosen)
+
+
+def effective(environ: Mapping[str, str]) -> Settings:
+    """Return what the service chose in code, else what *environ* says."""
+    settings = replace(read(environ), **_chosen)
+    return replace(
+        settings,
+        health_paths=frozenset(settings.health_paths),
+        traces_exporters=tuple(settings.traces_exporters),
+    )
 
 
 def read(environ: Mapping[str, str]) -> Settings:

@@ -12,9 +12,10 @@ from importlib import import_module
 
 def _activate() -> None:
     try:
-        from quarterdeck_instrumentation.activation import activate  # noqa: PLC0415 -- may be missing
+        from quarterdeck_instrumentation.activation import activate, lead  # noqa: PLC0415 -- may be missing
     except ImportError:
         return
+    lead()  # where only PYTHONPATH was set, as by an operator that injects a copied folder
     activate()
 
 
