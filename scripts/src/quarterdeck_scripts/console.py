@@ -79,7 +79,19 @@ class _LiveStep(Step):
 
     def update(self, detail: str) -> None:
         super().update(detail)
-        self._status.update(f"{self.title}: {detail}")
+        self._status.update(_line(f"{self.title}: {detail}", self._status.console.width))
+
+
+def _line(text: str, width: int) -> Any:
+    """Return *text* for a spinner: as it is, whatever brackets are in it, and no longer than one line.
+
+    Redrawing several lines would wipe out what others write meanwhile.
+    """
+    from rich.text import Text  # noqa: PLC0415 -- 60 ms that only a terminal needs
+
+    line = Text(" ".join(text.split()))
+    line.truncate(width - len("⠋ "), overflow="ellipsis")
+    return line
 
 
 @contextmanager
@@ -89,9 +101,9 @@ def step(title: str) -> Iterator[Step]:
     try:
         if sys.stderr.isatty():
             from rich.console import Console  # noqa: PLC0415 -- 60 ms that only a terminal needs
-            from rich.markup import escape  # noqa: PLC0415 -- likewise
 
-            with Console(stderr=True).status(escape(title)) as status:
+            terminal = Console(stderr=True)
+            with terminal.status(_line(title, terminal.width)) as status:
                 current: Step = _LiveStep(title, status)
                 yield current
         else:

@@ -46,16 +46,19 @@ class StopRequest:
 
 @contextmanager
 def listening(stop: StopRequest, say: Callable[[str], None]) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into a request to *stop* while the body runs; a second one ends the process."""
+    """Turn SIGINT and SIGTERM into a request to *stop* while the body runs; a second one ends the process.
+
+    What is said begins on a line of its own: a spinner's may be there.
+    """
 
     def asked(signum: int, frame: FrameType | None) -> None:
         del frame
         if stop.signal is not None:
-            say("Stopped at once. What is left is taken up by the same command, or put back by `rollout abort`.")
+            say("\nStopped at once. What is left is taken up by the same command, or put back by `rollout abort`.")
             sys.stderr.flush()
             os._exit(128 + signum)  # not sys.exit: a step may be in a call that lasts
         stop.ask(signum)
-        say("Stopping: everything is put back on the stable version first. Once more stops at once.")
+        say("\nStopping: everything is put back on the stable version first. Once more stops at once.")
 
     before = {signum: signal.signal(signum, asked) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -151,6 +151,7 @@ def run(  # noqa: PLR0917 -- click passes each option by name
     console.confirm("Go ahead?", yes=yes)
     with console.step(plan.summary) as step:
         progress = session.carry_out(plan, why, step.update)
+        step.update("")  # what was missing last is so no longer
     console.emit(session.result(plan, rehearsal, progress, output))
 
 

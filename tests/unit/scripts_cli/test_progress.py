@@ -1,0 +1,54 @@
+"""The progress display on a terminal: the bytes that a person's terminal gets."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
+
+LONG = "pod checkout-1 " * 20
+
+STEP = f"""
+import sys
+from quarterdeck_scripts import console
+with console.step("Change [red]spec.containers[checkout][/red]") as step:
+    step.update("image [/etc/x] " + {LONG!r})
+    sys.stdin.read()
+    step.update("done [/]")
+"""
+"""A step whose title and detail look like markup, and whose detail is longer than the terminal is wide."""
+
+
+def on_a_terminal(program: str, until: str) -> tuple[int, str]:
+    """Run *program* with a terminal for stderr, and end its stdin once it shows *until*.
+
+    Returns:
+        Its exit code, and what the terminal got.
+    """
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # EIO: the terminal's other end was closed
+            while block := os.read(ours, 65536):
+                shown += block
+                if until.encode() in shown and process.stdin and not process.stdin.closed:
+                    process.stdin.close()
+    os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def test_a_detail_is_shown_as_it_is_on_one_line() -> None:
+    """Brackets are no markup (once they vanished, or ended the command), and the spinner never wraps."""
+    code, shown = on_a_terminal(STEP, until="image")
+
+    assert code == 0, shown
+    spinner, _, end = shown.rpartition("✓")
+    assert "Change [red]spec.containers[checkout][/red]: image [/etc/x] pod checkout-1" in spinner
+    assert "…" in spinner
+    assert LONG not in spinner
+    assert "Change [red]spec.containers[checkout][/red]: done [/] (" in end
