@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +40,73 @@ def tool() -> Callable[[str], Path]:
         return found[name]
 
     return get
+
+
+class Collector:
+    """A collector on loopback that keeps what is posted to it, and answers as it is told."""
+
+    def __init__(self) -> None:
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 -- 50 ms, for few tests
+            ExportTraceServiceRequest,
+        )
+
+        self.posts: list[ExportTraceServiceRequest] = []
+        self.headers: list[dict[str, str]] = []
+        self.answers: list[tuple[int, bytes]] = []
+        """Status and body of the next answers; 200 and nothing once they are used up."""
+        self.open = threading.Event()
+        """Whether it answers at all."""
+        self.open.set()
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                collector.headers.append({name.lower(): value for name, value in self.headers.items()})
+                collector.posts.append(ExportTraceServiceRequest.FromString(body))
+                collector.open.wait(30)
+                status, answer = collector.answers.pop(0) if collector.answers else (200, b"")
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def names(self) -> list[str]:
+        """Return the names of the spans in all posts."""
+        return [
+            span.name
+            for post in self.posts
+            for resource in post.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def close(self) -> None:
+        """Stop."""
+        self.open.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Return a collector that runs until the test has ended."""
+    running = Collector()
+    yield running
+    running.close()
 
 
 _skipped: list[str] = []

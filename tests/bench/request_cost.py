@@ -18,6 +18,8 @@ import tempfile
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import trace
+
 if TYPE_CHECKING:
     from quarterdeck_instrumentation.runtime import Runtime
 
@@ -28,7 +30,9 @@ VARIANTS = {
     "bare": "FastAPI as it comes, its own telemetry unconfigured",
     "metrics": "request metrics",
     "unsampled": "request metrics, and spans of which none is sampled",
-    "span": "request metrics, one span with the OpenTelemetry SDK, exemplars; export not encoded",
+    "span": "request metrics, one span encoded for OTLP, exemplars",
+    "child": "the same, and a child span of ten attributes in each request",
+    "sdk": "request metrics, one span with the OpenTelemetry SDK, exemplars; export not encoded",
 }
 
 
@@ -57,7 +61,7 @@ def drive(variant: str, requests: int) -> None:
     """Send *requests* requests to an application instrumented as *variant* says."""
     with ExitStack() as stack:
         runtime = _instrument(variant, stack)
-        asyncio.run(_serve(_application(), requests))
+        asyncio.run(_serve(_application(variant), requests))
         if runtime is not None:
             runtime.write()
 
@@ -86,14 +90,31 @@ def _instrument(variant: str, stack: ExitStack) -> Runtime | None:
 
     activate()
     runtime = stack.enter_context(recording()).runtime
-    if variant in ("span", "unsampled"):
-        runtime.trace_with(_tracing(sampled=variant == "span"))
+    if variant == "sdk":
+        runtime.trace_with(_sdk())
+    elif variant != "metrics":
+        tracing = _lean(sampled=variant != "unsampled")
+        runtime.trace_with(tracing)
+        stack.callback(tracing.flush, 600.0)
     return runtime
 
 
-def _tracing(*, sampled: bool) -> Any:
-    from opentelemetry.sdk.trace import TracerProvider, export  # noqa: PLC0415 -- only these variants pay for it
-    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON  # noqa: PLC0415 -- likewise
+def _lean(*, sampled: bool) -> Any:
+    from quarterdeck_instrumentation.spans.provider import LeanProvider, Sampling  # noqa: PLC0415 -- only these variants pay for it
+    from quarterdeck_instrumentation.spans.sender import Sender  # noqa: PLC0415 -- likewise
+    from quarterdeck_instrumentation.tracing import Tracing  # noqa: PLC0415 -- likewise
+
+    def post(body: bytes, deadline: float) -> None:
+        """Take it: a post costs the same for a few spans and for many."""
+
+    sender = Sender(lambda: post, queue=2048, batch=512, delay=5.0, timeout=10.0)
+    provider = LeanProvider(sender, Sampling(1 << 64 if sampled else 0, parent_based=True))
+    trace.set_tracer_provider(provider)
+    return Tracing(provider)
+
+
+def _sdk() -> Any:
+    from opentelemetry.sdk.trace import TracerProvider, export  # noqa: PLC0415 -- only this variant pays for it
 
     from quarterdeck_instrumentation.tracing import Tracing  # noqa: PLC0415 -- likewise
 
@@ -102,18 +123,23 @@ def _tracing(*, sampled: bool) -> Any:
             del spans
             return export.SpanExportResult.SUCCESS
 
-    provider = TracerProvider(sampler=ALWAYS_ON if sampled else ALWAYS_OFF)
+    provider = TracerProvider()
     provider.add_span_processor(export.BatchSpanProcessor(Nowhere()))
     return Tracing(provider)
 
 
-def _application() -> Any:
+def _application(variant: str) -> Any:
     from fastapi import FastAPI  # noqa: PLC0415 -- after activation, as in a service
 
     app = FastAPI()
+    tracer = trace.get_tracer("users")
+    attributes = {f"user.attribute.{number}": f"value {number}" for number in range(10)}
 
     @app.get("/items/{item}")
     async def item(item: int) -> dict[str, int]:
+        if variant == "child":
+            with tracer.start_as_current_span("child", attributes=attributes):
+                return {"item": item}
         return {"item": item}
 
     return app

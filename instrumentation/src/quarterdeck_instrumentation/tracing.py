@@ -1,8 +1,7 @@
 """Server spans: the stable HTTP conventions through the OpenTelemetry API, so that users' and contrib's spans nest.
 
-Whose provider: the service's own, if it set one; else, when an exporter is configured, one of the SDK's made here;
-else there is no tracing, and it costs nothing. Source of the names and of what is set:
-https://opentelemetry.io/docs/specs/semconv/http/http-spans/. `url.query` is left out: secrets travel in it.
+Whose provider: the service's own, if it set one; else, when an exporter is configured, one made here (lean if it is
+OTLP over HTTP, the SDK's for any other); else there is no tracing, and it costs nothing.
 """
 
 from __future__ import annotations
@@ -16,18 +15,17 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
-from quarterdeck_contract.labels import ERROR_TYPE, HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS_CODE, URL_SCHEME
 from quarterdeck_instrumentation.failures import failed
-from quarterdeck_instrumentation.http_server import OTHER_METHOD, SERVER_ERROR, method_label, scheme_label
+from quarterdeck_instrumentation.http_server import OTHER_METHOD, SERVER_ERROR, method_label
 from quarterdeck_instrumentation.registry import Exemplar
+from quarterdeck_instrumentation.server_attributes import PATH, facts, of_outcome, of_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextvars import Token
 
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-    from opentelemetry.util.types import AttributeValue
 
     from quarterdeck_instrumentation.settings import Settings
 
@@ -35,7 +33,6 @@ _NAME = "quarterdeck.instrumentation"
 """Name of the instrumentation scope."""
 _ENTRY_POINTS = "opentelemetry_traces_exporter"
 """Where exporter packages register, by OpenTelemetry's own convention."""
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class _AsgiHeaders(Getter[Any]):
@@ -58,7 +55,7 @@ class ServerSpan:
 
     __slots__ = ("_method", "_span", "_token")
 
-    def __init__(self, span: trace.Span, token: Token[Context], method: str) -> None:
+    def __init__(self, span: Any, token: Token[Context], method: str) -> None:
         self._span = span
         self._token: Token[Context] | None = token
         self._method = method
@@ -67,15 +64,9 @@ class ServerSpan:
         """End the span: what it was called, how it ended."""
         span = self._span
         if span.is_recording():
-            attributes: dict[str, AttributeValue] = {}
             if route is not None:
                 span.update_name(f"{self._method} {route}")
-                attributes[HTTP_ROUTE.name] = route
-            if status is not None:
-                attributes[HTTP_STATUS_CODE.name] = status
-            if error:
-                attributes[ERROR_TYPE.name] = error
-            span.set_attributes(attributes)
+            span.set_attributes(of_outcome(route, status, error))
             if error or (status is not None and status >= SERVER_ERROR):
                 span.set_status(StatusCode.ERROR)
         span.end()
@@ -89,10 +80,25 @@ class ServerSpan:
     def exemplar(self, value: float, timestamp: float) -> Exemplar | None:
         """Return *value* with this trace's identity, if the trace is kept."""
         span = self._span
+        if not span.is_recording():
+            return None
         own = span.get_span_context()
-        if not own.trace_flags.sampled or not span.is_recording():
+        if not own.trace_flags.sampled:
             return None
         return Exemplar(value, timestamp, trace.format_trace_id(own.trace_id), trace.format_span_id(own.span_id))
+
+
+class _LeanServerSpan(ServerSpan):
+    """The same, of a span that is known to be lean."""
+
+    __slots__ = ()
+
+    def end(self, route: str | None, status: int | None, error: str) -> None:
+        self._span.finish(self._method, route, status, error)
+
+    def exemplar(self, value: float, timestamp: float) -> Exemplar | None:
+        own = self._span.identity
+        return Exemplar(value, timestamp, own.trace_id.to_bytes(16, "big").hex(), own.span_id.to_bytes(8, "big").hex())
 
 
 class Tracing:
@@ -102,20 +108,26 @@ class Tracing:
         self._provider = provider
         self._gave_up = False
         self._tracer = provider.get_tracer(_NAME)
+        self._lean = getattr(self._tracer, "start_server_span", None)
         self._fields = {field.lower().encode("latin-1") for field in propagate.get_global_textmap().fields}
 
     def request(self, scope: Mapping[str, Any]) -> ServerSpan:
         """Begin the span of an HTTP request or a WebSocket, child of what its headers say."""
         headers = scope["headers"]
-        if any(header in self._fields for header, _ in headers):
-            parent = propagate.extract(headers, getter=_GETTER)
-        else:
-            parent = Context()  # what extracting from nothing gives, for a tenth of it
+        found = dict(headers)
+        # An empty context is what extracting from nothing gives, for a tenth of it.
+        parent = Context() if self._fields.isdisjoint(found) else propagate.extract(headers, getter=_GETTER)
         sent = scope.get("method", "GET")
         method = method_label(sent)
         name = "HTTP" if method == OTHER_METHOD else method
-        span = self._tracer.start_span(name, parent, SpanKind.SERVER, _attributes(scope, method, sent))
-        return ServerSpan(span, context.attach(trace.set_span_in_context(span, parent)), name)
+        what = facts(scope, method, sent, found)
+        span = self._lean(name, parent, what, scope["path"]) if self._lean is not None else None
+        lean = span is not None and span.is_recording()
+        if span is None:
+            attributes = {**of_request(what), PATH: scope["path"]}
+            span = self._tracer.start_span(name, parent, SpanKind.SERVER, attributes)
+        token = context.attach(trace.set_span_in_context(span, parent))
+        return _LeanServerSpan(span, token, name) if lean else ServerSpan(span, token, name)
 
     def suppressed(self) -> ServerSpan:
         """Make an unsampled span current, so that nothing below it is traced either."""
@@ -130,11 +142,15 @@ class Tracing:
         flush = getattr(self._provider, "force_flush", None)
         if flush is None or self._gave_up:
             return
+        timeout = max(1, int(seconds * 1000))
+        if getattr(self._provider, "lean", False):
+            self._gave_up = not flush(timeout)  # which keeps to it, and counts each span
+            return
         done = threading.Event()
 
         def run() -> None:
             try:
-                flush()
+                flush(timeout)
             finally:
                 done.set()
 
@@ -152,26 +168,46 @@ def start(settings: Settings) -> Tracing | None:
     provider = trace.get_tracer_provider()
     if not isinstance(provider, trace.ProxyTracerProvider):
         return None if isinstance(provider, trace.NoOpTracerProvider) else Tracing(provider)
-    exporters = [each for each in map(_exporter, settings.traces_exporters) if each is not None]
-    if not exporters:
+    lean = "otlp" in settings.traces_exporters and _protocol() == "http/protobuf"
+    others = [name for name in settings.traces_exporters if not (lean and name == "otlp")]
+    exporters = [each for each in map(_exporter, others) if each is not None]
+    if not (exporters or lean):
         return None
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 -- 50 ms that only tracing services pay
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 -- likewise
 
     # Not at exit by the SDK, which waits as long as the exporter likes: the runtime flushes, within its deadline.
-    ours = TracerProvider(shutdown_on_exit=False)
+    ours = _lean_provider() if lean else TracerProvider(shutdown_on_exit=False)
     for exporter in exporters:
         ours.add_span_processor(BatchSpanProcessor(_counting(exporter)))
     trace.set_tracer_provider(ours)
     return Tracing(ours)
 
 
+def _protocol() -> str:
+    """Return which of OTLP's protocols is asked for; over HTTP in protobuf unless another is."""
+    asked = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    return (asked or "http/protobuf").strip()
+
+
+def _lean_provider() -> TracerProvider:
+    from quarterdeck_instrumentation.spans import provider, sender, target  # noqa: PLC0415 -- likewise
+
+    def connect() -> sender.Post:
+        from quarterdeck_instrumentation.spans.post import Poster  # noqa: PLC0415 -- 30 ms, spent in the thread
+
+        return Poster(to)
+
+    to = target.read(os.environ)
+    queue = sender.Sender(connect, queue=to.queue, batch=to.batch, delay=to.delay, timeout=to.timeout)
+    return provider.LeanProvider(queue, provider.sampling(os.environ))
+
+
 def _exporter(name: str) -> SpanExporter | None:
     from importlib.metadata import entry_points  # noqa: PLC0415 -- only tracing services pay for it
 
     if name == "otlp":
-        protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-        name = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+        name = "otlp_proto_grpc" if _protocol() == "grpc" else "otlp_proto_http"
     try:
         (entry,) = entry_points(group=_ENTRY_POINTS, name=name)
         exporter: SpanExporter = entry.load()()
@@ -197,30 +233,3 @@ def _counting(exporter: Any) -> SpanExporter:
     exporter.export = counted  # on the instance: it stays the exporter it was
     counting: SpanExporter = exporter
     return counting
-
-
-def _attributes(scope: Mapping[str, Any], method: str, sent: str) -> dict[str, AttributeValue]:
-    attributes: dict[str, AttributeValue] = {
-        HTTP_METHOD.name: method,
-        URL_SCHEME.name: scheme_label(scope.get("scheme", "http")),
-        "url.path": scope["path"],
-    }
-    if sent != method:
-        attributes["http.request.method_original"] = sent
-    version = scope.get("http_version")
-    if version:
-        attributes["network.protocol.version"] = version
-    for header, value in scope["headers"]:
-        if header == b"host":
-            _server(attributes, value.decode("latin-1"), scope.get("scheme", "http"))
-        elif header == b"user-agent":
-            attributes["user_agent.original"] = value.decode("latin-1")
-    return attributes
-
-
-def _server(attributes: dict[str, AttributeValue], host: str, scheme: str) -> None:
-    address, colon, port = host.rpartition(":")
-    if not colon or "]" in port:  # no port, or the colon is inside an IPv6 address
-        address, port = host, ""
-    attributes["server.address"] = address.strip("[]")
-    attributes["server.port"] = int(port) if port.isdecimal() else _DEFAULT_PORTS.get(scheme, 80)

@@ -1,0 +1,80 @@
+"""The span of a request: its attributes stay where they are until it is sent, and the bytes of most are reused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import StatusCode
+
+from quarterdeck_instrumentation.http_server import SERVER_ERROR
+from quarterdeck_instrumentation.server_attributes import PATH, Facts, of_outcome, of_request
+from quarterdeck_instrumentation.spans import wire
+from quarterdeck_instrumentation.spans.span import ATTRIBUTE, LeanSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.util.types import AttributeValue
+
+_OWN = 10
+"""Attributes a server span can have of its own."""
+_KEPT = 4096
+"""Encodings that are kept; beyond that all are forgotten, because a client chooses some of what is in them."""
+_LONGEST = 1024
+"""Bytes of an encoding that is kept, for the same reason."""
+
+_encodings: dict[tuple[Facts, tuple[str | None, int | None, str]], bytes] = {}
+
+
+class LeanServerSpan(LeanSpan):
+    """The span of a request or a WebSocket."""
+
+    __slots__ = ("_facts", "_outcome", "_path")
+
+    _facts: Facts
+    _path: str
+    _outcome: tuple[str | None, int | None, str]
+
+    def received(self, facts: Facts, path: str) -> None:
+        """Say what the request is; before anything else."""
+        self._facts = facts
+        self._path = path
+        self._outcome = (None, None, "")
+
+    def finish(self, method: str, route: str | None, status: int | None, error: str) -> None:
+        """End it: what it was called, how it ended."""
+        if self.end_time is not None:
+            return
+        self._outcome = (route, status, error)
+        if route is not None:
+            self.name = f"{method} {route}"
+        if error or (status is not None and status >= SERVER_ERROR):
+            self.set_status(StatusCode.ERROR)
+        self.end()
+
+    @property
+    def attributes(self) -> Mapping[str, AttributeValue]:
+        """All attributes: what was received, what users said of it, how it ended."""
+        received = {**of_request(self._facts), PATH: self._path}
+        return {**received, **self._attributes, **of_outcome(*self._outcome)}
+
+    def _encoded_attributes(self) -> bytes:
+        if self._attributes:  # which may say otherwise what is said here
+            return wire.attributes(ATTRIBUTE, self.attributes)
+        return _shared(self._facts, self._outcome) + wire.attribute(ATTRIBUTE, PATH, self._path)
+
+    def _limit(self) -> int:
+        return super()._limit() - _OWN
+
+
+def _shared(facts: Facts, outcome: tuple[str | None, int | None, str]) -> bytes:
+    """Return the encoding of what many requests have in common, made once for all of them."""
+    key = (facts, outcome)
+    encoded = _encodings.get(key)
+    if encoded is None:
+        encoded = wire.attributes(ATTRIBUTE, {**of_request(facts), **of_outcome(*outcome)})
+        if len(_encodings) >= _KEPT:
+            _encodings.clear()
+        if len(encoded) <= _LONGEST:
+            _encodings[key] = encoded
+    return encoded

@@ -1,0 +1,100 @@
+"""Where spans are posted, and how: OpenTelemetry's own variables, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from quarterdeck_instrumentation.failures import failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T", int, float)
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A collector that takes OTLP over HTTP in protobuf. The trace variables go before the general ones."""
+
+    scheme: str = "http"
+    host: str = "localhost"
+    port: int = 4318
+    path: str = "/v1/traces"
+    """The four of `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or of `OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/traces` added."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """`OTEL_EXPORTER_OTLP_HEADERS`: `name=value` separated by commas, values in percent encoding."""
+    timeout: float = 10.0
+    """Seconds a batch may take, retries included: `OTEL_EXPORTER_OTLP_TIMEOUT`. The specification's default."""
+    compress: bool = False
+    """Whether bodies are compressed: `OTEL_EXPORTER_OTLP_COMPRESSION=gzip`."""
+    certificate: str = ""
+    """File of the authorities to trust: `OTEL_EXPORTER_OTLP_CERTIFICATE`. Empty: the machine's own."""
+    queue: int = 2048
+    """Spans that wait at most; more are dropped and counted: `OTEL_BSP_MAX_QUEUE_SIZE`."""
+    batch: int = 512
+    """Spans in one post at most: `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`."""
+    delay: float = 5.0
+    """Seconds a span waits for others at most: `OTEL_BSP_SCHEDULE_DELAY`, in milliseconds there."""
+
+
+def read(environ: Mapping[str, str]) -> Target:
+    """Read the target from *environ*; what cannot be read is said, and its default used.
+
+    Raises:
+        ValueError: the endpoint is no HTTP URL, so there is nowhere to send spans to.
+    """
+    default = Target()
+    endpoint = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
+    if not endpoint:
+        base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or "http://localhost:4318"
+        endpoint = base.rstrip("/") + default.path
+    url = urlsplit(endpoint)
+    if url.scheme not in _PORTS or not url.hostname:
+        raise ValueError(f"{endpoint} is no http:// or https:// URL")
+    return Target(
+        scheme=url.scheme,
+        host=url.hostname,
+        port=url.port or _PORTS[url.scheme],
+        path=(url.path or "/") + (f"?{url.query}" if url.query else ""),
+        headers=_headers(_of(environ, "HEADERS")),
+        timeout=_number("OTEL_EXPORTER_OTLP_TIMEOUT", _of(environ, "TIMEOUT"), float, default.timeout),
+        compress=_of(environ, "COMPRESSION").lower() == "gzip",
+        certificate=_of(environ, "CERTIFICATE"),
+        queue=_setting(environ, "OTEL_BSP_MAX_QUEUE_SIZE", int, default.queue),
+        batch=_setting(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", int, default.batch),
+        delay=_setting(environ, "OTEL_BSP_SCHEDULE_DELAY", _milliseconds, default.delay),
+    )
+
+
+def _of(environ: Mapping[str, str], name: str) -> str:
+    return (environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environ.get(f"OTEL_EXPORTER_OTLP_{name}") or "").strip()
+
+
+def _setting(environ: Mapping[str, str], name: str, parse: Callable[[str], T], default: T) -> T:
+    return _number(name, environ.get(name, "").strip(), parse, default)
+
+
+def _number(name: str, text: str, parse: Callable[[str], T], default: T) -> T:
+    if not text:
+        return default
+    try:
+        number = parse(text)
+    except ValueError:
+        number = 0
+    if number > 0:
+        return number
+    failed("settings", f"{name}={text} is no number above 0, so {default:g} is used")
+    return default
+
+
+def _milliseconds(text: str) -> float:
+    return float(text) / 1000
+
+
+def _headers(text: str) -> dict[str, str]:
+    pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
+    return {unquote(name.strip()).lower(): unquote(value.strip()) for name, _, value in pairs}
