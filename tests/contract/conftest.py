@@ -139,7 +139,7 @@ class Service:
     def workers(self) -> set[int]:
         """Return the process ids of the workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return {int(pid) for pid in children if _is_worker(Path(f"/proc/{pid}/cmdline").read_text())}
+        return {int(pid) for pid in children if _is_worker(pid)}
 
     def page_owner(self) -> int:
         """Return the process id of the worker that serves the page."""
@@ -176,7 +176,11 @@ def _listens_on(server: str, port: int) -> list[str]:
     return ["--port", str(port)]
 
 
-def _is_worker(command_line: str) -> bool:
+def _is_worker(pid: str) -> bool:
+    try:
+        command_line = Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return False  # it has ended in between
     return "spawn_main" in command_line or "gunicorn" in command_line
 
 
