@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -153,9 +154,12 @@ def test_garbage_is_no_answer(answer: bytes, taken: bool) -> None:  # noqa: FBT0
                     peer, _ = listener.accept()
                 except OSError:
                     return
-                with peer:
+                with peer, suppress(OSError):
                     peer.recv(1 << 16)
                     peer.sendall(answer)
+                    peer.shutdown(socket.SHUT_WR)
+                    while peer.recv(1 << 16):
+                        """Read all, or closing would reset the connection, answer and all."""
 
         thread = threading.Thread(target=serve)
         thread.start()
