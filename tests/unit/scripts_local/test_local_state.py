@@ -148,6 +148,16 @@ def test_a_broken_environment_is_removed(layout: Layout, record: Record) -> None
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_what_a_killed_removal_left_goes_with_the_next(layout: Layout) -> None:
+    """The folder is moved out of the way before it is emptied."""
+    (layout.state.parent / ".local.removed" / "pods").mkdir(parents=True)
+    layout.settings.write_text("{}")
+
+    lifecycle.down(layout.state)
+
+    assert list(layout.state.parent.iterdir()) == []
+
+
 def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
     """Indented, for an error's text; a log that is not there has none."""
     log = tmp_path / "log"

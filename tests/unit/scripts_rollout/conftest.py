@@ -195,6 +195,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     for name in ("shop", "quarterdeck"):
         cluster.request("POST", path("Namespace"), body={"metadata": {"name": name}})
     world = World(cluster, controllers, tmp_path / ".quarterdeck")
+    (world.folder / "local").mkdir(parents=True)
     labels = {"app.kubernetes.io/name": "checkout", "quarterdeck.dev/track": "stable"}
     template = {
         "metadata": {"labels": {**labels, "app.kubernetes.io/version": "v1"}},

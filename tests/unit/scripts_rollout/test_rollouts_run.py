@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -196,3 +197,13 @@ def test_the_record_can_be_read_back(world: Any) -> None:
     assert RolloutRecord.from_json(text).to_json() == text
     assert json.loads(text)["assessment"]["verdict"] == "PASS"
     assert json.loads(text)["ending"] == "promoted"
+
+
+def test_a_rollout_whose_environment_is_ended_leaves_no_record(world: Any) -> None:
+    """The folder is not made again: with nothing else in it, no local environment could be started there any more."""
+    folder = world.folder / "local"
+    world.at_time[45.0] = lambda: shutil.rmtree(folder)
+
+    start(world)
+
+    assert not folder.exists()

@@ -32,21 +32,31 @@ def remove(layout: Layout, *, keep_images: bool = False) -> None:
         while process.alive(record.supervisor.process) and time.monotonic() < deadline:
             time.sleep(_POLL)
     process.kill_marked(process.STATE_VARIABLE, str(layout.state), spare=_lineage())
+    doomed = layout.state.with_name(f".{layout.state.name}.removed")
+    if doomed.exists():  # a removal that was killed
+        shutil.rmtree(doomed)
     if not layout.state.exists():
         return
     _require_ours(layout)
-    for entry in list(layout.state.iterdir()):
-        if entry == layout.images and keep_images:
+    if keep_images:
+        _empty(layout.state, keep=layout.images)
+        return
+    # Out of the way at once: a rollout that is still ending writes its record where the folder is, or not at all.
+    layout.state.rename(doomed)
+    shutil.rmtree(doomed)
+    if layout.state.parent.name == STATE_ROOT.name:
+        with suppress(OSError):  # other environments, reports or the audit log are in it
+            layout.state.parent.rmdir()
+
+
+def _empty(folder: Path, *, keep: Path) -> None:
+    for entry in list(folder.iterdir()):
+        if entry == keep:
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    if not keep_images:
-        layout.state.rmdir()
-        if layout.state.parent.name == STATE_ROOT.name:
-            with suppress(OSError):  # other environments, reports or the audit log are in it
-                layout.state.parent.rmdir()
 
 
 def _require_ours(layout: Layout) -> None:

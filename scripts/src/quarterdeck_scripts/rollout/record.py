@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,12 +109,17 @@ class RolloutRecord:
         return cls(**document)
 
     def save(self, folder: Path) -> Path:
-        """Write the record into *folder* and return its file; a reader never sees half of it."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the record into *folder* and return its file; a reader never sees half of it.
+
+        The environment's folder, in which *folder* is, is never made: when it is gone, the environment was ended
+        meanwhile and nothing of it is to be left.
+        """
         file = folder / f"{self.id}.json"
         draft = file.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(self.to_json(), encoding="utf-8")
-        draft.replace(file)
+        with suppress(FileNotFoundError):
+            folder.mkdir(exist_ok=True)
+            draft.write_text(self.to_json(), encoding="utf-8")
+            draft.replace(file)
         return file
 
 
