@@ -100,7 +100,7 @@ def _until(condition: Callable[[], bool]) -> None:
         try:
             if condition():
                 return
-        except httpx.TransportError:
-            pass  # not listening yet
+        except httpx.HTTPError:
+            pass  # not listening yet, or 503 while it starts
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0.1)

@@ -295,7 +295,7 @@ def _free(address: str, port: int) -> bool:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind((address, port))
-        except httpx.TransportError:
+        except httpx.HTTPError:
             return False
         return True
 
@@ -347,7 +347,7 @@ def _until(condition: Callable[[], bool]) -> None:
         try:
             if condition():
                 return
-        except httpx.TransportError:
-            pass  # not listening yet
+        except httpx.HTTPError:
+            pass  # not listening yet, or 503 while it starts
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0.1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -68,10 +70,14 @@ def until(condition: Callable[[], T], what: str) -> T:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port of loopback that nobody listens on.
+
+    Below the range that the kernel gives to outgoing connections, so that none of these takes it meanwhile.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Service:
