@@ -108,9 +108,13 @@ def first_version_serves(scene: Scene) -> None:
     query = f'count(count by ({POD.prometheus}) ({counter}{{{SERVICE.prometheus}="{scene.service.name}"}} > 0))'
     with step(f"{scene.service.name} {scene.service.version} serves customers and is scraped") as shown:
         scene.stage.wait_until(
-            f"{wanted} pods of {scene.service.name} to be Ready",
+            f"{wanted} pods of {scene.service.name}, and the monitoring's, to be Ready",
             SERVED_SECONDS,
-            lambda: scene.versions() == [scene.service.version] * wanted and scene.traffic.ready() == wanted,
+            lambda: (
+                scene.versions() == [scene.service.version] * wanted
+                and scene.traffic.ready() == wanted
+                and scene.stage.unhindered()
+            ),
         )
         scene.traffic.start()
         scene.stage.wait_until(

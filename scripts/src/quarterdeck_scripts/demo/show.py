@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_scripts.adapters.alertmanager import AlertmanagerApi
 from quarterdeck_scripts.adapters.prometheus import PrometheusApi
 from quarterdeck_scripts.console import emit, say, step
 from quarterdeck_scripts.demo import acts
+from quarterdeck_scripts.demo.hindrances import PodHindrances
 from quarterdeck_scripts.demo.releases import Release
 from quarterdeck_scripts.demo.stage import Stage
 from quarterdeck_scripts.demo.summary import summarize
@@ -125,7 +127,10 @@ def _scene(state: Path) -> Iterator[acts.Scene]:
     traffic.follow_pods()
     try:
         yield acts.Scene(
-            stage=Stage(lambda: lifecycle.require_running(state)),
+            stage=Stage(
+                lambda: lifecycle.require_running(state),
+                PodHindrances(environment.cluster, (service.namespace, SYSTEM_NAMESPACE), state / "pods"),
+            ),
             environment=environment,
             prometheus=PrometheusApi(environment.facts.prometheus_url),
             alertmanager=AlertmanagerApi(environment.facts.alertmanager_url),

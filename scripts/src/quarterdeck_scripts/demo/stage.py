@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.console import say_command
@@ -32,12 +32,23 @@ STOP_SECONDS = 20.0
 """How long an interrupted command may take to put things back before it is killed."""
 
 
+class Hindrances(Protocol):
+    """Knows why something may be waited for in vain."""
+
+    def present(self) -> str:
+        """Return what is wrong now, empty when nothing is."""
+
+    def believed(self) -> str:
+        """Return what waiting does not mend, empty when there is nothing of that kind. Asked often."""
+
+
 class Stage:
     """Runs commands and waits for conditions, as long as the environment lives."""
 
-    def __init__(self, require_running: Callable[[], None]) -> None:
+    def __init__(self, require_running: Callable[[], None], hindrances: Hindrances) -> None:
         """*require_running* raises, naming the dead part, when the environment is broken. It is asked often."""
         self._require_running = require_running
+        self._hindrances = hindrances
 
     def command(self, *arguments: str, expect: Sequence[int] = (0,)) -> str:
         """Run `quarterdeck ARGUMENTS…` as a process, show it, and return its stdout.
@@ -68,11 +79,15 @@ class Stage:
             )
         return output[0]
 
+    def unhindered(self) -> bool:
+        """Return whether every pod is Ready."""
+        return not self._hindrances.present()
+
     def wait_until(self, what: str, seconds: float, look: Callable[[], T | None]) -> T:
         """Return the first true value of *look*, asking again until *seconds* have passed.
 
         Raises:
-            QuarterdeckError: the time is up.
+            QuarterdeckError: the time is up, or a pod has failed in a way that waiting does not mend.
             EnvironmentFailedError: the environment broke meanwhile.
         """
         deadline = time.monotonic() + seconds
@@ -85,9 +100,13 @@ class Stage:
                 found, last = None, error.found
             if found:
                 return found
+            if failure := self._hindrances.believed():
+                raise QuarterdeckError(what, failure, "mend that, then run the demo again")
             time.sleep(POLL_SECONDS)
         raise QuarterdeckError(
-            f"{what} within {seconds:.0f} s", f"{last}", "run `quarterdeck local status` and its logs"
+            f"{what} within {seconds:.0f} s",
+            self._hindrances.present() or str(last),
+            "mend that, then run the demo again; a machine this busy may need another try",
         )
 
 
