@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_spinners: list[Any] = []
+"""Of the steps under way on a terminal, the innermost last. One line, so only that one turns."""
+
+
 def say(text: str) -> None:
     """Write one message to stderr."""
-    click.echo(text, err=True)
+    with _spinner_stopped():
+        click.echo(text, err=True)
 
 
 def say_command(line: str) -> None:
@@ -99,22 +104,47 @@ def step(title: str) -> Iterator[Step]:
     """Show *title* while the body runs, and how long it took. What the body raises passes through, named."""
     began = time.monotonic()
     try:
-        if sys.stderr.isatty():
-            from rich.console import Console  # noqa: PLC0415 -- 60 ms that only a terminal needs
-
-            terminal = Console(stderr=True)
-            with terminal.status(_line(title, terminal.width)) as status:
-                current: Step = _LiveStep(title, status)
-                yield current
-        else:
-            say(f"… {title}")
-            current = _PlainStep(title)
+        with _live(title) if sys.stderr.isatty() else _plain(title) as current:
             yield current
     except BaseException:
         say(f"{click.style('✗', fg='red')} {title} ({time.monotonic() - began:.1f} s)")
         raise
     detail = f": {current.detail}" if current.detail else ""
     say(f"{click.style('✓', fg='green')} {title}{detail} ({time.monotonic() - began:.1f} s)")
+
+
+@contextmanager
+def _plain(title: str) -> Iterator[Step]:
+    say(f"… {title}")
+    yield _PlainStep(title)
+
+
+@contextmanager
+def _live(title: str) -> Iterator[Step]:
+    from rich.console import Console  # noqa: PLC0415 -- 60 ms that only a terminal needs
+
+    terminal = Console(stderr=True)
+    status = terminal.status(_line(title, terminal.width))
+    with _spinner_stopped():
+        _spinners.append(status)
+        try:
+            with status:
+                yield _LiveStep(title, status)
+        finally:
+            _spinners.remove(status)
+
+
+@contextmanager
+def _spinner_stopped() -> Iterator[None]:
+    """Have the line for something else meanwhile."""
+    turning = _spinners[-1] if _spinners else None
+    if turning is not None:
+        turning.stop()
+    try:
+        yield
+    finally:
+        if turning is not None:
+            turning.start()
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -52,3 +53,32 @@ def test_a_detail_is_shown_as_it_is_on_one_line() -> None:
     assert "…" in spinner
     assert LONG not in spinner
     assert "Change [red]spec.containers[checkout][/red]: done [/] (" in end
+
+
+NESTED = """
+import sys
+from quarterdeck_scripts import console
+with console.step("Outer"):
+    with console.step("Inner") as step:
+        step.update("turning")
+        console.say("A message")
+        sys.stdin.read()
+"""
+"""A step within another, and a message while it runs."""
+
+
+def test_of_two_steps_only_the_inner_one_turns() -> None:
+    """There is one line: once both spinners were drawn on it in turn, for as long as the tools were built."""
+    code, shown = on_a_terminal(NESTED, until="Inner: turning")
+
+    assert code == 0, shown
+    while_inner = shown.partition("Inner")[2].rpartition("✓ Inner")[0]
+    assert "Outer" not in while_inner.rpartition("Inner: turning")[0]
+
+
+def test_a_message_has_a_line_of_its_own() -> None:
+    """The spinner is wiped off before it and drawn again after it."""
+    code, shown = on_a_terminal(NESTED, until="Inner: turning")
+
+    assert code == 0, shown
+    assert re.search(r"(\r|\n|\x1b\[[0-9;?]*[A-Za-z])A message\r\n", shown), shown
