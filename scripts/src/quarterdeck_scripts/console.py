@@ -84,18 +84,24 @@ class _LiveStep(Step):
 
     def update(self, detail: str) -> None:
         super().update(detail)
-        self._status.update(_line(f"{self.title}: {detail}", self._status.console.width))
+        self._status.update(_line(self.title, detail, self._status.console.width))
 
 
-def _line(text: str, width: int) -> Any:
-    """Return *text* for a spinner: as it is, whatever brackets are in it, and no longer than one line.
+def _line(title: str, detail: str, width: int) -> Any:
+    """Return a spinner's text: as it is, whatever brackets are in it, and no longer than one line of *width*.
 
-    Redrawing several lines would wipe out what others write meanwhile.
+    Redrawing several lines would wipe out what others write meanwhile. What changes is worth more than the title,
+    of which a third of the line is kept.
     """
     from rich.text import Text  # noqa: PLC0415 -- 60 ms that only a terminal needs
 
-    line = Text(" ".join(text.split()))
-    line.truncate(width - len("⠋ "), overflow="ellipsis")
+    room = width - len("⠋ ")
+    line, rest = Text(title), Text(" ".join(detail.split()))
+    if detail:
+        rest = Text(": ") + rest
+        line.truncate(max(room // 3, room - rest.cell_len), overflow="ellipsis")
+    line += rest
+    line.truncate(room, overflow="ellipsis")
     return line
 
 
@@ -124,7 +130,7 @@ def _live(title: str) -> Iterator[Step]:
     from rich.console import Console  # noqa: PLC0415 -- 60 ms that only a terminal needs
 
     terminal = Console(stderr=True)
-    status = terminal.status(_line(title, terminal.width))
+    status = terminal.status(_line(title, "", terminal.width))
     with _spinner_stopped():
         _spinners.append(status)
         try:

@@ -49,9 +49,9 @@ def test_a_detail_is_shown_as_it_is_on_one_line() -> None:
 
     assert code == 0, shown
     spinner, _, end = shown.rpartition("✓")
-    assert "Change [red]spec.containers[checkout][/red]: image [/etc/x] pod checkout-1" in spinner
-    assert "…" in spinner
+    assert "Change [red]spec.containe…: image [/etc/x] pod checkout-1" in spinner
     assert LONG not in spinner
+    assert max(len(line) for line in re.split(r"\r|\n|\x1b\[[0-9;?]*[A-Za-z]", spinner)) <= 80
     assert "Change [red]spec.containers[checkout][/red]: done [/] (" in end
 
 
