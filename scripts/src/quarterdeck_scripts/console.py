@@ -45,16 +45,25 @@ def emit_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, sort_keys=True, default=str))
 
 
+_DONE = click.style("✓", fg="green")
+_MISSED = click.style("✗", fg="red")
+
+
 class Step:
-    """A running step; `update` says where it stands."""
+    """A running step; `update` says where it stands, `fail` that it did not come true though nothing was raised."""
 
     def __init__(self, title: str) -> None:
         self.title = title
         self.detail = ""
+        self.failed = False
 
     def update(self, detail: str) -> None:
         """Say where the step stands; shown beside its title."""
         self.detail = detail
+
+    def fail(self) -> None:
+        """Say that the step did not come true; its detail says why."""
+        self.failed = True
 
 
 class _PlainStep(Step):
@@ -113,10 +122,10 @@ def step(title: str) -> Iterator[Step]:
         with _live(title) if sys.stderr.isatty() else _plain(title) as current:
             yield current
     except BaseException:
-        say(f"{click.style('✗', fg='red')} {title} ({time.monotonic() - began:.1f} s)")
+        say(f"{_MISSED} {title} ({time.monotonic() - began:.1f} s)")
         raise
     detail = f": {current.detail}" if current.detail else ""
-    say(f"{click.style('✓', fg='green')} {title}{detail} ({time.monotonic() - began:.1f} s)")
+    say(f"{_MISSED if current.failed else _DONE} {title}{detail} ({time.monotonic() - began:.1f} s)")
 
 
 @contextmanager

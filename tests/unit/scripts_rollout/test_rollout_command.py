@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,6 @@ from quarterdeck_scripts.kube.client import MERGE_PATCH, UnreachableError, path
 from quarterdeck_scripts.rollout import command, session
 from quarterdeck_scripts.rollout.ports import Answer, FakePrometheus, Series
 from quarterdeck_scripts.rollout.record import RolloutRecord
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
@@ -52,6 +50,22 @@ def test_a_fail_exits_1_with_the_record_as_json(typed: Any, capsys: pytest.Captu
     assert record.ending == "rolled back"
     assert record.samples
     assert record.queries["requests"].startswith("http_server_request_duration_seconds_bucket{")
+
+
+def test_a_canary_that_never_becomes_ready_is_no_success_on_the_screen(
+    typed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its wait ends with a cross, its reason is a sentence, and the record is found without a search."""
+    typed.controllers.faults[V2] = "ImagePullBackOff"
+
+    assert cli.run([*START, "--yes"]) == 1
+
+    out, err = capsys.readouterr()
+    assert "✗ Wait until the canary pods are Ready: 0 of 1 pods Ready" in err
+    assert "✓ Wait until the canary pods are Ready" not in err
+    assert out.startswith("checkout: rolled back. The canary never became Ready: pod checkout-canary-")
+    record = Path(out.split()[-1])
+    assert RolloutRecord.from_json(record.read_text()).ending == "rolled back"
 
 
 def test_start_writes_the_report(typed: Any, tmp_path: Path) -> None:
@@ -207,7 +221,7 @@ def test_abort_removes_what_a_killed_run_left(typed: Any, capsys: pytest.Capture
 
     out, err = capsys.readouterr()
     assert f"remove the canary of {V2}; checkout stays on {V1}" in err
-    assert out == "checkout: aborted. aborted by anna@bridge\n"
+    assert out == "checkout: aborted. Aborted by anna@bridge\n"
     assert typed.images() == [V1] * 3
     assert cli.run(["rollout", "abort", "checkout", "--yes"]) == 0
     assert "No rollout of checkout is under way" in capsys.readouterr().err

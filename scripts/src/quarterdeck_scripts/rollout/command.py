@@ -73,7 +73,8 @@ def start(  # noqa: PLR0917 -- click passes each option by name
 
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(render([record]), encoding="utf-8")
-    console.emit(record.to_json() if output == "json" else text.ending(record, outcome))
+    file = session.records / f"{record.id}.json"
+    console.emit(record.to_json() if output == "json" else text.ending(record, outcome, file))
     return code
 
 
@@ -106,7 +107,7 @@ def status(service: str | None, env: str, context: str | None, output: str) -> N
 def abort(service: str, take_over: bool, env: str, context: str | None, yes: bool) -> int:  # noqa: FBT001 -- by name
     """Put everything back on SERVICE's stable version. Needs no state: what is there is read off the cluster."""
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
-    from quarterdeck_scripts.rollout import flow, preflight  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout import flow, preflight, text  # noqa: PLC0415 -- likewise
 
     session = _open(env, context, service)
     situation = session.view().inspect(any_state=True)
@@ -124,7 +125,7 @@ def abort(service: str, take_over: bool, env: str, context: str | None, yes: boo
     preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
     console.confirm("Go ahead?", yes=yes)
     outcome, code = session.run(flow.abort(plan), session.record(plan), take_over=take_over)
-    console.emit(f"{service}: {outcome.ending}. {outcome.reason}")
+    console.emit(text.outcome_of(service, outcome))
     return code
 
 
@@ -150,7 +151,7 @@ def undo(service: str, env: str, context: str | None, yes: bool, dry_run: bool) 
     preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
     console.confirm("Go ahead?", yes=yes)
     outcome, code = session.run(flow.undo(plan), session.record(plan))
-    console.emit(f"{service}: {outcome.ending}. {outcome.reason}")
+    console.emit(text.outcome_of(service, outcome))
     return code
 
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
             """Say where it stands."""
             ...
 
+        def fail(self) -> None:
+            """Say that it did not come true, which the flow deals with."""
+            ...
+
 
 class Runner:
     """Runs one flow to its end."""
@@ -75,7 +79,10 @@ class Runner:
                     self._hands.tell = shown.update
                     # Looking and pausing are one step on the screen, however often they alternate.
                     while not isinstance(action, do.Outcome) and action.title == title:
-                        action = _next(flow.send, self._take(action))
+                        answer = self._take(action)
+                        if isinstance(answer, do.Waited) and not answer.ready:
+                            shown.fail()
+                        action = _next(flow.send, answer)
             except Exception as error:  # noqa: BLE001 -- the flow decides what any failure means
                 action = _next(flow.throw, error)
         return action
@@ -122,3 +129,7 @@ class _Noting:
         """Say where the step stands."""
         self._step.detail = detail
         self._shown.update(detail)
+
+    def fail(self) -> None:
+        """Say that it did not come true."""
+        self._shown.fail()

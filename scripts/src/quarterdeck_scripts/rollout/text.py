@@ -14,6 +14,7 @@ from quarterdeck_scripts.rollout.explain import duration, number_of, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from quarterdeck_scripts.environment import Environment
     from quarterdeck_scripts.kube.client import Cluster, Json
@@ -67,15 +68,20 @@ def dry_run(cluster: Cluster, stable: Json, plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def ending(record: RolloutRecord, outcome: Outcome) -> str:
-    """Return how it ended, in lines."""
+def outcome_of(service: str, outcome: Outcome) -> str:
+    """Return how it ended, in a line."""
+    return f"{service}: {outcome.ending}. {outcome.reason[:1].upper()}{outcome.reason[1:]}"
+
+
+def ending(record: RolloutRecord, outcome: Outcome, file: Path) -> str:
+    """Return how it ended, in lines; *file* has the record."""
     assessment = record.replay()
     judgements = assessment.judgements if assessment else ()
     # A verdict's reason is its judgements' own sentences: once is enough.
     told = any(judgement.explanation in outcome.reason for judgement in judgements)
-    lines = [f"{record.service}: {outcome.ending}" + ("" if told else f". {outcome.reason}")]
+    lines = [f"{record.service}: {outcome.ending}" if told else outcome_of(record.service, outcome)]
     lines += [f"  {judgement.verdict:12} {judgement.explanation}" for judgement in judgements]
-    lines.append(f"  {duration(record.ended - record.began)} in all; record {record.id}.json")
+    lines.append(f"  {duration(record.ended - record.began)} in all; the record of it is {file}")
     return "\n".join(lines)
 
 
