@@ -78,7 +78,7 @@ def test_no_canary_requests_decide_nothing(sides: tuple[int, int, int, int]) -> 
     judgement = trial(*[sides] * 50).judge()
 
     assert judgement.verdict is Verdict.INCONCLUSIVE
-    assert judgement.explanation.endswith("the canary has served no request.")
+    assert judgement.explanation.endswith("the canary has served no request that counts.")
 
 
 def test_it_says_how_long_it_still_takes() -> None:

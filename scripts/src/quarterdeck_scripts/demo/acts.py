@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED, QuarterdeckError
+from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION
 from quarterdeck_contract.labels import POD, SERVICE
 from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
@@ -15,8 +15,9 @@ from quarterdeck_contract.naming import series_names
 from quarterdeck_scripts.console import say, step
 from quarterdeck_scripts.demo.service_log import Logged, ServiceLog
 from quarterdeck_scripts.kube.client import path
-from quarterdeck_scripts.rollout.criteria import Bad
+from quarterdeck_scripts.rollout.criteria import Bad, Criteria, objectives_of
 from quarterdeck_scripts.rollout.record import RolloutRecord
+from quarterdeck_scripts.rollout.state import Ending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ def first_version_serves(scene: Scene) -> None:
         shown.update(f"{wanted} pods, no line of telemetry in its code")
 
 
-def roll_out(scene: Scene, release: Release, *, fails: bool) -> RolledOut:
+def roll_out(scene: Scene, release: Release) -> RolledOut:
     """Roll *release* out, and require that it ends as its behaviour deserves.
 
     Raises:
@@ -137,12 +138,12 @@ def roll_out(scene: Scene, release: Release, *, fails: bool) -> RolledOut:
         answer = scene.stage.command(
             *("rollout", "start", name, "--image", release.image),
             *("--env", scene.environment.name, "--yes", "--output", "json"),
-            expect=[EXIT_FAILED if fails else EXIT_DONE],
+            expect=sorted(ending.exit_code for ending in release.deserves(_allowed(scene.service))),
         )
         seconds = time.monotonic() - began
         record = RolloutRecord.from_json(answer)
         judged, logged = compare(record, log)
-    serving = record.origin if fails else release.image
+    serving = release.image if record.ending == Ending.PROMOTED else record.origin
     scene.stage.wait_until(
         f"every pod of {name} to be {serving}",
         SERVED_SECONDS,
@@ -208,6 +209,11 @@ def compare(record: RolloutRecord, log: ServiceLog) -> tuple[Logged, Logged]:
             "compare the record's samples with the canary's log",
         )
     return judged, log.at(newest)
+
+
+def _allowed(service: Service) -> float:
+    """Return the share of failing requests, 0 to 1, that the gate always accepts."""
+    return next(objective.floor for objective in objectives_of(service, Criteria()) if objective.bad is Bad.FAILED)
 
 
 def _page(scene: Scene) -> dict[str, Any] | None:

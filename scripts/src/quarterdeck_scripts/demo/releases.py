@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quarterdeck_scripts.rollout.state import Ending
+
 REPOSITORY = "localhost/checkout"
 """Image name, without a tag."""
+
+NEAR = 4.0
+"""A share of failures that many times above or below what is allowed is told apart within some thousand requests."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,17 @@ class Release:
     def image(self) -> str:
         """Its reference."""
         return f"{REPOSITORY}:{self.tag}"
+
+    def deserves(self, allowed: float) -> frozenset[Ending]:
+        """Return how its rollout may end where a share of *allowed* failing requests, 0 to 1, is always acceptable.
+
+        Near what is allowed the evidence may go either way, or take longer than the gate waits.
+        """
+        if self.payment_failures <= allowed / NEAR:
+            return frozenset({Ending.PROMOTED})
+        if self.payment_failures >= allowed * NEAR:
+            return frozenset({Ending.ROLLED_BACK})
+        return frozenset({Ending.PROMOTED, Ending.ROLLED_BACK, Ending.INCONCLUSIVE})
 
     def config(self, workers: int = 2) -> dict[str, Any]:
         """Return its image configuration: started under `quarterdeck-instrument`, with *workers* processes."""

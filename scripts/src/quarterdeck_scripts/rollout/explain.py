@@ -82,7 +82,7 @@ def _shown_below(judgement: Judgement, criteria: Criteria) -> str:
 def _needed(judgement: Judgement) -> str:
     if judgement.needed_requests is None:
         if not judgement.canary.requests:
-            return "the canary has served no request"
+            return "the canary has served no request that counts"
         return "it sits so near what is allowed that no number of requests would show it"
     text = f"about {judgement.needed_requests:,} more canary requests"
     if judgement.needed_seconds is not None:
