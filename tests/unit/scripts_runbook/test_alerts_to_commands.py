@@ -87,9 +87,11 @@ class TestChoosing:
             choose(parsed(alert()), name, service)
 
     def test_nothing_fires(self) -> None:
-        """That is said, and not taken for an answer."""
-        with pytest.raises(UsageError, match="firing: none"):
+        """That is said, and not taken for an answer; the next step does not ask to name one of none."""
+        with pytest.raises(UsageError, match="firing: none") as nothing:
             choose([], None, None)
+
+        assert "name one" not in nothing.value.next_step
 
 
 class TestAdvice:

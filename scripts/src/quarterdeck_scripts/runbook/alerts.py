@@ -98,6 +98,12 @@ def choose(alerts: Iterable[Alert], name: str | None, service: str | None) -> Al
         return fitting[0]
     asked = " ".join(filter(None, (name, f"of {service}" if service else ""))) or "an alert"
     firing = ", ".join(sorted({str(alert) for alert in alerts})) or "none"
+    if not alerts:
+        raise UsageError(
+            f"{asked} to fire",
+            f"firing: {firing}",
+            "if you were paged, it is over by now; the page's own payload is read by `quarterdeck runbook for-alert -`",
+        )
     if not distinct:
         raise UsageError(f"{asked} to fire", f"firing: {firing}", "name one of these with --alert and --service")
     raise UsageError(

@@ -86,7 +86,9 @@ def _from_stdin() -> list[Alert]:
         return parse_alerts(json.loads(text))
     except ValueError as error:
         raise UsageError(
-            "an alert as JSON on standard input", f"{text[:60]!r}: {error}", "pipe the payload itself"
+            "an alert as JSON on standard input",
+            f"{text[:60].decode(errors='replace')!r}: {error}",
+            "pipe the payload itself",
         ) from error
 
 
