@@ -7,19 +7,17 @@ decided when the body is exhausted, or closed before that: a body that streams c
 from __future__ import annotations
 
 from threading import get_ident
-from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_contract.labels import UNMATCHED_ROUTE
+from quarterdeck_instrumentation import request as request_
 from quarterdeck_instrumentation import runtime as runtime_
 from quarterdeck_instrumentation.failures import failed
-from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type, method_label, scheme_label
+from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from quarterdeck_instrumentation.runtime import Runtime
-    from quarterdeck_instrumentation.tracing import ServerSpan
 
     Environ = dict[str, Any]
     StartResponse = Callable[..., Any]
@@ -67,46 +65,17 @@ def serve(app: Application, environ: Environ, start_response: StartResponse) -> 
     return _watched(request, body, environ.get(_FILE_WRAPPER))
 
 
-class Request:
+class Request(request_.Request):
     """One request while it is measured."""
 
-    __slots__ = (
-        "_active",
-        "_begun",
-        "_finished",
-        "_method",
-        "_runtime",
-        "_scheme",
-        "_start_response",
-        "_started",
-        "_thread",
-        "error",
-        "prefix",
-        "route",
-        "span",
-        "status",
-    )
+    __slots__ = ("_begun", "_start_response", "_thread")
 
     def __init__(self, runtime: Runtime, environ: Environ, start_response: StartResponse) -> None:
-        self._runtime = runtime
         self._start_response = start_response
         self._begun = False
-        self._finished = False
-        self.route: str | None = None
-        """Template of the route that serves it; None until one matches."""
-        self.prefix = ""
-        """Templates of the mounts above that route."""
-        self.status: int | None = None
-        self.error = ""
-        """Type of the exception behind a failed response, where a framework knows it."""
-        self._method = method_label(environ["REQUEST_METHOD"])
-        self._scheme = scheme_label(environ.get("wsgi.url_scheme", "http"))
-        self._active = runtime.http.active(self._method, self._scheme)
-        self.span: ServerSpan | None = _span(runtime, environ)
         self._thread = get_ident()
-        self._active.add(1.0)
-        runtime.registry.touch()
-        self._started = perf_counter()
+        scheme = environ.get("wsgi.url_scheme", "http")
+        super().__init__(runtime, environ["REQUEST_METHOD"], scheme, environ, _scope)
 
     def start_response(self, status: str, headers: Any, *exc_info: Any, **named: Any) -> Any:
         """Start the response for the application, and notice the status."""
@@ -123,38 +92,16 @@ class Request:
         self._begun = True
 
     def finish(self, error: BaseException | None) -> None:
-        """Record the request, once."""
-        if self._finished:
-            return
-        self._finished = True
-        try:
-            self._record(error)
-        except Exception as mistake:  # noqa: BLE001 -- ours, not the service's
-            failed("requests", "a request could not be recorded", mistake)
-
-    def leave(self) -> None:
-        """Make current again what was before; not in another thread, for which nothing was made current."""
-        if self.span is not None and get_ident() == self._thread:
-            self.span.leave()
-
-    def _record(self, error: BaseException | None) -> None:
-        seconds = perf_counter() - self._started
+        """Record the request, once; *error* is what the application raised."""
         status = self.status
         if error is not None and not self._begun:  # the server has sent nothing yet, and answers by itself
             status = SERVER_ERROR if isinstance(error, Exception) else None
-        kind = ""
-        if error is not None:
-            kind = error_type(error)
-        elif status is not None and status >= SERVER_ERROR:
-            kind = self.error or str(status)
-        span = self.span
-        exemplar = span.exemplar(seconds, time()) if span is not None else None
-        self._active.add(-1.0)
-        self._runtime.http.record(
-            (self._method, self.route or UNMATCHED_ROUTE, status, kind, self._scheme), seconds, exemplar
-        )
-        if span is not None:  # after the metrics: a user's span processor may raise
-            span.end(self.route, status, kind)
+        self.record(status, error)
+
+    def leave(self) -> None:
+        """Make current again what was before; not in another thread, for which nothing was made current."""
+        if get_ident() == self._thread:
+            super().leave()
 
 
 class Body:
@@ -235,29 +182,17 @@ def _close(request: Request, close: Callable[[], None] | None) -> None:
         request.leave()
 
 
-def _span(runtime: Runtime, environ: Environ) -> ServerSpan | None:
-    """Begin the span of a request; None without tracing, or when it fails."""
-    try:
-        tracing = runtime.tracing()
-        return tracing.request(_scope(environ)) if tracing is not None else None
-    except Exception as mistake:  # noqa: BLE001 -- ours, or a user's sampler's or processor's
-        failed("traces", "a span could not be begun", mistake)
-        return None
-
-
 def _serve_unseen(
     runtime: Runtime, app: Application, environ: Environ, start_response: StartResponse
 ) -> Iterable[bytes]:
     """Serve a probe: nothing of it is measured or traced, down to the last call it makes."""
     environ[MARK] = None
-    tracing = runtime.tracing()
-    if tracing is None:
-        return app(environ, start_response)
-    span = tracing.suppressed()
+    span = request_.suppress(runtime)
     try:
         return app(environ, start_response)
     finally:
-        span.leave()
+        if span is not None:
+            span.leave()
 
 
 def _path(environ: Environ) -> str:

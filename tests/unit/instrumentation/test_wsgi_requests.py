@@ -26,6 +26,7 @@ from quarterdeck_instrumentation import asgi, failures
 from quarterdeck_instrumentation.frameworks import bridges
 from quarterdeck_instrumentation.frameworks import falcon as falcons
 from quarterdeck_instrumentation.frameworks import flask as flasks
+from quarterdeck_instrumentation.request import Connection
 from quarterdeck_instrumentation.testing import Recording, recording
 from quarterdeck_instrumentation.tracing import Tracing
 from quarterdeck_instrumentation.wsgi import MARK, Instrumented, serve
@@ -299,7 +300,7 @@ class TestTheHost:
 
     def test_an_application_mounted_under_asgi_is_measured_once(self, recorded: Recording) -> None:
         """By the layer outside, which the one inside tells its route: the bridge hands it on."""
-        outside = asgi.Connection()
+        outside = Connection()
         outside.prefix = "/shop"
         bridge = SimpleNamespace(build_environ=lambda scope, _: environ(scope["path"]))
         bridges.patch_environ(bridge)

@@ -1,0 +1,154 @@
+"""One request of an HTTP server while it is measured, whatever serves it: one record, and at most one span.
+
+Belongs here: what all servers have in common. What a server alone knows stays with it: when a response is complete,
+what its client has got of it, and how to reach the request from inside a framework.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any
+
+from quarterdeck_contract.labels import UNMATCHED_ROUTE
+from quarterdeck_instrumentation.failures import failed
+from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type, method_label, scheme_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from quarterdeck_instrumentation.runtime import Runtime
+    from quarterdeck_instrumentation.tracing import ServerSpan
+
+
+class Request:
+    """One request while it is measured; what makes it is measured from then on, until `record`."""
+
+    __slots__ = (
+        "_active",
+        "_method",
+        "_recorded",
+        "_runtime",
+        "_scheme",
+        "_started",
+        "ended",
+        "error",
+        "prefix",
+        "route",
+        "span",
+        "status",
+    )
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        method: str,
+        scheme: str,
+        received: Any,
+        scope_of: Callable[[Any], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Begin to measure.
+
+        Args:
+            runtime: this process's telemetry.
+            method: request method, as sent.
+            scheme: `http`, `https`, `ws` or `wss`.
+            received: the request as the server has it.
+            scope_of: what gives of *received* what a span is made of, as an ASGI scope has it: `method`, `path`,
+                `scheme`, `http_version`, `headers`. None: *received* is such a scope.
+        """
+        self._runtime = runtime
+        self._recorded = False
+        self.ended: float | None = None
+        """When the last byte was sent, by `perf_counter`; None: when it is recorded."""
+        self.route: str | None = None
+        """Template of the route that serves it; None until one matches."""
+        self.prefix = ""
+        """Templates of the mounts above that route."""
+        self.status: int | None = None
+        """Status code of the response; None while there is none."""
+        self.error = ""
+        """Type of the exception behind a failed response, where a framework keeps it to itself."""
+        self._method = method_label(method)
+        self._scheme = scheme_label(scheme)
+        self._active = runtime.http.active(self._method, self._scheme)
+        self.span: ServerSpan | None = begin_span(runtime, received, scope_of)
+        self._active.add(1.0)
+        runtime.registry.touch()
+        self._started = perf_counter()
+
+    def record(self, status: int | None, error: BaseException | None) -> None:
+        """Record the request, once, and end its span; never raises.
+
+        Args:
+            status: the status code that the client has got, or will get from the server; None: nothing at all.
+            error: the exception that ended it.
+        """
+        if self._recorded:
+            return
+        self._recorded = True
+        try:
+            seconds = (perf_counter() if self.ended is None else self.ended) - self._started
+            kind = ""
+            if error is not None:
+                kind = error_type(error)
+            elif status is not None and status >= SERVER_ERROR:
+                kind = self.error or str(status)
+            span = self.span
+            exemplar = span.exemplar(seconds, time()) if span is not None else None
+            self._active.add(-1.0)
+            outcome = (self._method, self.route or UNMATCHED_ROUTE, status, kind, self._scheme)
+            self._runtime.http.record(outcome, seconds, exemplar)
+            if span is not None:  # after the metrics: a user's span processor may raise
+                span.end(self.route, status, kind)
+        except Exception as mistake:  # noqa: BLE001 -- ours, not the service's
+            failed("requests", "a request could not be recorded", mistake)
+
+    def leave(self) -> None:
+        """Make current again what was before; in the task or thread that made the request."""
+        if self.span is not None:
+            self.span.leave()
+
+
+class Connection:
+    """One WebSocket while it is traced: one span for all of it, and no HTTP metrics."""
+
+    __slots__ = ("_span", "error", "prefix", "route")
+
+    def __init__(self, span: ServerSpan | None = None) -> None:
+        self._span = span
+        self.error = ""
+        """Type of an exception that a framework kept to itself; the close code says enough."""
+        self.route: str | None = None
+        """Template of the route that serves it; None until one matches."""
+        self.prefix = ""
+        """Templates of the mounts above that route."""
+
+    def finish(self, error: BaseException | None) -> None:
+        """Make current again what was before and end the span, with the exception that ended it; never raises."""
+        if self._span is None:
+            return
+        try:
+            self._span.leave()
+            self._span.end(self.route, None, error_type(error) if error is not None else "")
+        except Exception as mistake:  # noqa: BLE001 -- ours, or a user's span processor's
+            failed("traces", "a span could not be ended", mistake)
+
+
+def begin_span(
+    runtime: Runtime, received: Any, scope_of: Callable[[Any], Mapping[str, Any]] | None = None
+) -> ServerSpan | None:
+    """Begin the span of a request or a WebSocket; None without tracing, or when it fails. See `Request`."""
+    try:
+        tracing = runtime.tracing()
+        if tracing is None:
+            return None
+        return tracing.request(received if scope_of is None else scope_of(received))
+    except Exception as mistake:  # noqa: BLE001 -- ours, or a user's sampler's or processor's
+        failed("traces", "a span could not be begun", mistake)
+        return None
+
+
+def suppress(runtime: Runtime) -> ServerSpan | None:
+    """Have nothing traced below here, until the span that is returned is left: for probes; None without tracing."""
+    tracing = runtime.tracing()
+    return tracing.suppressed() if tracing is not None else None
