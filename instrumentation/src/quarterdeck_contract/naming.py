@@ -24,13 +24,38 @@ class Path(enum.Enum):
 
 
 _UNITS = {
+    "d": "days",
+    "h": "hours",
+    "min": "minutes",
     "s": "seconds",
     "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
     "By": "bytes",
-    "1": "ratio",
+    "KiBy": "kibibytes",
+    "MiBy": "mebibytes",
+    "GiBy": "gibibytes",
+    "TiBy": "tibibytes",
+    "KBy": "kilobytes",
+    "MBy": "megabytes",
+    "GBy": "gigabytes",
+    "TBy": "terabytes",
+    "m": "meters",
+    "V": "volts",
+    "A": "amperes",
+    "J": "joules",
+    "W": "watts",
+    "g": "grams",
+    "Cel": "celsius",
+    "Hz": "hertz",
+    "1": "",
     "%": "percent",
 }
-"""UCUM unit to the word Prometheus appends. Units in braces (`{request}`) are annotations: nothing is appended."""
+"""UCUM unit to the word Prometheus appends. Units in braces (`{request}`) are annotations: nothing is appended.
+
+These are the words of Prometheus' OTLP receiver: so a service's own metric has one name, scraped or pushed."""
+_PER = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}
+"""The unit after a slash, in the singular."""
 
 
 def prometheus_name(metric: Metric, path: Path = Path.SCRAPE) -> str:
@@ -46,13 +71,13 @@ def prometheus_name(metric: Metric, path: Path = Path.SCRAPE) -> str:
     'http_server_active_requests'
     """
     del path
-    name = re.sub(r"[^a-zA-Z0-9]+", "_", metric.name).strip("_")
-    unit = prometheus_unit(metric)
-    if unit and not name.endswith("_" + unit):
-        name = f"{name}_{unit}"
-    if metric.kind is Kind.COUNTER and not name.endswith("_total"):
-        name = f"{name}_total"
-    return name
+    words = [word for word in re.split(r"[^a-zA-Z0-9:]+", metric.name) if word]
+    words += [word for word in _unit_words(metric.unit) if word not in words]
+    last = _LAST.get((metric.kind, metric.unit)) or _LAST.get((metric.kind, ""))
+    if last:
+        words = [word for word in words if word != last] + [last]
+    name = "_".join(words)
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def series_names(metric: Metric, path: Path = Path.SCRAPE) -> tuple[str, ...]:
@@ -69,9 +94,30 @@ def series_names(metric: Metric, path: Path = Path.SCRAPE) -> tuple[str, ...]:
 
 
 def prometheus_unit(metric: Metric) -> str:
-    """Return the word Prometheus puts at the end of *metric*'s name for its unit; empty when there is none."""
-    if metric.unit.startswith("{") or not metric.unit:
-        return ""
-    if metric.unit == "1" and metric.kind is not Kind.GAUGE:
-        return ""  # the specification adds "ratio" to gauges only
-    return _UNITS.get(metric.unit, metric.unit)
+    """Return the words Prometheus puts at the end of *metric*'s name for its unit; empty when there are none.
+
+    >>> prometheus_unit(Metric("disk.io", "By/s", Kind.GAUGE, ""))
+    'bytes_per_second'
+    """
+    words = _unit_words(metric.unit)
+    if (metric.kind, metric.unit) == _RATIO:
+        words.append(_LAST[_RATIO])
+    return "_".join(words)
+
+
+_RATIO = (Kind.GAUGE, "1")
+"""The specification adds "ratio" to gauges only: some count things in the unit 1."""
+_LAST = {_RATIO: "ratio", (Kind.COUNTER, ""): "total"}
+"""Kind, and unit if it matters → the word that comes last in a name, and nowhere else."""
+
+
+def _unit_words(unit: str) -> list[str]:
+    main, _, per = (part.strip() for part in unit.partition("/"))
+    words = [_spelt(_UNITS.get(main, main))] if "{" not in main else []
+    if per and "{" not in per:
+        words.append(f"per_{_spelt(_PER.get(per, per))}")
+    return [word for word in words if word]
+
+
+def _spelt(unit: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9:]+", "_", unit).strip("_")

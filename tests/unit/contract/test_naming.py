@@ -23,6 +23,12 @@ from quarterdeck_contract.naming import Path, prometheus_name, series_names
         ("cache.hits", "1", Kind.COUNTER, "cache_hits_total"),
         ("wait.seconds", "s", Kind.HISTOGRAM, "wait_seconds"),
         ("queue..depth", "", Kind.GAUGE, "queue_depth"),
+        ("disk.io", "By/s", Kind.GAUGE, "disk_io_bytes_per_second"),
+        ("disk.rate", "{operation}/s", Kind.GAUGE, "disk_rate_per_second"),
+        ("total.seconds.spent", "s", Kind.COUNTER, "seconds_spent_total"),
+        ("hit.ratio.of.caches", "1", Kind.GAUGE, "hit_of_caches_ratio"),
+        ("job:errors", "", Kind.UP_DOWN_COUNTER, "job:errors"),
+        ("2xx", "", Kind.COUNTER, "_2xx_total"),
     ],
 )
 def test_unit_and_kind_become_suffixes(name: str, unit: str, kind: Kind, expected: str) -> None:
