@@ -25,7 +25,7 @@ COUNT = "http_server_request_duration_seconds_count"
 @pytest.fixture(scope="module")
 def checkout(lasting_service: Callable[..., Service]) -> Service:
     """Return a service of two workers that answered ten requests, failed one, and had no route for one."""
-    running = lasting_service("--workers", "2").ready(2)
+    running = lasting_service("--workers", "2", "--limit-concurrency", "100").ready(2)
     for item in range(10):
         assert running.get(f"/items/{item}")[0] == 200
     assert running.get("/fails")[0] == 500

@@ -47,14 +47,39 @@ ERROR_TYPE = Label(
 
 URL_SCHEME = Label("url.scheme", "`http` or `https`, as the server saw it.", ("http", "https"))
 
+MODULE = Label(
+    "quarterdeck.module",
+    "Which part of a modular service the route belongs to, in its framework's own terms: Django's app label, Flask's "
+    "blueprint, FastAPI's first tag, else the name of a mount; where a framework has no such parts, the Python module "
+    "of the handler. A function of the route, so it adds no series. Empty where the route is in no such part.",
+)
+"""Ours, because the conventions have none: `code.function.name` names the one function, and `service.name` the whole
+process, where the question is which of its teams to ask."""
+
 CONTRACT_VERSION = Label("contract_version", "`quarterdeck_contract.VERSION` of the emitting process.")
 
 FAILED_COMPONENT = Label(
     "component",
     "Which part of the instrumentation failed, while the service went on: `hooks` (patching a framework), "
     "`requests` (measuring one), `store` (keeping the values), `page` (serving `/metrics`), `traces` (spans and "
-    "their export), `settings` (reading the environment).",
-    ("hooks", "requests", "store", "page", "traces", "settings"),
+    "their export), `settings` (reading the environment), `vitals` (what the interpreter and the kernel say).",
+    ("hooks", "requests", "store", "page", "traces", "settings", "vitals"),
+)
+
+GC_GENERATION = Label("cpython.gc.generation", "Generation that was collected, 2 with all below it.", ("0", "1", "2"))
+
+CONTEXT_SWITCH_TYPE = Label(
+    "process.context_switch.type",
+    "`voluntary`: the process waited for something; `involuntary`: another process was given the processor.",
+    ("voluntary", "involuntary"),
+)
+
+POOL = Label(
+    "pool",
+    "What has slots: `requests` (requests that the server serves at once: gunicorn's worker threads, uvicorn's "
+    "`--limit-concurrency`), `threads` (the threads in which anyio, and so Starlette and FastAPI, runs plain "
+    "functions). A pool without a limit, or that was never used, has no series.",
+    ("requests", "threads"),
 )
 
 OVERFLOW = Label(

@@ -51,7 +51,7 @@ HTTP_SERVER_DURATION = Metric(
     "s",
     Kind.HISTOGRAM,
     "Time from the first request byte to the last response byte.",
-    (l_.HTTP_METHOD, l_.HTTP_ROUTE, l_.HTTP_STATUS_CODE, l_.ERROR_TYPE, l_.URL_SCHEME),
+    (l_.HTTP_METHOD, l_.HTTP_ROUTE, l_.HTTP_STATUS_CODE, l_.ERROR_TYPE, l_.URL_SCHEME, l_.MODULE),
     SECONDS_BUCKETS,
 )
 
@@ -107,6 +107,123 @@ PROCESS_START_TIME = Metric(
     "Unix time at which the youngest living worker started: it moves when a worker is replaced.",
 )
 
+PROCESS_THREADS = Metric(
+    "process.thread.count",
+    "{thread}",
+    Kind.UP_DOWN_COUNTER,
+    "Threads of the workers that live, those that Python does not know included.",
+)
+
+PROCESS_OPEN_FILES = Metric(
+    "process.unix.file_descriptor.count",
+    "{file_descriptor}",
+    Kind.UP_DOWN_COUNTER,
+    "File descriptors that the living workers have open.",
+)
+
+PROCESS_OPEN_FILES_UTILIZATION = Metric(
+    "process.unix.file_descriptor.utilization",
+    "1",
+    Kind.GAUGE,
+    "Open file descriptors as a share of the limit, in the worker that is nearest to it; 0 where there is no limit.",
+)
+
+PROCESS_CONTEXT_SWITCHES = Metric(
+    "process.context_switches",
+    "{context_switch}",
+    Kind.COUNTER,
+    "How often the workers gave up a processor, to wait, or had it taken from them, for want of processors.",
+    (l_.CONTEXT_SWITCH_TYPE,),
+)
+
+GC_DURATION = Metric(
+    "cpython.gc.duration",
+    "s",
+    Kind.HISTOGRAM,
+    "Time that a garbage collection stopped its worker for.",
+    (l_.GC_GENERATION,),
+    (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0),
+)
+
+GC_COLLECTIONS = Metric(
+    "cpython.gc.collections",
+    "{collection}",
+    Kind.COUNTER,
+    "Garbage collections, since telemetry began in each worker.",
+    (l_.GC_GENERATION,),
+)
+
+GC_COLLECTED = Metric(
+    "cpython.gc.collected_objects",
+    "{object}",
+    Kind.COUNTER,
+    "Objects that garbage collections freed, since telemetry began in each worker.",
+    (l_.GC_GENERATION,),
+)
+
+GC_UNCOLLECTABLE = Metric(
+    "cpython.gc.uncollectable_objects",
+    "{object}",
+    Kind.COUNTER,
+    "Objects that garbage collections could not free, since telemetry began in each worker.",
+    (l_.GC_GENERATION,),
+)
+
+EVENT_LOOP_LAG = Metric(
+    "quarterdeck.event_loop.lag",
+    "s",
+    Kind.HISTOGRAM,
+    "Time that an event waits until its worker's event loop comes to it: sampled, at most five times a second and "
+    "worker. Without an event loop there are no samples.",
+    (),
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+
+EVENT_LOOP_STALL = Metric(
+    "quarterdeck.event_loop.stall",
+    "s",
+    Kind.GAUGE,
+    "How long the event loop that is slowest to answer has not answered, at this moment; 0 when all have.",
+)
+
+EVENT_LOOP_CPU_TIME = Metric(
+    "quarterdeck.event_loop.cpu.time",
+    "s",
+    Kind.COUNTER,
+    "CPU time of the threads that run event loops. Its rate over the number of workers is how busy the loops are: "
+    "at 1 they can do no more.",
+)
+
+WORKER_BUSY = Metric(
+    "quarterdeck.worker.busy",
+    "{slot}",
+    Kind.UP_DOWN_COUNTER,
+    "Slots that are taken at this moment, over all workers; each serves one thing at a time.",
+    (l_.POOL,),
+)
+
+WORKER_CAPACITY = Metric(
+    "quarterdeck.worker.capacity",
+    "{slot}",
+    Kind.UP_DOWN_COUNTER,
+    "Slots there are, over all workers. When all are taken, what comes next waits, or is refused.",
+    (l_.POOL,),
+)
+
+LISTEN_QUEUE_LENGTH = Metric(
+    "quarterdeck.listen_queue.length",
+    "{connection}",
+    Kind.GAUGE,
+    "Connections that wait to be accepted by a worker, in the fullest queue of the service's TCP sockets.",
+)
+
+LISTEN_QUEUE_LIMIT = Metric(
+    "quarterdeck.listen_queue.limit",
+    "{connection}",
+    Kind.GAUGE,
+    "Connections that may wait in that queue; more are refused, or tried again by their clients a second later.",
+)
+
 ALL: tuple[Metric, ...] = (
     HTTP_SERVER_DURATION,
     HTTP_SERVER_ACTIVE,
@@ -116,5 +233,20 @@ ALL: tuple[Metric, ...] = (
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,
     PROCESS_START_TIME,
+    PROCESS_THREADS,
+    PROCESS_OPEN_FILES,
+    PROCESS_OPEN_FILES_UTILIZATION,
+    PROCESS_CONTEXT_SWITCHES,
+    GC_DURATION,
+    GC_COLLECTIONS,
+    GC_COLLECTED,
+    GC_UNCOLLECTABLE,
+    EVENT_LOOP_LAG,
+    EVENT_LOOP_STALL,
+    EVENT_LOOP_CPU_TIME,
+    WORKER_BUSY,
+    WORKER_CAPACITY,
+    LISTEN_QUEUE_LENGTH,
+    LISTEN_QUEUE_LIMIT,
 )
 """The whole contract, in the order of the reference."""

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.labels import HTTP_METHOD, URL_SCHEME
 from quarterdeck_contract.metrics import HTTP_SERVER_ACTIVE, HTTP_SERVER_DURATION
+from quarterdeck_instrumentation.registry import VALUE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from quarterdeck_instrumentation.registry import Cell, Distribution, Exemplar, Registry
 
 OTHER_METHOD = "_OTHER"
@@ -18,8 +21,8 @@ SERVER_ERROR = 500
 _METHODS = {method: method for method in HTTP_METHOD.values}
 _SCHEMES = frozenset(URL_SCHEME.values)
 
-Outcome = tuple[str, str, int | None, str, str]
-"""How a request ended: method, route, status code (None: none was sent), error type, scheme."""
+Outcome = tuple[str, str, int | None, str, str, str]
+"""How a request ended: method, route, status code (None: none was sent), error type, scheme, module."""
 
 
 def method_label(method: str) -> str:
@@ -51,6 +54,8 @@ class HttpServerMetrics:
         self._registry = registry
         self._active: dict[tuple[str, str], Cell] = {}
         self._durations: dict[Outcome, Distribution] = {}
+        self.noticed: Callable[[], None] = _nobody
+        """Called in a request's own thread, and loop, the first time that one of its method is served."""
         registry.declare(HTTP_SERVER_DURATION)
         registry.declare(HTTP_SERVER_ACTIVE)
 
@@ -59,16 +64,21 @@ class HttpServerMetrics:
         key = (method, scheme)
         child = self._active.get(key)
         if child is None:
+            self.noticed()
             child = self._active[key] = self._registry.cell(HTTP_SERVER_ACTIVE, method, scheme)
         return child
+
+    def running(self) -> float:
+        """Return how many requests this worker serves at this moment."""
+        return sum(child.values[VALUE] for child in list(self._active.values()))
 
     def record(self, outcome: Outcome, seconds: float, exemplar: Exemplar | None) -> None:
         """Count one finished request."""
         child = self._durations.get(outcome)
         if child is None:
-            method, route, status, error, scheme = outcome
+            method, route, status, error, scheme, module = outcome
             code = "" if status is None else str(status)
-            child = self._registry.distribution(HTTP_SERVER_DURATION, method, route, code, error, scheme)
+            child = self._registry.distribution(HTTP_SERVER_DURATION, method, route, code, error, scheme, module)
             if len(self._durations) < _KEPT:
                 self._durations[outcome] = child
         bucket = child.observe(seconds)
@@ -79,3 +89,7 @@ class HttpServerMetrics:
 
 _KEPT = 10_000
 """Outcomes whose child is kept. Beyond the registry's own limit they all share one child, so this bounds memory."""
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import VERSION, metrics
 from quarterdeck_contract.labels import FAILED_COMPONENT
-from quarterdeck_instrumentation import failures, process
+from quarterdeck_instrumentation import failures
 from quarterdeck_instrumentation.exposition import session, snapshot, store
 from quarterdeck_instrumentation.exposition.collector import Collector
 from quarterdeck_instrumentation.exposition.server import PageServer
@@ -22,6 +22,7 @@ from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import HttpServerMetrics
 from quarterdeck_instrumentation.registry import Registry
 from quarterdeck_instrumentation.settings import Settings, effective
+from quarterdeck_instrumentation.vitals.worker import Vitals
 
 if TYPE_CHECKING:
     from quarterdeck_instrumentation.tracing import Tracing
@@ -40,6 +41,8 @@ class Runtime:
         self.registry = Registry(settings.label_sets)
         self.http = HttpServerMetrics(self.registry)
         self._own = _Own(self.registry)
+        self.vitals = Vitals(self.registry, self.http, settings.metrics_port)
+        self.http.noticed = self.vitals.loops.notice
         self._name = store.worker_name()
         self._folder = ""
         self._pair: store.Pair | None = None
@@ -62,6 +65,7 @@ class Runtime:
             self._pair = store.Pair(self._folder, self._name)
         except OSError as error:
             failed("store", "there is no folder to share, so the page shows one worker", error)
+        self.vitals.start()
         self.write()
         self.registry.wake = self._changed.set
         failures.listen(self.registry.touch)
@@ -95,6 +99,7 @@ class Runtime:
         with self._write_lock:
             try:
                 self._own.update()
+                self.vitals.update()
                 self._sequence += 1
                 self._latest = snapshot.encode(self._sequence, *self.registry.snapshot())
                 if self._pair is not None:
@@ -116,6 +121,7 @@ class Runtime:
 
     def abandon(self) -> None:
         """Let go of what a forked child inherited. The parent's locks stay: they are the parent process's own."""
+        self.vitals.stop()
         if self._pair is not None:
             self._pair.close()
         if self._elected is not None:
@@ -158,15 +164,10 @@ class _Own:
         registry.cell(metrics.BUILD_INFO, VERSION).set(1.0)
         registry.cell(metrics.WORKERS).set(1.0)
         self._failures = {part: registry.cell(metrics.FAILURES, part) for part in FAILED_COMPONENT.values}
-        self._cpu = registry.cell(metrics.PROCESS_CPU_TIME)
-        self._memory = registry.cell(metrics.PROCESS_MEMORY_USAGE)
-        registry.cell(metrics.PROCESS_START_TIME).set(process.start_time(time.time()))
 
     def update(self) -> None:
         for part, count in failures.counts().items():
             self._failures[part].set(count)
-        self._cpu.set(process.cpu_seconds())
-        self._memory.set(process.resident_bytes())
 
 
 class _Process:

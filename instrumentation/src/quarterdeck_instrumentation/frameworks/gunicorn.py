@@ -27,7 +27,9 @@ def patch_workers(module: ModuleType) -> None:
         load(self)
         if any(kind.__module__ in _WSGI_WORKERS for kind in type(self).__mro__):
             self.wsgi = wsgi.Instrumented(self.wsgi)
-        runtime.current()  # the page is there before the first request
+        begun = runtime.current()  # the page is there before the first request
+        if begun is not None:
+            begun.vitals.pools.limit_requests(_slots(self))
 
     @wraps(serve)
     def serving(self: Any) -> None:
@@ -51,3 +53,13 @@ def patch_asgi_worker(module: ModuleType) -> None:
         runtime.current()
 
     worker.load_wsgi = loading
+
+
+def _slots(worker: Any) -> int:
+    """Return how many requests *worker* serves at once; 0 when it is not gunicorn that limits them."""
+    modules = {kind.__module__ for kind in type(worker).__mro__}
+    if "gunicorn.workers.base_async" in modules:
+        return int(worker.cfg.worker_connections)
+    if "gunicorn.workers.gthread" in modules:
+        return int(worker.cfg.threads)
+    return 1 if "gunicorn.workers.sync" in modules else 0

@@ -21,7 +21,9 @@ def patch_config(module: ModuleType) -> None:
     def loading(self: Any) -> None:
         load(self)
         self.loaded_app = Instrumented(self.loaded_app)
-        runtime.current()  # the page is there before the first request
+        begun = runtime.current()  # the page is there before the first request
+        if begun is not None:
+            begun.vitals.pools.limit_requests(self.limit_concurrency or 0)
 
     config.load = loading
 
