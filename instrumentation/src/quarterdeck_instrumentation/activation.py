@@ -38,6 +38,14 @@ FRAMEWORKS = {
     "flask.app": "quarterdeck_instrumentation.frameworks.flask:patch_application",
     "falcon.app": "quarterdeck_instrumentation.frameworks.falcon:patch_wsgi",
     "falcon.asgi.app": "quarterdeck_instrumentation.frameworks.falcon:patch_asgi",
+    "litestar.app": "quarterdeck_instrumentation.frameworks.litestar:patch_applications",
+    "litestar._asgi.asgi_router": "quarterdeck_instrumentation.frameworks.litestar:patch_routing",
+    "litestar.routes.asgi": "quarterdeck_instrumentation.frameworks.litestar:patch_mounts",
+    "litestar.middleware._internal.exceptions.middleware": (
+        "quarterdeck_instrumentation.frameworks.litestar:patch_errors"
+    ),
+    "pyramid.router": "quarterdeck_instrumentation.frameworks.pyramid:patch_router",
+    "quart.app": "quarterdeck_instrumentation.frameworks.quart:patch_application",
     "gunicorn.workers.base": "quarterdeck_instrumentation.frameworks.gunicorn:patch_workers",
     "gunicorn.workers.gasgi": "quarterdeck_instrumentation.frameworks.gunicorn:patch_asgi_worker",
     "starlette.middleware.wsgi": "quarterdeck_instrumentation.frameworks.bridges:patch_environ",

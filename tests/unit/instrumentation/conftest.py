@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import random
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from quarterdeck_instrumentation import activation, failures
+from quarterdeck_instrumentation.testing import Recording, recording
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 @pytest.fixture
@@ -19,3 +28,36 @@ def free_port() -> int:
         port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+@contextmanager
+def patched(*names: str) -> Iterator[None]:
+    """Have the modules called *names* patched as activation does it; and undo it, for the sake of other tests."""
+    modules = [import_module(name) for name in names]
+    owners: dict[Any, dict[str, Any]] = {}
+    for module in modules:
+        for owner in (module, *(value for value in vars(module).values() if isinstance(value, type))):
+            owners[owner] = {name: value for name, value in vars(owner).items() if callable(value)}
+    for module in modules:
+        activation._patch(module, activation.FRAMEWORKS[module.__name__])
+    try:
+        yield
+    finally:
+        for owner, before in owners.items():
+            for name, value in before.items():
+                if vars(owner)[name] is not value:
+                    setattr(owner, name, value)
+
+
+@pytest.fixture(scope="session", name="patched")
+def _patched() -> Callable[..., AbstractContextManager[None]]:
+    """Return the context manager that patches modules for a while."""
+    return patched
+
+
+@pytest.fixture
+def recorded() -> Iterator[Recording]:
+    """Return what the test's requests leave behind."""
+    failures.forget()
+    with recording() as what:
+        yield what
