@@ -14,7 +14,9 @@ from quarterdeck_instrumentation.settings import effective
 if TYPE_CHECKING:
     from types import ModuleType
 
-OURS = frozenset({"asgi", "django", "falcon", "fastapi", "flask", "starlette", "wsgi"})
+OURS = frozenset(
+    {"aiohttp-server", "asgi", "django", "falcon", "fastapi", "flask", "pyramid", "starlette", "tornado", "wsgi"}
+)
 """Instrumentors that are never loaded: what they do is done here, and twice would be two spans for a request."""
 _NAMES = {"aiohttp": "aiohttp-client"}
 """Module of a library → name of its instrumentor's entry point, where that is not the module's own."""
