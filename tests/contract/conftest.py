@@ -40,7 +40,7 @@ from fastapi import FastAPI, HTTPException
 app = FastAPI()
 
 
-@app.get("/items/{item}")
+@app.get("/items/{item}", tags=["items"])
 async def item(item: int) -> dict[str, int]:
     return {"item": item, "pid": os.getpid()}
 

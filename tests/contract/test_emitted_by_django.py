@@ -60,7 +60,7 @@ shop = [
     re_path(r"^old/(?P<year>[0-9]{4})/$", lambda request, year: HttpResponse(year)),
 ]
 urlpatterns = [
-    path("shop/", include(shop)),
+    path("shop/", include((shop, "shop"))),
     path("fails", fails),
     path("streams", streams),
     path("healthz", lambda request: HttpResponse()),
@@ -80,8 +80,11 @@ OUTCOMES = {
     ("/shop/old/<year>/", "200", None): 1.0,
     ("/streams", "200", None): 1.0,
     ("/fails", "500", "LookupError"): 1.0,
+    ("/shop/v2/", "200", None): 1.0,
     (UNMATCHED_ROUTE, "404", None): 1.0,
 }
+MODULES = {"/shop/v2/": "rest_framework", "/fails": "", "/streams": "", UNMATCHED_ROUTE: ""}
+"""The application that the view is in; of all other routes, the namespace they are included under."""
 
 
 @pytest.fixture(scope="module", params=["wsgi", "asgi"])
@@ -93,6 +96,7 @@ def checkout(request: pytest.FixtureRequest, lasting_service: Callable[..., Serv
         assert running.get(f"/shop/items/{item}/") == (200, str(item))
     assert running.get("/shop/v2/orders/7/")[1] == '{"order":"7"}'
     assert running.get("/shop/old/1999/") == (200, "1999")
+    assert running.get("/shop/v2/")[0] == 200
     assert running.get("/streams") == (200, "a")
     assert running.get("/fails")[0] == 500
     assert running.get("/wp-admin.php")[0] == 404
@@ -117,5 +121,8 @@ def test_what_is_emitted_is_declared(
         )
         for sample in page.find(COUNT)
     } == OUTCOMES
+    assert {
+        sample.labels["http_route"]: sample.labels.get("quarterdeck_module", "") for sample in page.find(COUNT)
+    } == {route: MODULES.get(route, "shop") for route, _, _ in OUTCOMES}
     assert page.value("quarterdeck_instrumentation_failures_total") == 0.0
     assert page.value("http_server_active_requests") == 0.0

@@ -32,6 +32,7 @@ class Request:
         "_started",
         "ended",
         "error",
+        "module",
         "prefix",
         "route",
         "span",
@@ -64,6 +65,8 @@ class Request:
         """Template of the route that serves it; None until one matches."""
         self.prefix = ""
         """Templates of the mounts above that route."""
+        self.module = ""
+        """The part of the service that the route belongs to, as the contract's label has it; empty: none."""
         self.status: int | None = None
         """Status code of the response; None while there is none."""
         self.error = ""
@@ -96,10 +99,11 @@ class Request:
             span = self.span
             exemplar = span.exemplar(seconds, time()) if span is not None else None
             self._active.add(-1.0)
-            outcome = (self._method, self.route or UNMATCHED_ROUTE, status, kind, self._scheme)
+            route, module = self.route, self.module
+            outcome = (self._method, route or UNMATCHED_ROUTE, status, kind, self._scheme, module)
             self._runtime.http.record(outcome, seconds, exemplar)
             if span is not None:  # after the metrics: a user's span processor may raise
-                span.end(self.route, status, kind)
+                span.end((route, status, kind, module))
         except Exception as mistake:  # noqa: BLE001 -- ours, not the service's
             failed("requests", "a request could not be recorded", mistake)
 
@@ -112,7 +116,7 @@ class Request:
 class Connection:
     """One WebSocket while it is traced: one span for all of it, and no HTTP metrics."""
 
-    __slots__ = ("_span", "error", "prefix", "route")
+    __slots__ = ("_span", "error", "module", "prefix", "route")
 
     def __init__(self, span: ServerSpan | None = None) -> None:
         self._span = span
@@ -122,6 +126,8 @@ class Connection:
         """Template of the route that serves it; None until one matches."""
         self.prefix = ""
         """Templates of the mounts above that route."""
+        self.module = ""
+        """The part of the service that the route belongs to."""
 
     def finish(self, error: BaseException | None) -> None:
         """Make current again what was before and end the span, with the exception that ended it; never raises."""
@@ -129,7 +135,7 @@ class Connection:
             return
         try:
             self._span.leave()
-            self._span.end(self.route, None, error_type(error) if error is not None else "")
+            self._span.end((self.route, None, error_type(error) if error is not None else "", self.module))
         except Exception as mistake:  # noqa: BLE001 -- ours, or a user's span processor's
             failed("traces", "a span could not be ended", mistake)
 

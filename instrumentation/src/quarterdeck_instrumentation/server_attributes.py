@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_contract.labels import ERROR_TYPE, HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS_CODE, URL_SCHEME
+from quarterdeck_contract.labels import ERROR_TYPE, HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS_CODE, MODULE, URL_SCHEME
 from quarterdeck_instrumentation.http_server import scheme_label
 
 if TYPE_CHECKING:
@@ -45,8 +45,13 @@ def of_request(what: Facts) -> dict[str, AttributeValue]:
     return attributes
 
 
-def of_outcome(route: str | None, status: int | None, error: str) -> dict[str, AttributeValue]:
+Outcome = tuple[str | None, int | None, str, str]
+"""How a request ended: route (None: none matched), status code (None: none was sent), error type, module."""
+
+
+def of_outcome(outcome: Outcome) -> dict[str, AttributeValue]:
     """Return the attributes of how a request ended."""
+    route, status, error, module = outcome
     attributes: dict[str, AttributeValue] = {}
     if route is not None:
         attributes[HTTP_ROUTE.name] = route
@@ -54,6 +59,8 @@ def of_outcome(route: str | None, status: int | None, error: str) -> dict[str, A
         attributes[HTTP_STATUS_CODE.name] = status
     if error:
         attributes[ERROR_TYPE.name] = error
+    if module:
+        attributes[MODULE.name] = module
     return attributes
 
 

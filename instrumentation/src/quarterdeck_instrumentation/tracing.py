@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+    from quarterdeck_instrumentation.server_attributes import Outcome
     from quarterdeck_instrumentation.settings import Settings
 
 _NAME = "quarterdeck.instrumentation"
@@ -60,13 +61,14 @@ class ServerSpan:
         self._token: Token[Context] | None = token
         self._method = method
 
-    def end(self, route: str | None, status: int | None, error: str) -> None:
+    def end(self, outcome: Outcome) -> None:
         """End the span: what it was called, how it ended."""
+        route, status, error, _ = outcome
         span = self._span
         if span.is_recording():
             if route is not None:
                 span.update_name(f"{self._method} {route}")
-            span.set_attributes(of_outcome(route, status, error))
+            span.set_attributes(of_outcome(outcome))
             if error or (status is not None and status >= SERVER_ERROR):
                 span.set_status(StatusCode.ERROR)
         span.end()
@@ -93,8 +95,8 @@ class _LeanServerSpan(ServerSpan):
 
     __slots__ = ()
 
-    def end(self, route: str | None, status: int | None, error: str) -> None:
-        self._span.finish(self._method, route, status, error)
+    def end(self, outcome: Outcome) -> None:
+        self._span.finish(self._method, outcome)
 
     def exemplar(self, value: float, timestamp: float) -> Exemplar | None:
         own = self._span.identity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import asynccontextmanager
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -63,13 +64,17 @@ def outcome(recorded: Recording) -> dict[str, str]:
     return sample.labels
 
 
-def labels(route: str, status: str = "200", error: str = "", method: str = "GET") -> dict[str, str]:
+def labels(
+    route: str, status: str = "200", error: str = "", method: str = "GET", module: str = ""
+) -> dict[str, str]:
     """Return the labels of an outcome over plain HTTP."""
     expected = {"http_request_method": method, "http_route": route, "url_scheme": "http"}
     if status:
         expected["http_response_status_code"] = status
     if error:
         expected["error_type"] = error
+    if module:
+        expected["quarterdeck_module"] = module
     return expected
 
 
@@ -175,6 +180,40 @@ class TestRoutes:
         get(FastAPI(), "/a", "BREW")
 
         assert outcome(recorded) == labels("unmatched", "404", method="_OTHER")
+
+
+class TestModules:
+    def test_fastapis_module_is_the_first_tag(self, recorded: Recording) -> None:
+        """That of the outermost inclusion: the router's own and the route's come after it."""
+        router, app = APIRouter(tags=["inner"]), FastAPI()
+        router.get("/a", tags=["route"])(lambda: None)
+        app.include_router(router, tags=["outer"])
+
+        get(app, "/a")
+
+        assert outcome(recorded) == labels("/a", module="outer")
+
+    def test_a_tag_may_be_a_member_of_an_enumeration(self, recorded: Recording) -> None:
+        """As FastAPI's documentation advises for large applications."""
+
+        class Tag(Enum):
+            ORDERS = "orders"
+
+        app = FastAPI()
+        app.get("/a", tags=[Tag.ORDERS])(lambda: None)
+
+        get(app, "/a")
+
+        assert outcome(recorded) == labels("/a", module="orders")
+
+    def test_starlettes_module_is_the_name_of_the_innermost_mount(self, recorded: Recording) -> None:
+        """That has one."""
+        routes = [Mount("/c", routes=[Route("/a", PlainTextResponse("a"))])]
+        app = Starlette(routes=[Mount("/o", routes=[Mount("/b", routes=routes, name="inner")], name="outer")])
+
+        get(app, "/o/b/c/a")
+
+        assert outcome(recorded) == labels("/o/b/c/a", module="inner")
 
 
 class TestOutcomes:

@@ -107,7 +107,7 @@ def call(provider: TracerProvider, use: Any = None, status: int = 200, **scope: 
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope[MARK] is not None:
-            scope[MARK].route = "/users/{user}"
+            scope[MARK].route, scope[MARK].module = "/users/{user}", "accounts"
         if use is not None:
             use(provider)
         await send({"type": "http.response.start", "status": status, "headers": []})

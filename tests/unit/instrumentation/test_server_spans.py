@@ -77,7 +77,7 @@ def answers(status: int) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope[MARK] is not None:
-            scope[MARK].route = "/users/{user}"
+            scope[MARK].route, scope[MARK].module = "/users/{user}", "accounts"
         with trace.get_tracer("users").start_as_current_span("ours"):
             await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
@@ -98,6 +98,7 @@ def test_a_request_is_one_span_by_the_stable_conventions(traced: Traced) -> None
         "http.response.status_code": 200,
         "http.route": "/users/{user}",
         "network.protocol.version": "1.1",
+        "quarterdeck.module": "accounts",
         "server.address": "checkout.test",
         "server.port": 8443,
         "url.path": "/users/7",

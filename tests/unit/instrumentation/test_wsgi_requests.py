@@ -68,13 +68,17 @@ def outcome(recorded: Recording) -> dict[str, str]:
     return sample.labels
 
 
-def labels(route: str, status: str = "200", error: str = "", method: str = "GET") -> dict[str, str]:
+def labels(
+    route: str, status: str = "200", error: str = "", method: str = "GET", module: str = ""
+) -> dict[str, str]:
     """Return the labels of an outcome over plain HTTP."""
     expected = {"http_request_method": method, "http_route": route, "url_scheme": "http"}
     if status:
         expected["http_response_status_code"] = status
     if error:
         expected["error_type"] = error
+    if module:
+        expected["quarterdeck_module"] = module
     return expected
 
 
@@ -141,7 +145,7 @@ class TestRoutes:
         app.register_blueprint(blueprint, url_prefix="/api")
 
         assert get(app, "/api/7").text == "7"
-        assert outcome(recorded) == labels("/api/<int:order>")
+        assert outcome(recorded) == labels("/api/<int:order>", module="orders")
 
     def test_falcons_template_is_recorded_never_the_path(self, recorded: Recording) -> None:
         """Its classes are compiled, and changed in place all the same."""
@@ -154,7 +158,7 @@ class TestRoutes:
         app.add_route("/items/{item:int}", Item())
 
         assert get(app, "/items/7").text == "7"
-        assert outcome(recorded) == labels("/items/{item:int}")
+        assert outcome(recorded) == labels("/items/{item:int}", module=__name__)
 
     @pytest.mark.parametrize("path", ["/nothing", "/wp-admin.php"])
     @pytest.mark.parametrize("make", [lambda: flask.Flask(__name__), falcon.App], ids=["flask", "falcon"])
@@ -169,6 +173,28 @@ class TestRoutes:
         get(flask.Flask(__name__), "/a", "BREW")
 
         assert outcome(recorded) == labels("unmatched", "404", method="_OTHER")
+
+
+class TestModules:
+    def test_flasks_module_is_the_blueprint(self, recorded: Recording) -> None:
+        """With the blueprints it is nested in; the name it is registered under, which tells two of them apart."""
+        inner, outer, app = flask.Blueprint("b", __name__), flask.Blueprint("a", __name__), flask.Flask(__name__)
+        inner.get("/i")(lambda: "i")
+        outer.register_blueprint(inner)
+        app.register_blueprint(outer, name="shop")
+
+        get(app, "/i")
+
+        assert outcome(recorded) == labels("/i", module="shop.b")
+
+    def test_a_route_of_the_application_itself_has_none(self, recorded: Recording) -> None:
+        """It is in no blueprint."""
+        app = flask.Flask(__name__)
+        app.get("/a")(lambda: "a")
+
+        get(app, "/a")
+
+        assert outcome(recorded) == labels("/a")
 
 
 class TestOutcomes:

@@ -59,6 +59,7 @@ def patch_routing(module: ModuleType) -> None:
         measured = _measured(request)
         if measured is not None:
             measured.route = measured.prefix + template(match.route)
+            measured.module = _app_label(getattr(match.func, "__module__", "")) or match.app_name
         return match
 
     handler.resolve_request = resolving
@@ -85,6 +86,17 @@ def _measured(request: Any) -> Any:
         return scope.get(asgi.MARK)
     environ = getattr(request, "environ", None)
     return environ.get(wsgi.MARK) if environ is not None else None
+
+
+@lru_cache(maxsize=10_000)
+def _app_label(view: str) -> str:
+    """Return the label of the application that a view's module is in; empty if it is in none."""
+    try:
+        config = import_module("django.apps").apps.get_containing_app_config(view)
+    except Exception as mistake:  # noqa: BLE001 -- ours, not the service's
+        failed("hooks", "the application of a view could not be found", mistake)
+        return ""
+    return config.label if config is not None else ""
 
 
 @lru_cache(maxsize=10_000)

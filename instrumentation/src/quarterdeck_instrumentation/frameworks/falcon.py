@@ -27,11 +27,12 @@ def patch_wsgi(module: ModuleType) -> None:
     @wraps(find)
     def finding(self: Any, req: Any) -> Any:
         found = find(self, req)
-        template = found[3]  # after the responder, its parameters and its resource
+        template = found[3]  # after the responder, its parameters and the resource
         scope = getattr(req, "scope", None)
         request = req.env.get(wsgi.MARK) if scope is None else scope.get(asgi.MARK)
         if request is not None and template is not None:
             request.route = request.prefix + template
+            request.module = type(found[2]).__module__
         return found
 
     application.__call__ = measured

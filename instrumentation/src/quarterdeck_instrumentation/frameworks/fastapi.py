@@ -43,5 +43,8 @@ def patch_routing(module: ModuleType) -> None:
 def _of_api_route(route: Any, request: Any, scope: Scope) -> None:
     # From FastAPI 0.165 a route knows only its own router's prefix; the whole is in the context of its inclusion.
     context = scope.get("fastapi", {}).get("effective_route_context")
-    included = context is not None and context.original_route is route
-    request.route = request.prefix + (context if included else route).path_format
+    found = context if context is not None and context.original_route is route else route
+    request.route = request.prefix + found.path_format
+    if found.tags:  # the outermost inclusion's come first
+        tag = found.tags[0]
+        request.module = tag if type(tag) is str else str(getattr(tag, "value", tag))

@@ -33,6 +33,7 @@ def patch_application(module: ModuleType) -> None:
         request, rule = current.environ.get(MARK), current.url_rule
         if request is not None and rule is not None:
             request.route = request.prefix + rule.rule
+            request.module = rule.endpoint.rpartition(".")[0]  # the blueprint, with those around it
         return dispatch(self, *arguments)
 
     @wraps(handle)

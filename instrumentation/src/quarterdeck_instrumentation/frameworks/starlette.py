@@ -66,5 +66,7 @@ def _of_route(route: Any, request: Any, scope: Scope) -> None:
 def _of_mount(mount: Any, request: Any, scope: Scope) -> None:
     del scope
     request.prefix += mount.path_format.removesuffix("/{path}")
+    if mount.name:
+        request.module = mount.name
     if not mount.routes:  # static files and foreign applications: nothing below will say more
         request.route = request.prefix + "/{path}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import StatusCode
 
 from quarterdeck_instrumentation.http_server import SERVER_ERROR
-from quarterdeck_instrumentation.server_attributes import PATH, Facts, of_outcome, of_request
+from quarterdeck_instrumentation.server_attributes import PATH, Facts, Outcome, of_outcome, of_request
 from quarterdeck_instrumentation.spans import wire
 from quarterdeck_instrumentation.spans.span import ATTRIBUTE, LeanSpan
 
@@ -23,7 +23,8 @@ _KEPT = 4096
 _LONGEST = 1024
 """Bytes of an encoding that is kept, for the same reason."""
 
-_encodings: dict[tuple[Facts, tuple[str | None, int | None, str]], bytes] = {}
+_encodings: dict[tuple[Facts, Outcome], bytes] = {}
+_NONE_YET: Outcome = (None, None, "", "")
 
 
 class LeanServerSpan(LeanSpan):
@@ -33,19 +34,20 @@ class LeanServerSpan(LeanSpan):
 
     _facts: Facts
     _path: str
-    _outcome: tuple[str | None, int | None, str]
+    _outcome: Outcome
 
     def received(self, facts: Facts, path: str) -> None:
         """Say what the request is; before anything else."""
         self._facts = facts
         self._path = path
-        self._outcome = (None, None, "")
+        self._outcome = _NONE_YET
 
-    def finish(self, method: str, route: str | None, status: int | None, error: str) -> None:
+    def finish(self, method: str, outcome: Outcome) -> None:
         """End it: what it was called, how it ended."""
         if self.end_time is not None:
             return
-        self._outcome = (route, status, error)
+        self._outcome = outcome
+        route, status, error, _ = outcome
         if route is not None:
             self.name = f"{method} {route}"
         if error or (status is not None and status >= SERVER_ERROR):
@@ -56,7 +58,7 @@ class LeanServerSpan(LeanSpan):
     def attributes(self) -> Mapping[str, AttributeValue]:
         """All attributes: what was received, what users said of it, how it ended."""
         received = {**of_request(self._facts), PATH: self._path}
-        return {**received, **self._attributes, **of_outcome(*self._outcome)}
+        return {**received, **self._attributes, **of_outcome(self._outcome)}
 
     def _encoded_attributes(self) -> bytes:
         if self._attributes:  # which may say otherwise what is said here
@@ -67,12 +69,12 @@ class LeanServerSpan(LeanSpan):
         return super()._limit() - _OWN
 
 
-def _shared(facts: Facts, outcome: tuple[str | None, int | None, str]) -> bytes:
+def _shared(facts: Facts, outcome: Outcome) -> bytes:
     """Return the encoding of what many requests have in common, made once for all of them."""
     key = (facts, outcome)
     encoded = _encodings.get(key)
     if encoded is None:
-        encoded = wire.attributes(ATTRIBUTE, {**of_request(facts), **of_outcome(*outcome)})
+        encoded = wire.attributes(ATTRIBUTE, {**of_request(facts), **of_outcome(outcome)})
         if len(_encodings) >= _KEPT:
             _encodings.clear()
         if len(encoded) <= _LONGEST:
