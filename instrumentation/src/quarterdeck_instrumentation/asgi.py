@@ -52,6 +52,7 @@ async def serve(app: Application, scope: Scope, receive: Receive, send: Send) ->
         await _serve_websocket(runtime, app, scope, receive, send)
     elif scope["type"] == "lifespan":
         scope[MARK] = None
+        runtime.vitals.loops.notice()
         await app(scope, receive, _ends(send))
     else:
         await app(scope, receive, send)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,14 @@ class EventLoops:
             self._cpu.add(each.cpu_seconds())
             while each.answers:
                 self._lag.observe(each.answers.pop())
-            if each.asked_at:
+            if not each.loop.is_running():
+                each.asked_at = 0.0  # nobody waits for a loop that was stopped
+                if each.loop.is_closed():
+                    del self._watched[key]
+            elif each.asked_at:
                 stall = max(stall, perf_counter() - each.asked_at)
-            elif not each.ask():
-                del self._watched[key]
+            else:
+                each.ask()
         self._stall.set(stall)
 
 
@@ -73,23 +78,21 @@ class _Loop:
             self._clock = time.pthread_getcpuclockid(threading.get_ident())
         self._used = self._now()
 
-    def ask(self) -> bool:
-        """Have the loop answer as soon as it can; say whether it is still open."""
-        self.asked_at = perf_counter()
-        try:
-            self.loop.call_soon_threadsafe(self._answer)
-        except RuntimeError:
-            return False  # closed
-        return True
+    def ask(self) -> None:
+        """Have the loop answer as soon as it can."""
+        self.asked_at = asked_at = perf_counter()
+        with suppress(RuntimeError):  # it was closed at this moment
+            self.loop.call_soon_threadsafe(self._answer, asked_at)
 
     def cpu_seconds(self) -> float:
         """Return the processor time that the loop's thread has used since this was last asked."""
         before, self._used = self._used, self._now()
         return max(self._used - before, 0.0)
 
-    def _answer(self) -> None:
-        self.answers.append(perf_counter() - self.asked_at)
-        self.asked_at = 0.0
+    def _answer(self, asked_at: float) -> None:
+        if asked_at == self.asked_at:  # else it was stopped in between
+            self.answers.append(perf_counter() - asked_at)
+            self.asked_at = 0.0
 
     def _now(self) -> float:
         try:

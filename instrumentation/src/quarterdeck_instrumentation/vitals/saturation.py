@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket  # not `socket`, whose sockets gevent replaces by some that it makes non-blocking
 import os
 import socket
 import struct
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 REQUESTS, THREADS = POOL.values
 _QUEUE = struct.Struct("=24x2I")
 """Of Linux's `struct tcp_info` for a listening socket: connections that wait to be accepted, and how many may."""
-_LOOK_EVERY = 5.0
-"""Seconds between two searches for listening sockets: servers open theirs before the first request."""
+_LOOK_AGAIN = 5.0
+"""Seconds between two searches for listening sockets while there is none: some servers open theirs late."""
+_LOOK_ANEW = 60.0
+"""Seconds between two searches when there is one: a server seldom opens another, and there may be 10,000 files."""
 
 
 class Pools:
@@ -78,8 +81,8 @@ class ListenQueues:
     def update(self, now: float) -> None:
         """Record the fullest queue; *now* is the time of a monotonic clock."""
         if now >= self._look_at:
-            self._look_at = now + _LOOK_EVERY
             self._descriptors = [each for each in _sockets() if _listens(each, self._ours)]
+            self._look_at = now + (_LOOK_ANEW if self._descriptors else _LOOK_AGAIN)
         queues = [queue for queue in map(_queue, self._descriptors) if queue is not None]
         length, limit = max(queues, key=_fullness, default=(0, 0))
         self._length.set(length)
@@ -107,7 +110,7 @@ def _sockets() -> Iterable[int]:
 def _listens(descriptor: int, but_not_on: int) -> bool:
     """Say whether *descriptor* is a TCP socket that takes connections, on another port than *but_not_on*."""
 
-    def ask(found: socket.socket) -> bool:
+    def ask(found: _socket.socket) -> bool:
         if found.family not in (socket.AF_INET, socket.AF_INET6):
             return False
         listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -119,7 +122,7 @@ def _listens(descriptor: int, but_not_on: int) -> bool:
 def _queue(descriptor: int) -> tuple[int, int] | None:
     """Return how many connections wait at *descriptor*, and how many may; None when it is gone."""
 
-    def ask(found: socket.socket) -> tuple[int, int] | None:
+    def ask(found: _socket.socket) -> tuple[int, int] | None:
         if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return None  # closed, and its number given to another
         length, limit = _QUEUE.unpack(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUE.size))
@@ -128,10 +131,10 @@ def _queue(descriptor: int) -> tuple[int, int] | None:
     return _asked(descriptor, ask)
 
 
-def _asked(descriptor: int, ask: Callable[[socket.socket], Any]) -> Any | None:
+def _asked(descriptor: int, ask: Callable[[_socket.socket], Any]) -> Any | None:
     """Return what *ask* says of the socket *descriptor*, which is not ours to close."""
     try:
-        found = socket.socket(fileno=descriptor)
+        found = _socket.socket(fileno=descriptor)
     except OSError:
         return None
     try:
