@@ -8,13 +8,13 @@ no addition is lost. Whatever is recorded marks the registry as changed, which w
 from __future__ import annotations
 
 import json
-import threading
 import time
 from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from quarterdeck_contract.labels import OVERFLOW
+from quarterdeck_instrumentation import native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class Registry:
         """Take at most *label_sets* children a metric; *clock* gives Unix time."""
         self._limit = label_sets
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._metrics: dict[str, int] = {}
         self._children: list[Cell | Distribution] = []
         self._by_labels: dict[tuple[str, ...], Cell | Distribution] = {}

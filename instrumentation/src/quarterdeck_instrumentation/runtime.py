@@ -9,12 +9,12 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import VERSION, metrics
 from quarterdeck_contract.labels import FAILED_COMPONENT
-from quarterdeck_instrumentation import failures
+from quarterdeck_instrumentation import exits, failures, native
 from quarterdeck_instrumentation.exposition import session, snapshot, store
 from quarterdeck_instrumentation.exposition.collector import Collector
 from quarterdeck_instrumentation.exposition.server import PageServer
@@ -48,8 +48,8 @@ class Runtime:
         self._pair: store.Pair | None = None
         self._sequence = 0
         self._latest = b""
-        self._write_lock = threading.Lock()
-        self._changed = threading.Event()
+        self._write_lock = native.lock()
+        self._changed = native.Bell()
         self._tracing: Tracing | None = None
         self._tracing_resolved = False
         self._page: PageServer | None = None
@@ -57,7 +57,9 @@ class Runtime:
         self._index = snapshot.Index()
 
     def start(self) -> None:
-        """Take a place in the session's folder and start the threads."""
+        """Take a place in the session's folder, start the threads, and see that they are not needed at the end."""
+        atexit.register(self._at_exit, os.getpid())
+        exits.watch(end, self.settings.flush_timeout)
         if not self.settings.metrics_page:
             return
         try:
@@ -67,10 +69,9 @@ class Runtime:
             failed("store", "there is no folder to share, so the page shows one worker", error)
         self.vitals.start()
         self.write()
-        self.registry.wake = self._changed.set
+        self.registry.wake = self._changed.ring
         failures.listen(self.registry.touch)
-        threading.Thread(target=self._keep_writing, name="quarterdeck-values", daemon=True).start()
-        atexit.register(self._at_exit, os.getpid())
+        native.start_thread(self._keep_writing, "quarterdeck-values")
         address = (self.settings.metrics_host, self.settings.metrics_port)
         self._page = PageServer(address, self._elect, self._collector, created=self.settings.created_timestamps)
         self._page.start()
@@ -96,17 +97,17 @@ class Runtime:
 
     def write(self) -> None:
         """Write the values down where they survive this process."""
-        with self._write_lock:
-            try:
+        try:
+            with self._write_lock:
                 self._own.update()
                 self.vitals.update()
                 self._sequence += 1
                 self._latest = snapshot.encode(self._sequence, *self.registry.snapshot())
                 if self._pair is not None:
                     self._pair.write(self._latest)
-            except Exception as error:  # noqa: BLE001 -- a full disk, for one: the values stay in memory and are tried again
-                failed("store", "the values cannot be written down; it is tried again", error)
-                self.registry.changed = True
+        except Exception as error:  # noqa: BLE001 -- a full disk, for one: the values stay in memory and are tried again
+            failed("store", "the values cannot be written down; it is tried again", error)
+            self.registry.changed = True
 
     def end(self) -> None:
         """Write and send what is left: the server says that it is about to end."""
@@ -128,6 +129,12 @@ class Runtime:
             os.close(self._elected)
         if self._page is not None:
             self._page.abandon()
+        exits.forked()
+        if self._tracing is not None:
+            # Its provider is the child's too, as OpenTelemetry has it: what the child traces itself must get out.
+            flush = partial(self._tracing.flush, self.settings.flush_timeout)
+            exits.watch(flush, self.settings.flush_timeout)
+            atexit.register(flush)
 
     def own_snapshot(self) -> snapshot.Snapshot:
         """Return this worker's values, written down first: the page shows nothing that a kill could take back."""
@@ -144,9 +151,8 @@ class Runtime:
     def _keep_writing(self) -> None:
         while True:
             self._changed.wait(_HEARTBEAT)
-            self._changed.clear()
             self.write()
-            time.sleep(_WRITE_EVERY)
+            native.sleep(_WRITE_EVERY)
 
     def _elect(self) -> None:
         if self._folder and self._elected is None:

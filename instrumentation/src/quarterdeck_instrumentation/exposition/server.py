@@ -7,11 +7,12 @@ stranger: that is said once, counted, and asked for again until it is free.
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
-from typing import TYPE_CHECKING
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from quarterdeck_instrumentation import native
 from quarterdeck_instrumentation.exposition.page import Format, negotiate, render
 from quarterdeck_instrumentation.failures import failed
 
@@ -59,13 +60,14 @@ class PageServer:
         self._elect = elect
         self._make_collector = collector
         self._created = created
-        self._listener: socket.socket | None = None
-        self._lock = threading.Lock()
-        self._clients = threading.Semaphore(_CLIENTS)
+        self._listener: Any = None
+        self._lock = native.lock()
+        self._clients = _CLIENTS
+        self._counting = native.lock()
 
     def start(self) -> None:
         """Start the thread. It never ends by itself and never keeps the process from ending."""
-        threading.Thread(target=self._run, name="quarterdeck-page", daemon=True).start()
+        native.start_thread(self._run, "quarterdeck-page")
 
     def abandon(self) -> None:
         """Close the inherited listening socket, in a forked child that does not serve."""
@@ -82,48 +84,50 @@ class PageServer:
             except Exception as error:  # noqa: BLE001 -- whatever it is, the service goes on and we try again
                 failed("page", "the metrics page stopped and starts again", error)
                 self.abandon()
-            time.sleep(_RETRY)
+            native.sleep(_RETRY)
 
-    def _listen(self) -> socket.socket:
+    def _listen(self) -> Any:
         patient_until = time.monotonic() + _RETRY
         while True:
             try:
-                listener = _bound(*self._address)
+                listener = native.listen(*self._address)
             except OSError as error:
                 if time.monotonic() < patient_until:
-                    time.sleep(_RELEASE)
+                    native.sleep(_RELEASE)
                     continue
                 host, port = self._address
                 failed("page", f"the metrics page cannot listen on {host}:{port}; it tries again until it can", error)
-                time.sleep(_RETRY)
+                native.sleep(_RETRY)
             else:
                 listener.settimeout(_TIDY)
                 return listener
 
-    def _serve(self, listener: socket.socket, collector: Collector) -> None:
+    def _serve(self, listener: Any, collector: Collector) -> None:
         while True:
             try:
-                client, _ = listener.accept()
+                client = native.accept(listener)
             except TimeoutError:
                 with self._lock:
                     collector.fold()
                 continue
-            if not self._clients.acquire(blocking=False):
+            if self._clients < 1:
                 client.close()
                 continue
-            scrape = threading.Thread(
-                target=self._answer, args=(client, collector), name="quarterdeck-scrape", daemon=True
-            )
+            self._count(-1)
             try:
-                scrape.start()
+                native.start_thread(partial(self._answer, client, collector), "quarterdeck-scrape")
             except RuntimeError as error:  # no more threads to be had
-                self._clients.release()
+                self._count(1)
                 client.close()
                 failed("page", "a metrics page could not be served", error)
 
-    def _answer(self, client: socket.socket, collector: Collector) -> None:
+    def _count(self, clients: int) -> None:
+        with self._counting:
+            self._clients += clients
+
+    def _answer(self, client: Any, collector: Collector) -> None:
         try:
-            with client:
+            with closing(client):
                 client.settimeout(_PATIENCE)
                 head = _read_head(client)
                 if head is not None:
@@ -133,7 +137,7 @@ class PageServer:
         except Exception as error:  # noqa: BLE001 -- one bad page must not end the server
             failed("page", "a metrics page could not be made", error)
         finally:
-            self._clients.release()
+            self._count(1)
 
     def _response(self, head: str, collector: Collector) -> bytes:
         request, _, headers = head.partition("\r\n")
@@ -152,24 +156,11 @@ class PageServer:
             pieces: list[str] = []
             for piece in render(*collector.collect(), form, created=self._created):
                 pieces.append(piece)
-                time.sleep(0)  # lets a request have the interpreter between two pieces
+                native.sleep(0)  # lets a request have the interpreter between two pieces
         return "".join(pieces).encode("utf-8", "backslashreplace")
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _read_head(client: socket.socket) -> str | None:
+def _read_head(client: Any) -> str | None:
     """Return a request's head without its blank line; None when it is none."""
     data = b""
     deadline = time.monotonic() + _PATIENCE
