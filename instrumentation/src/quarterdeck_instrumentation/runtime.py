@@ -25,6 +25,8 @@ from quarterdeck_instrumentation.settings import Settings, effective
 from quarterdeck_instrumentation.vitals.worker import Vitals
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
     from quarterdeck_instrumentation.tracing import Tracing
 
 _WRITE_EVERY = 0.2
@@ -94,6 +96,13 @@ class Runtime:
     def trace_with(self, tracing: Tracing | None) -> None:
         """Have *tracing* make the spans, whatever is configured: for tests, and for services that know better."""
         self._tracing, self._tracing_resolved = tracing, True
+
+    def adopt(self, provider: TracerProvider) -> None:
+        """Have spans go to *provider*, which the service gave its framework, unless it is decided where they go."""
+        if not self._tracing_resolved:
+            from quarterdeck_instrumentation import tracing  # noqa: PLC0415 -- few services do that
+
+            self.trace_with(tracing.Tracing(provider))
 
     def write(self) -> None:
         """Write the values down where they survive this process."""
