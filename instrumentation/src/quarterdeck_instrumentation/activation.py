@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 LIBRARIES = (
-    *("aiohttp", "asyncpg", "botocore", "celery", "confluent_kafka", "httpx", "pika", "psycopg", "psycopg2"),
-    *("pymongo", "pymysql", "redis", "requests", "sqlalchemy", "sqlite3", "urllib3"),
+    *("MySQLdb", "aio_pika", "aiobotocore", "aiohttp", "aiokafka", "asyncpg", "botocore", "cassandra", "celery"),
+    *("confluent_kafka", "grpc", "httpx", "httpx2", "kafka", "mysql.connector", "pika", "psycopg", "psycopg2"),
+    *("pymemcache", "pymongo", "pymssql", "pymysql", "redis", "requests", "sqlalchemy", "sqlite3", "urllib.request"),
+    "urllib3",
 )
 """Modules of libraries that OpenTelemetry's own instrumentors are for, if they are installed and spans are wanted."""
 FRAMEWORKS = {
@@ -50,6 +52,17 @@ FRAMEWORKS = {
     "gunicorn.workers.gasgi": "quarterdeck_instrumentation.frameworks.gunicorn:patch_asgi_worker",
     "starlette.middleware.wsgi": "quarterdeck_instrumentation.frameworks.bridges:patch_environ",
     "a2wsgi.wsgi": "quarterdeck_instrumentation.frameworks.bridges:patch_environ",
+    "opentelemetry.instrumentation.aiohttp_server": (
+        "quarterdeck_instrumentation.frameworks.peers:patch_aiohttp_server"
+    ),
+    "opentelemetry.instrumentation.asgi": "quarterdeck_instrumentation.frameworks.peers:patch_asgi",
+    "opentelemetry.instrumentation.django.middleware.otel_middleware": (
+        "quarterdeck_instrumentation.frameworks.peers:patch_django"
+    ),
+    "opentelemetry.instrumentation.falcon": "quarterdeck_instrumentation.frameworks.peers:patch_falcon",
+    "opentelemetry.instrumentation.pyramid.callbacks": "quarterdeck_instrumentation.frameworks.peers:patch_exclusions",
+    "opentelemetry.instrumentation.tornado": "quarterdeck_instrumentation.frameworks.peers:patch_exclusions",
+    "opentelemetry.instrumentation.wsgi": "quarterdeck_instrumentation.frameworks.peers:patch_wsgi",
     **dict.fromkeys(LIBRARIES, "quarterdeck_instrumentation.contrib:patch_library"),
 }
 """Module to watch for → function that patches it, called with the module once its body has run."""

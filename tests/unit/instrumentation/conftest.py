@@ -16,6 +16,7 @@ from quarterdeck_instrumentation.testing import Recording, recording
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def patched(*names: str) -> Iterator[None]:
     owners: dict[Any, dict[str, Any]] = {}
     for module in modules:
         for owner in (module, *(value for value in vars(module).values() if isinstance(value, type))):
-            owners[owner] = {name: value for name, value in vars(owner).items() if callable(value)}
+            owners[owner] = {name: value for name, value in vars(owner).items() if callable(value) or name[:2] != "__"}
     for module in modules:
         activation._patch(module, activation.FRAMEWORKS[module.__name__])
     try:
@@ -61,3 +62,21 @@ def recorded() -> Iterator[Recording]:
     failures.forget()
     with recording() as what:
         yield what
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that installs a distribution of one module, with entry points, until the test ends."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+
+    def installing(name: str, code: str = "", version: str = "1.0", **entry_points: dict[str, str]) -> None:
+        (folder / f"{name.replace('-', '_')}.py").write_text(code)
+        info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        groups = (f"[{group}]\n" + "\n".join(map(" = ".join, points.items())) for group, points in entry_points.items())
+        (info / "entry_points.txt").write_text("\n".join(groups) + "\n")
+
+    return installing

@@ -1,4 +1,4 @@
-"""Falcon: applications are measured, under WSGI and ASGI, and say which route answers."""
+"""Falcon: applications are measured, under WSGI and ASGI, and say which route answers and what made it fail."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation import asgi, wsgi
+from quarterdeck_instrumentation.http_server import error_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,7 @@ def patch_wsgi(module: ModuleType) -> None:
 
     application.__call__ = measured
     application._get_responder = finding  # noqa: SLF001 -- likewise
+    _tell_of_errors(application)
 
 
 def patch_asgi(module: ModuleType) -> None:
@@ -52,3 +54,24 @@ def patch_asgi(module: ModuleType) -> None:
             await asgi.serve(call.__get__(self), scope, receive, send)
 
     application.__call__ = measured
+    _tell_of_errors(application)
+
+
+def _tell_of_errors(application: Any) -> None:
+    """Have the request told of the exception that Falcon makes a response of; those that are responses are chosen."""
+    handle = application._handle_exception  # noqa: SLF001 -- every exception passes it, whoever handles it
+
+    @wraps(handle)
+    def handling(self: Any, req: Any, resp: Any, ex: BaseException, *arguments: Any, **named: Any) -> Any:
+        request = _measured(req)
+        if request is not None and not hasattr(ex, "status"):
+            request.error = error_type(ex)
+        return handle(self, req, resp, ex, *arguments, **named)
+
+    application._handle_exception = handling  # noqa: SLF001 -- likewise
+
+
+def _measured(req: Any) -> Any:
+    """Return the request as it is being measured; None if it is not."""
+    scope = getattr(req, "scope", None)
+    return req.env.get(wsgi.MARK) if scope is None else scope.get(asgi.MARK)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_instrumentation import runtime as runtime_
 from quarterdeck_instrumentation.asgi import MARK, serve
 from quarterdeck_instrumentation.frameworks.starlette import telling
 
@@ -18,6 +20,10 @@ _NATIVE = "fastapi.telemetry"
 sets it to None itself, for requests that its `exclude` names and for applications mounted in another."""
 
 
+_PATCHED: list[Any] = []
+"""The class that is measured, once there is one."""
+
+
 def patch_applications(module: ModuleType) -> None:
     """Have `fastapi.FastAPI` measure what it is called for, in place of FastAPI itself."""
     application = module.FastAPI
@@ -25,7 +31,10 @@ def patch_applications(module: ModuleType) -> None:
 
     @wraps(call)
     async def measured(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
+        request = scope.get(MARK)
+        if request is None and (scope["type"] == "lifespan" or MARK not in scope):
+            _adopt(self)
+        if scope["type"] != "lifespan" and not _is_native_alone(self, request):
             scope.setdefault(_NATIVE, None)
         if MARK in scope:
             await call(self, scope, receive, send)
@@ -33,6 +42,39 @@ def patch_applications(module: ModuleType) -> None:
             await serve(call.__get__(self), scope, receive, send)
 
     application.__call__ = measured
+    _PATCHED[:] = [application]
+
+
+def native_telemetry() -> str:
+    """Say, for whoever looks for doubled or missing spans, whether FastAPI's own telemetry runs here, and why."""
+    applications = sys.modules.get("fastapi.applications")
+    if applications is None:
+        return "off, because FastAPI is not imported"
+    if not hasattr(applications, "NativeTelemetry"):
+        return f"none, because FastAPI {sys.modules['fastapi'].__version__} brings none"
+    if applications.FastAPI not in _PATCHED:
+        return "on as soon as a provider is configured, because FastAPI is not instrumented by Quarterdeck"
+    return "off, because Quarterdeck makes the one span and the metrics of each request, at a tenth of the cost"
+
+
+def _adopt(application: Any) -> None:
+    """Have spans go where the service told FastAPI to send them; before the first request, or it comes too late."""
+    provider = _chosen_provider(application)
+    runtime = runtime_.current() if provider is not None else None
+    if runtime is not None:
+        runtime.adopt(provider)
+
+
+def _is_native_alone(application: Any, request: Any) -> bool:
+    """Say whether nobody but FastAPI makes a span: not our runtime, and the service gave FastAPI its own provider."""
+    if request is not None and (request.span is not None or _chosen_provider(application) is None):
+        return False
+    return request is not None or runtime_.current() is None
+
+
+def _chosen_provider(application: Any) -> Any:
+    telemetry = getattr(application, "_telemetry", None)  # from FastAPI 0.165
+    return telemetry.get("tracer_provider") if telemetry else None
 
 
 def patch_routing(module: ModuleType) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import error_type
 from quarterdeck_instrumentation.wsgi import MARK, serve
 
@@ -23,6 +24,8 @@ def patch_application(module: ModuleType) -> None:
 
     @wraps(call)
     def measured(self: Any, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if getattr(self, "_is_instrumented_by_opentelemetry", False):
+            _release(self)
         if MARK in environ:
             body: Iterable[bytes] = call(self, environ, start_response)
             return body
@@ -46,3 +49,12 @@ def patch_application(module: ModuleType) -> None:
     application.__call__ = measured
     application.full_dispatch_request = dispatching
     application.handle_exception = handling
+
+
+def _release(application: Any) -> None:
+    try:
+        from quarterdeck_instrumentation.frameworks import peers  # noqa: PLC0415 -- few services instrument themselves
+
+        peers.release_flask(application)
+    except Exception as mistake:  # noqa: BLE001 -- then a request is two spans, and is served
+        failed("hooks", "OpenTelemetry's own instrumentation of a Flask application stays, beside ours", mistake)

@@ -54,8 +54,8 @@ def patch_routing(module: ModuleType) -> None:
         def telling(message: Message) -> Awaitable[None]:
             status = message.get("status")
             if request.route is None and status is not None:
-                _tell(request, scope, outside)
-                if request.route is None and request.prefix != outside and status != _NOT_FOUND:
+                told = _tell(request, scope, outside)
+                if not told and request.prefix != outside and status != _NOT_FOUND:
                     request.route = request.prefix + "/{path}"  # a mounted application that says no more
             return send(message)
 
@@ -68,12 +68,14 @@ def patch_routing(module: ModuleType) -> None:
     router.__call__ = routing
 
 
-def _tell(request: Any, scope: Scope, outside: str) -> None:
+def _tell(request: Any, scope: Scope, outside: str) -> bool:
+    """Tell *request* what was matched, with the mounts *outside*; False if that is not known."""
     template = scope.get(_TEMPLATE)
     if template:  # of mounts there is none
         request.route = outside + template
         layers = scope["route_handler"].ownership_layers  # from the application to the handler
         request.module = next((min(layer.tags) for layer in layers if getattr(layer, "tags", None)), "")
+    return bool(template)
 
 
 def patch_mounts(module: ModuleType) -> None:
