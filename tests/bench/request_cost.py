@@ -101,7 +101,8 @@ def _instrument(variant: str, stack: ExitStack) -> Runtime | None:
 
 
 def _lean(*, sampled: bool) -> Any:
-    from quarterdeck_instrumentation.spans.provider import LeanProvider, Sampling  # noqa: PLC0415 -- only these variants pay for it
+    from quarterdeck_instrumentation.spans.provider import LeanProvider  # noqa: PLC0415 -- only these variants pay for it
+    from quarterdeck_instrumentation.spans.sampling import Sampling  # noqa: PLC0415 -- likewise
     from quarterdeck_instrumentation.spans.sender import Sender  # noqa: PLC0415 -- likewise
     from quarterdeck_instrumentation.tracing import Tracing  # noqa: PLC0415 -- likewise
 

@@ -10,30 +10,26 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context, propagate, trace
+from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
+from quarterdeck_instrumentation import providers
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import OTHER_METHOD, SERVER_ERROR, method_label
 from quarterdeck_instrumentation.registry import Exemplar
 from quarterdeck_instrumentation.server_attributes import PATH, facts, of_outcome, of_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from contextvars import Token
-
-    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
     from quarterdeck_instrumentation.server_attributes import Outcome
     from quarterdeck_instrumentation.settings import Settings
 
 _NAME = "quarterdeck.instrumentation"
 """Name of the instrumentation scope."""
-_ENTRY_POINTS = "opentelemetry_traces_exporter"
-"""Where exporter packages register, by OpenTelemetry's own convention."""
 
 
 class _AsgiHeaders(Getter[Any]):
@@ -111,6 +107,10 @@ class Tracing:
         self._gave_up = False
         self._tracer = provider.get_tracer(_NAME)
         self._lean = getattr(self._tracer, "start_server_span", None)
+        providers.readable(os.environ)
+        from opentelemetry import propagate  # noqa: PLC0415 -- at import it raises on what was just taken away
+
+        self._extract = propagate.extract
         self._fields = {field.lower().encode("latin-1") for field in propagate.get_global_textmap().fields}
 
     def request(self, scope: Mapping[str, Any]) -> ServerSpan:
@@ -118,7 +118,7 @@ class Tracing:
         headers = scope["headers"]
         found = dict(headers)
         # An empty context is what extracting from nothing gives, for a tenth of it.
-        parent = Context() if self._fields.isdisjoint(found) else propagate.extract(headers, getter=_GETTER)
+        parent = Context() if self._fields.isdisjoint(found) else self._extract(headers, getter=_GETTER)
         sent = scope.get("method", "GET")
         method = method_label(sent)
         name = "HTTP" if method == OTHER_METHOD else method
@@ -170,68 +170,8 @@ def start(settings: Settings) -> Tracing | None:
     provider = trace.get_tracer_provider()
     if not isinstance(provider, trace.ProxyTracerProvider):
         return None if isinstance(provider, trace.NoOpTracerProvider) else Tracing(provider)
-    lean = "otlp" in settings.traces_exporters and _protocol() == "http/protobuf"
-    others = [name for name in settings.traces_exporters if not (lean and name == "otlp")]
-    exporters = [each for each in map(_exporter, others) if each is not None]
-    if not (exporters or lean):
+    ours = providers.make(settings, os.environ)
+    if ours is None:
         return None
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 -- 50 ms that only tracing services pay
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 -- likewise
-
-    # Not at exit by the SDK, which waits as long as the exporter likes: the runtime flushes, within its deadline.
-    ours = _lean_provider() if lean else TracerProvider(shutdown_on_exit=False)
-    for exporter in exporters:
-        ours.add_span_processor(BatchSpanProcessor(_counting(exporter)))
     trace.set_tracer_provider(ours)
     return Tracing(ours)
-
-
-def _protocol() -> str:
-    """Return which of OTLP's protocols is asked for; over HTTP in protobuf unless another is."""
-    asked = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    return (asked or "http/protobuf").strip()
-
-
-def _lean_provider() -> TracerProvider:
-    from quarterdeck_instrumentation.spans import provider, sender, target  # noqa: PLC0415 -- likewise
-
-    def connect() -> sender.Post:
-        from quarterdeck_instrumentation.spans.post import Poster  # noqa: PLC0415 -- 30 ms, spent in the thread
-
-        return Poster(to)
-
-    to = target.read(os.environ)
-    queue = sender.Sender(connect, queue=to.queue, batch=to.batch, delay=to.delay, timeout=to.timeout)
-    return provider.LeanProvider(queue, provider.sampling(os.environ))
-
-
-def _exporter(name: str) -> SpanExporter | None:
-    from importlib.metadata import entry_points  # noqa: PLC0415 -- only tracing services pay for it
-
-    if name == "otlp":
-        name = "otlp_proto_grpc" if _protocol() == "grpc" else "otlp_proto_http"
-    try:
-        (entry,) = entry_points(group=_ENTRY_POINTS, name=name)
-        exporter: SpanExporter = entry.load()()
-    except Exception as error:  # noqa: BLE001 -- not installed, or its own set-up failed
-        package = f"opentelemetry-exporter-{name.replace('_', '-')}"
-        failed("traces", f"no spans are sent to {name}, which {package} provides", error)
-        return None
-    return exporter
-
-
-def _counting(exporter: Any) -> SpanExporter:
-    """Return *exporter* with its failures counted; the SDK only logs them."""
-    from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415 -- only tracing services pay for it
-
-    export = exporter.export
-
-    def counted(spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result: SpanExportResult = export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            failed("traces", "spans could not be sent to the collector")
-        return result
-
-    exporter.export = counted  # on the instance: it stays the exporter it was
-    counting: SpanExporter = exporter
-    return counting

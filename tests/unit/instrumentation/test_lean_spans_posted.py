@@ -1,6 +1,7 @@
 """What the lean path posts is what the SDK's own exporter posts for the same calls, decoded by OpenTelemetry's proto.
 
-Two differences, each with its test. Text that UTF-8 cannot encode is posted with question marks, where the SDK
+Three differences, each with its test. An integer beyond 64 bits is posted as text, where the SDK drops the
+attribute. Text that UTF-8 cannot encode is posted with question marks, where the SDK
 drops the attribute, or the whole batch if it is a name: the rest of it is worth having. Beyond the attribute limit
 a server span keeps its own attributes and drops the oldest of the user's, where the SDK drops its own first.
 """
@@ -8,10 +9,13 @@ a server span keeps its own attributes and drops the oldest of the user's, where
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from opentelemetry import baggage, trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.propagate import inject
@@ -19,12 +23,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import _get_from_env_or_default
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from quarterdeck_instrumentation import failures
 from quarterdeck_instrumentation.asgi import MARK, serve
 from quarterdeck_instrumentation.exposition.page import Format
-from quarterdeck_instrumentation.spans.provider import LeanProvider, sampling
+from quarterdeck_instrumentation.spans.provider import LeanProvider
+from quarterdeck_instrumentation.spans.sampling import Sampling, load, read
 from quarterdeck_instrumentation.spans.sender import Sender
 from quarterdeck_instrumentation.testing import recording
 from quarterdeck_instrumentation.tracing import Tracing
@@ -46,7 +51,9 @@ class Lean:
     def __init__(self, environ: dict[str, str] | None = None) -> None:
         self.bodies: list[bytes] = []
         sender = Sender(lambda: self._post, queue=4096, batch=4096, delay=600.0, timeout=10.0)
-        self.provider = LeanProvider(sender, sampling(environ or {}))
+        kept = read(environ or {})
+        other = None if kept is not None else load(environ or {})
+        self.provider = LeanProvider(sender, kept or Sampling.everything(), sampler=other)
 
     def _post(self, body: bytes, deadline: float) -> None:
         assert deadline > 0
@@ -212,6 +219,107 @@ def test_what_is_posted_is_what_the_sdk_posts(use: Callable[[TracerProvider], No
     assert ours == theirs
 
 
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+PLAIN = TEXT | st.integers(-(1 << 63), (1 << 63) - 1) | st.booleans() | st.floats(allow_nan=False)
+VALUES = (
+    PLAIN
+    | st.binary(max_size=4)
+    | st.none()
+    | st.lists(PLAIN, max_size=3)
+    | st.dictionaries(TEXT, PLAIN, max_size=2)
+    | st.builds(object)
+)
+"""What users set as attributes, and what they should not."""
+KEYS = st.sampled_from(["a", "b", "http.route", "é", ""]) | st.integers(0, 2) | st.none()
+ATTRIBUTES = st.dictionaries(KEYS, VALUES, max_size=4)
+STATUSES = st.sampled_from(list(StatusCode))
+CALLS = st.lists(
+    st.tuples(st.just("set_attribute"), st.tuples(KEYS, VALUES))
+    | st.tuples(st.just("set_attributes"), st.tuples(ATTRIBUTES))
+    | st.tuples(st.just("add_event"), st.tuples(TEXT, ATTRIBUTES, st.integers(1, 1 << 60)))
+    | st.tuples(st.just("add_link"), st.tuples(st.sampled_from([ELSEWHERE, trace.INVALID_SPAN_CONTEXT]), ATTRIBUTES))
+    | st.tuples(st.just("set_status"), st.tuples(STATUSES, st.none() | TEXT))
+    | st.tuples(st.just("set_status"), st.tuples(st.builds(Status, STATUSES, st.none() | TEXT)))
+    | st.tuples(st.just("update_name"), st.tuples(TEXT))
+    | st.tuples(st.just("record_exception"), st.tuples(st.builds(ValueError, TEXT), st.none() | ATTRIBUTES))
+    | st.tuples(st.just("end"), st.tuples(st.integers(1 << 60, 1 << 61))),
+    max_size=8,
+)
+"""Method of a span → arguments."""
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    calls=CALLS,
+    kind=st.sampled_from(list(SpanKind)),
+    attributes=st.none() | ATTRIBUTES,
+    links=st.lists(st.builds(Link, st.just(ELSEWHERE), ATTRIBUTES), max_size=2),
+    start=st.integers(1, 1 << 60),
+)
+def test_whatever_users_call_is_posted_as_the_sdk_posts_it(
+    calls: list[tuple[str, tuple[Any, ...]]],
+    kind: SpanKind,
+    attributes: dict[str, Any] | None,
+    links: list[Link],
+    start: int,
+) -> None:
+    """Any calls in any order, with arguments that fit and arguments that do not; both raise, or neither."""
+
+    def use(provider: TracerProvider) -> None:
+        mine = [Link(each.context, each.attributes) for each in links]  # the SDK changes what it is given
+        span = provider.get_tracer("users").start_span("span", None, kind, attributes, mine, start)
+        for method, arguments in calls:
+            before = span.is_recording()
+            getattr(span, method)(*arguments)
+            assert span.is_recording() is (before and method != "end")
+        span.end(1 << 61)
+
+    logging.disable(logging.CRITICAL)
+    try:
+        ours, theirs = timeless(of_ours(use)), timeless(of_the_sdk(use))
+    finally:
+        logging.disable(logging.NOTSET)
+    assert ours == theirs
+
+
+def test_a_key_that_is_no_text_does_not_cost_the_batch() -> None:
+    """In a mapping it becomes text, alone it is dropped; once it was kept, and no span around it could be encoded."""
+    lean = Lean()
+
+    span = lean.provider.get_tracer("users").start_span("span", attributes={5: "five", "a": 1})  # type: ignore[dict-item]
+    span.set_attribute(6, "six")  # type: ignore[arg-type]  # users do
+    span.end()
+
+    posted = lean.spans()["span"]
+    assert [pair.key for pair in posted.attributes] == ["5", "a"]
+    assert posted.dropped_attributes_count == 1
+
+
+def test_a_span_that_cannot_be_encoded_is_left_out() -> None:
+    """And counted; the others of its batch arrive."""
+    failures.forget()
+    lean = Lean()
+    tracer = lean.provider.get_tracer("users")
+
+    tracer.start_span(5).end()  # type: ignore[arg-type]  # users do
+    tracer.start_span("other", start_time=1.5).end()  # type: ignore[arg-type]  # likewise
+    tracer.start_span("span").end()
+
+    assert list(lean.spans()) == ["span"]
+    assert failures.counts() == {"traces": 2}
+
+
+def test_an_integer_that_otlp_has_no_room_for_is_posted_as_text() -> None:
+    """Where the SDK drops the attribute: nothing of it is lost, and no other number is claimed."""
+    lean = Lean()
+
+    lean.provider.get_tracer("users").start_span("span", attributes={"big": 1 << 64, "least": -(1 << 63)}).end()
+
+    big, least = lean.spans()["span"].attributes
+    assert big.value.string_value == "18446744073709551616"
+    assert least.value.int_value == -(1 << 63)
+
+
 def test_text_that_utf_8_cannot_encode_is_posted_with_question_marks() -> None:
     """It comes from a client, or from a user's file names."""
     lean = Lean()
@@ -240,48 +348,6 @@ def test_a_server_span_keeps_its_own_attributes_beyond_the_limit() -> None:
     assert "user.0" not in keys
     assert len(keys) <= 128
     assert span.dropped_attributes_count == 200 - sum(key.startswith("user.") for key in keys)
-
-
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": "0.3"}
-        for name in (
-            "always_on",
-            "always_off",
-            "traceidratio",
-            "parentbased_always_on",
-            "parentbased_always_off",
-            "parentbased_traceidratio",
-        )
-    ],
-    ids=lambda environ: environ["OTEL_TRACES_SAMPLER"],
-)
-@pytest.mark.parametrize("parent", [None, 0, 1])
-def test_the_samplers_keep_what_the_sdks_keep(
-    environ: dict[str, str], parent: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Trace by trace."""
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    theirs, ours = _get_from_env_or_default(), sampling(environ)
-    assert ours is not None
-    for number in range(1, 500):
-        trace_id = number * (1 << 64) // 500 + (number << 64)
-        above = None if parent is None else SpanContext(trace_id, 1, is_remote=True, trace_flags=TraceFlags(parent))
-        context = None if above is None else trace.set_span_in_context(NonRecordingSpan(above))
-        assert ours.keeps(trace_id, above) is theirs.should_sample(context, trace_id, "").decision.is_sampled()
-
-
-@pytest.mark.parametrize("environ", [{"OTEL_TRACES_SAMPLER": "jaeger_remote"}, {"OTEL_TRACES_SAMPLER": "x"}])
-def test_an_unknown_sampler_is_the_sdks_affair(environ: dict[str, str]) -> None:
-    """Which knows entry points, and says what it does not know."""
-    lean = Lean(environ)
-
-    call(lean.provider)
-
-    assert not lean.provider.lean
-    assert list(lean.spans()) == ["POST /users/{user}"]
 
 
 def test_a_users_processor_gets_the_sdks_spans(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,8 @@ import pytest
 from quarterdeck_instrumentation import failures
 from quarterdeck_instrumentation.spans import target
 from quarterdeck_instrumentation.spans.post import Poster
-from quarterdeck_instrumentation.spans.provider import LeanProvider, sampling
+from quarterdeck_instrumentation.spans.provider import LeanProvider
+from quarterdeck_instrumentation.spans.sampling import Sampling
 from quarterdeck_instrumentation.spans.sender import Sender
 from quarterdeck_instrumentation.spans.target import Target
 
@@ -44,7 +45,7 @@ class Sending:
         self.sender = Sender(
             lambda: Poster(to, self.pauses.append), queue=to.queue, batch=to.batch, delay=to.delay, timeout=to.timeout
         )
-        self.provider = LeanProvider(self.sender, sampling({}))
+        self.provider = LeanProvider(self.sender, Sampling.everything())
 
     def end(self, *names: str) -> None:
         """End a span of each name."""
@@ -83,14 +84,15 @@ def test_a_batch_has_a_greatest_size(collector: Collector) -> None:
     assert len(collector.posts) >= 3
 
 
-def test_bodies_are_compressed_if_asked(collector: Collector) -> None:
+@pytest.mark.parametrize("compression", ["gzip", "deflate"])
+def test_bodies_are_compressed_if_asked(collector: Collector, compression: str) -> None:
     """The collector is told so."""
-    sending = Sending(collector.port, compress=True)
+    sending = Sending(collector.port, compression=compression)
 
     sending.end("span")
 
     assert sending.flush()
-    assert collector.headers[0]["content-encoding"] == "gzip"
+    assert collector.headers[0]["content-encoding"] == compression
     assert collector.names() == ["span"]
 
 
@@ -224,7 +226,7 @@ def test_the_target_is_read_from_opentelemetrys_variables() -> None:
         path="/base/v1/traces",
         headers={"authorization": "Basic eA==", "x-team": "shop"},
         timeout=3.0,
-        compress=True,
+        compression="gzip",
         certificate="/ca.pem",
         delay=0.25,
     )

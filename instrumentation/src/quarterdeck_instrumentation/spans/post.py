@@ -9,6 +9,7 @@ import gzip
 import random
 import ssl
 import time
+import zlib
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _AGAIN = frozenset((429, 502, 503, 504))
 """Status codes after which the same body may be posted again."""
+_COMPRESS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
+"""Content encodings, called with a body and a level."""
 _FIRST_PAUSE = 0.5
 """Seconds before the second attempt; doubled before each further one."""
 _ANSWER = 1 << 16
@@ -36,8 +39,8 @@ class Poster:
         self._sleep = sleep
         self._connection: HTTPConnection | None = None
         self._headers = {"Content-Type": "application/x-protobuf", "User-Agent": "quarterdeck", **target.headers}
-        if target.compress:
-            self._headers["Content-Encoding"] = "gzip"
+        if target.compression:
+            self._headers["Content-Encoding"] = target.compression
 
     def __call__(self, body: bytes, deadline: float) -> None:
         """Post *body* until it is taken, or *deadline*, a time of the monotonic clock, comes.
@@ -45,8 +48,8 @@ class Poster:
         Raises:
             UndeliveredError: it was not taken.
         """
-        if self._target.compress:
-            body = gzip.compress(body, compresslevel=1)
+        if self._target.compression:
+            body = _COMPRESS[self._target.compression](body, 1)
         pause = _FIRST_PAUSE
         while True:
             kept = self._connection is not None
@@ -88,6 +91,8 @@ class Poster:
         if target.scheme == "http":
             return HTTPConnection(target.host, target.port, timeout=timeout)
         trusted = ssl.create_default_context(cafile=target.certificate or None)
+        if target.client_certificate:
+            trusted.load_cert_chain(target.client_certificate, target.client_key or None)
         return HTTPSConnection(target.host, target.port, timeout=timeout, context=trusted)
 
     def _close(self) -> None:

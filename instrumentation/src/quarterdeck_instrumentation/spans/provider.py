@@ -15,78 +15,77 @@ from quarterdeck_instrumentation.spans.server import LeanServerSpan
 from quarterdeck_instrumentation.spans.span import Identity, LeanSpan, Origin, UnsampledSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import Link, SpanContext
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
+    from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.trace import Link
     from opentelemetry.util.types import Attributes
 
     from quarterdeck_instrumentation.server_attributes import Facts
+    from quarterdeck_instrumentation.spans.sampling import Sampling
     from quarterdeck_instrumentation.spans.sender import Sender
 
 _RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """The flag that says a trace id is random; none before API 1.45."""
-_ALL = 1 << 64
-"""One more than the greatest low half of a trace id."""
 _SERVER_ATTRIBUTES = 32
 """A limit below this could drop one of a server span's own attributes: the SDK path knows how."""
-
-
-class Sampling:
-    """Which traces are kept: OpenTelemetry's own samplers, as two numbers."""
-
-    __slots__ = ("bound", "parent_based")
-
-    def __init__(self, bound: int, *, parent_based: bool) -> None:
-        self.bound = bound
-        """Trace ids whose low half is below this are kept."""
-        self.parent_based = parent_based
-        """Whether a parent decides, where there is one."""
-
-    def keeps(self, trace_id: int, parent: SpanContext | None) -> bool:
-        """Say whether a span is kept."""
-        if parent is not None and self.parent_based:
-            return parent.trace_flags & TraceFlags.SAMPLED != 0
-        return trace_id & (_ALL - 1) < self.bound
-
-
-def sampling(environ: Mapping[str, str]) -> Sampling | None:
-    """Read `OTEL_TRACES_SAMPLER` and its argument; None for a sampler that only the SDK knows.
-
-    >>> sampling({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"}).bound == 1 << 63
-    True
-    """
-    name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower() or "parentbased_always_on"
-    root = name.removeprefix("parentbased_")
-    if root == "traceidratio":
-        try:
-            ratio = float(environ.get("OTEL_TRACES_SAMPLER_ARG", "") or 1.0)
-        except ValueError:
-            ratio = 1.0  # as the SDK, which says so
-    elif root in ("always_on", "always_off"):
-        ratio = float(root == "always_on")
-    else:
-        return None
-    return Sampling(round(ratio * _ALL), parent_based=root != name) if 0 <= ratio <= 1 else None
+_SHUTDOWN = 10.0
+"""Seconds that `shutdown` waits for a collector at most: the specification's time for one export."""
+_ASKED = frozenset(("sampler", "id_generator"))
+"""Attributes of the SDK's provider that users set, and that its tracers ask."""
 
 
 class LeanProvider(TracerProvider):
     """A provider whose spans go to one sender; a span processor of the user's has the SDK make them instead."""
 
-    def __init__(self, sender: Sender, sampling: Sampling | None) -> None:
-        """Send to *sender* what *sampling* keeps; None: what the SDK's own sampler keeps."""
-        limits = SpanLimits()
-        super().__init__(shutdown_on_exit=False, span_limits=limits)  # not at exit: the runtime flushes, in time
+    def __init__(
+        self,
+        sender: Sender,
+        sampling: Sampling,
+        *,
+        sampler: Sampler | None = None,
+        id_generator: IdGenerator | None = None,
+        limits: SpanLimits | None = None,
+    ) -> None:
+        """Send to *sender* what *sampling* keeps.
+
+        Args:
+            sender: takes the spans that have ended.
+            sampling: which are kept.
+            sampler: one that only the SDK can ask, in place of *sampling*.
+            id_generator: one of the user's, which only the SDK can ask.
+            limits: of attributes, events and links; those of the environment by default.
+        """
+        limits = limits or SpanLimits()
+        self.lean = False  # until all is in its place: the SDK sets what is watched here
+        super().__init__(
+            sampler=sampler or sampling.sampler(),
+            id_generator=id_generator,
+            span_limits=limits,
+            shutdown_on_exit=False,  # the runtime flushes, in time
+        )
         self.limits = limits
         self.sender = sender
-        self.sampling = sampling or Sampling(0, parent_based=False)
+        self.sampling = sampling
         self.lean = True
+        self.why = ""
+        """Why the SDK makes the spans; empty while it does not."""
         self._lean_tracers: dict[tuple[str, str | None, str | None], LeanTracer] = {}
-        if sampling is None:
-            self._take_over("its sampler is not one of OpenTelemetry's own")
+        if sampler is not None:
+            self._take_over(f"the sampler {sampler.get_description()} is the SDK's to ask")
+        elif id_generator is not None:
+            self._take_over(f"{type(id_generator).__name__} makes the ids")
         elif _unusual(limits):
             self._take_over("the limits of attributes are not the usual ones")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; the SDK's sampler or id generator, set by a user, is the SDK's to ask from then on."""
+        super().__setattr__(name, value)
+        if name in _ASKED and self.lean:
+            self._take_over(f"{name} was set to {type(value).__name__}")
 
     def get_tracer(
         self,
@@ -114,9 +113,15 @@ class LeanProvider(TracerProvider):
         """Send what is queued; False if that took longer than *timeout_millis*."""
         return super().force_flush(timeout_millis) and self.sender.flush(timeout_millis / 1000)
 
+    def shutdown(self) -> None:
+        """Send what is queued, as the SDK's processors do. A request still in progress is sent by the runtime."""
+        super().shutdown()
+        self.sender.flush(_SHUTDOWN)
+
     def _take_over(self, why: str) -> None:
         if self.lean:
             self.lean = False
+            self.why = why
             super().add_span_processor(_Sending(self.sender))
             logging.getLogger("quarterdeck").debug("Spans are made by the OpenTelemetry SDK: %s", why)
 

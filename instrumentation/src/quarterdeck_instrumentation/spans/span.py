@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _PLAIN = frozenset((str, int, float, bool))
 """Types of values that are kept as they are; all others are cleaned as the SDK cleans them."""
+_TEXT = frozenset((str,))
+"""Types of keys that are kept as they are."""
 _UNSET = Status(StatusCode.UNSET)
 _ERROR = Status(StatusCode.ERROR)
 ATTRIBUTE = b"\x4a"
@@ -127,14 +129,17 @@ class LeanSpan(Span):
             kept[key] = value
             if len(kept) > self._limit():
                 self._shrink()
-        else:
+        elif key and isinstance(key, str):
             self.set_attributes({key: value})
+        elif self.end_time is None:
+            self.dropped_attributes += 1  # as the SDK, which makes text only of keys that come in a mapping
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Set several attributes; the oldest make place when they are too many."""
         if self.end_time is not None:
             return
-        if not _PLAIN.issuperset(map(type, attributes.values())) or not all(attributes):
+        plain = _PLAIN.issuperset(map(type, attributes.values())) and _TEXT.issuperset(map(type, attributes))
+        if not plain or not all(attributes):
             cleaned = BoundedAttributes(None, attributes, immutable=False)
             self.dropped_attributes += cleaned.dropped
             attributes = cleaned

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 T = TypeVar("T", int, float)
 
 _PORTS = {"http": 80, "https": 443}
+_COMPRESSIONS = frozenset(("gzip", "deflate"))
+_EXPORT_TIMEOUT = 30.0
+"""Seconds: the specification's default of `OTEL_BSP_EXPORT_TIMEOUT`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +31,20 @@ class Target:
     headers: dict[str, str] = field(default_factory=dict)
     """`OTEL_EXPORTER_OTLP_HEADERS`: `name=value` separated by commas, values in percent encoding."""
     timeout: float = 10.0
-    """Seconds a batch may take, retries included: `OTEL_EXPORTER_OTLP_TIMEOUT`. The specification's default."""
-    compress: bool = False
-    """Whether bodies are compressed: `OTEL_EXPORTER_OTLP_COMPRESSION=gzip`."""
+    """Seconds a batch may take, retries included: `OTEL_EXPORTER_OTLP_TIMEOUT`, in seconds as OpenTelemetry's Python
+    exporters read it, or `OTEL_BSP_EXPORT_TIMEOUT`, in milliseconds, if that is less. The specification's default."""
+    compression: str = ""
+    """How bodies are compressed: `OTEL_EXPORTER_OTLP_COMPRESSION`, `gzip` or `deflate`; `none`, the default: not."""
     certificate: str = ""
     """File of the authorities to trust: `OTEL_EXPORTER_OTLP_CERTIFICATE`. Empty: the machine's own."""
+    client_certificate: str = ""
+    """File with this service's own certificate: `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`. Empty: it shows none."""
+    client_key: str = ""
+    """File with that certificate's key: `OTEL_EXPORTER_OTLP_CLIENT_KEY`. Empty: in the certificate's own file."""
     queue: int = 2048
     """Spans that wait at most; more are dropped and counted: `OTEL_BSP_MAX_QUEUE_SIZE`."""
     batch: int = 512
-    """Spans in one post at most: `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`."""
+    """Spans in one post at most: `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`; never more than may wait."""
     delay: float = 5.0
     """Seconds a span waits for others at most: `OTEL_BSP_SCHEDULE_DELAY`, in milliseconds there."""
 
@@ -54,18 +62,24 @@ def read(environ: Mapping[str, str]) -> Target:
         endpoint = base.rstrip("/") + default.path
     url = urlsplit(endpoint)
     if url.scheme not in _PORTS or not url.hostname:
-        raise ValueError(f"{endpoint} is no http:// or https:// URL")
+        raise ValueError(f"{endpoint.rpartition('@')[2]} is no http:// or https:// URL")
+    queue = _setting(environ, "OTEL_BSP_MAX_QUEUE_SIZE", int, default.queue)
+    export_timeout = _setting(environ, "OTEL_BSP_EXPORT_TIMEOUT", _milliseconds, _EXPORT_TIMEOUT)
     return Target(
         scheme=url.scheme,
         host=url.hostname,
         port=url.port or _PORTS[url.scheme],
         path=(url.path or "/") + (f"?{url.query}" if url.query else ""),
         headers=_headers(_of(environ, "HEADERS")),
-        timeout=_number("OTEL_EXPORTER_OTLP_TIMEOUT", _of(environ, "TIMEOUT"), float, default.timeout),
-        compress=_of(environ, "COMPRESSION").lower() == "gzip",
+        timeout=min(
+            _number("OTEL_EXPORTER_OTLP_TIMEOUT", _of(environ, "TIMEOUT"), float, default.timeout), export_timeout
+        ),
+        compression=_compression(_of(environ, "COMPRESSION").lower()),
         certificate=_of(environ, "CERTIFICATE"),
-        queue=_setting(environ, "OTEL_BSP_MAX_QUEUE_SIZE", int, default.queue),
-        batch=_setting(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", int, default.batch),
+        client_certificate=_of(environ, "CLIENT_CERTIFICATE"),
+        client_key=_of(environ, "CLIENT_KEY"),
+        queue=queue,
+        batch=min(_setting(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", int, default.batch), queue),
         delay=_setting(environ, "OTEL_BSP_SCHEDULE_DELAY", _milliseconds, default.delay),
     )
 
@@ -87,8 +101,18 @@ def _number(name: str, text: str, parse: Callable[[str], T], default: T) -> T:
         number = 0
     if number > 0:
         return number
-    failed("settings", f"{name}={text} is no number above 0, so {default:g} is used")
+    failed("settings", f"{name}: expected a number above 0; found {text}; {default:g} is used")
     return default
+
+
+def _compression(text: str) -> str:
+    if text in _COMPRESSIONS:
+        return text
+    if text not in ("", "none"):
+        failed(
+            "settings", f"OTEL_EXPORTER_OTLP_COMPRESSION: expected gzip, deflate or none; found {text}; none is used"
+        )
+    return ""
 
 
 def _milliseconds(text: str) -> float:

@@ -27,6 +27,8 @@ _FIXED64 = struct.Struct("<Q").pack
 _ONE_BYTE = 128
 """Numbers below this are one byte."""
 _SMALL = [bytes((number,)) for number in range(_ONE_BYTE)]
+_INT64 = 1 << 63
+"""Integers are below this, and at least its negative."""
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 """Bits of a span's flags."""
 
@@ -100,7 +102,8 @@ def _any_value(value: Any) -> bytes:  # noqa: PLR0911 -- one line for each kind 
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, int):
-        return b"\x18" + varint(value)
+        # OTLP has no larger ones; as text nothing of it is lost, and no other number is claimed.
+        return b"\x18" + varint(value) if -_INT64 <= value < _INT64 else field(b"\x0a", text(str(value)))
     if isinstance(value, float):
         return b"\x21" + _DOUBLE(value)
     if isinstance(value, bytes):
