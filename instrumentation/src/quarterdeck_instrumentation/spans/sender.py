@@ -6,12 +6,12 @@ A bounded queue; what finds no room, or could not be sent in time, is counted. A
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_instrumentation import native
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.spans import wire
 from quarterdeck_instrumentation.spans.span import encode
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     Raises:
         UndeliveredError: nobody took it.
     """
+
+
+_LOOK_AGAIN = 0.05
+"""Seconds after which a flush looks again by itself: the bell wakes one of several that wait."""
 
 
 class UndeliveredError(Exception):
@@ -52,13 +56,14 @@ class Sender:
 
     def _begin(self) -> None:
         self._queue: deque[LeanSpan | ReadableSpan] = deque()
-        self._wake = threading.Event()
-        self._idle = threading.Condition()
+        self._wake = native.Bell()
+        self._idle = native.Bell()
+        self._starting = native.lock()
         self._post: Post | None = None
         self._sending = 0
         self._let_go = False
         self._deadline: float | None = None
-        self._thread: threading.Thread | None = None
+        self._runs = False
 
     def add(self, span: LeanSpan | ReadableSpan) -> None:
         """Take *span*, or count that there was no room; returns at once."""
@@ -67,10 +72,10 @@ class Sender:
             failed("traces", "spans are dropped, because more of them end than the collector takes")
             return
         queue.append(span)
-        if self._thread is None:
+        if not self._runs:
             self._start()
         elif len(queue) == self._batch:
-            self._wake.set()
+            self._wake.ring()
 
     def flush(self, seconds: float) -> bool:
         """Send what is queued, and say whether that was done within *seconds*; what was not is let go and counted."""
@@ -78,11 +83,11 @@ class Sender:
         if self._sent():
             return True
         self._deadline = deadline
-        self._wake.set()
-        if self._thread is None or not self._thread.is_alive():
+        self._wake.ring()
+        if not self._runs:
             self._drain()  # no thread could be started: the interpreter is ending
-        with self._idle:
-            done = self._idle.wait_for(self._sent, deadline - time.monotonic())
+        while not (done := self._sent()) and time.monotonic() < deadline:
+            self._idle.wait(min(deadline - time.monotonic(), _LOOK_AGAIN))
         if not done:
             self._let_go = True  # counted here: there may be no later
             lost = len(self._queue) + self._sending
@@ -95,19 +100,17 @@ class Sender:
         return not self._queue and not self._sending
 
     def _start(self) -> None:
-        with self._idle:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="quarterdeck-spans", daemon=True)
+        with self._starting:
+            if not self._runs:
                 try:
-                    thread.start()
+                    native.start_thread(self._run, "quarterdeck-spans")
                 except RuntimeError:
                     return  # the interpreter is ending: a flush sends
-                self._thread = thread
+                self._runs = True
 
     def _run(self) -> None:
         while True:
             self._wake.wait(self._delay)
-            self._wake.clear()
             self._drain()
 
     def _drain(self) -> None:
@@ -115,9 +118,8 @@ class Sender:
             self._sending = min(len(self._queue), self._batch)
             self._let_go = False
             self._send([self._queue.popleft() for _ in range(self._sending)])
-        with self._idle:
-            self._sending = 0
-            self._idle.notify_all()
+        self._sending = 0
+        self._idle.ring()
 
     def _send(self, batch: list[LeanSpan | ReadableSpan]) -> None:
         limit = time.monotonic() + self._timeout
