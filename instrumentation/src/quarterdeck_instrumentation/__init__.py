@@ -15,9 +15,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as type checkers read it; importing it from typing costs every Python child 11 ms
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
-__all__ = ["activate", "configure"]
+__all__ = ["activate", "configure", "metrics_asgi_app", "metrics_django_view", "metrics_wsgi_app"]
 
 
 def activate() -> None:
@@ -49,3 +50,30 @@ def configure(**chosen: Any) -> None:
 
         failed("settings", "configure was called after telemetry had begun, so it changes nothing")
     activation.activate()
+
+
+def metrics_wsgi_app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Serve the page of all workers: a WSGI application to mount, for example in a `DispatcherMiddleware`."""
+    from quarterdeck_instrumentation import mount  # noqa: PLC0415 -- see `activate`
+
+    return mount.wsgi_app(environ, start_response)
+
+
+class _MetricsAsgiApp:
+    """An object, not a function, so that Starlette's `Route` takes it for the application that it is."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        from quarterdeck_instrumentation import mount  # noqa: PLC0415 -- see `activate`
+
+        await mount.asgi_app(scope, receive, send)
+
+
+metrics_asgi_app = _MetricsAsgiApp()
+"""Serves the page of all workers: an ASGI application, for example for `Route("/metrics", metrics_asgi_app)`."""
+
+
+def metrics_django_view(request: Any) -> Any:
+    """Answer with the page of all workers: a Django view, for `path("metrics", metrics_django_view)`."""
+    from quarterdeck_instrumentation import mount  # noqa: PLC0415 -- see `activate`
+
+    return mount.django_view(request)

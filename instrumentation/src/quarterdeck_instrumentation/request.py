@@ -16,6 +16,7 @@ from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type, me
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from quarterdeck_instrumentation.registry import Cell
     from quarterdeck_instrumentation.runtime import Runtime
     from quarterdeck_instrumentation.tracing import ServerSpan
 
@@ -73,7 +74,7 @@ class Request:
         """Type of the exception behind a failed response, where a framework keeps it to itself."""
         self._method = method_label(method)
         self._scheme = scheme_label(scheme)
-        self._active = runtime.http.active(self._method, self._scheme)
+        self._active: Cell | None = runtime.http.active(self._method, self._scheme)
         self.span: ServerSpan | None = begin_span(runtime, received, scope_of)
         self._active.add(1.0)
         runtime.registry.touch()
@@ -97,15 +98,28 @@ class Request:
             elif status is not None and status >= SERVER_ERROR:
                 kind = self.error or str(status)
             span = self.span
-            exemplar = span.exemplar(seconds, time()) if span is not None else None
-            self._active.add(-1.0)
             route, module = self.route, self.module
-            outcome = (self._method, route or UNMATCHED_ROUTE, status, kind, self._scheme, module)
-            self._runtime.http.record(outcome, seconds, exemplar)
+            if self._active is not None:
+                exemplar = span.exemplar(seconds, time()) if span is not None else None
+                self._active.add(-1.0)
+                outcome = (self._method, route or UNMATCHED_ROUTE, status, kind, self._scheme, module)
+                self._runtime.http.record(outcome, seconds, exemplar)
             if span is not None:  # after the metrics: a user's span processor may raise
                 span.end((route, status, kind, module))
         except Exception as mistake:  # noqa: BLE001 -- ours, not the service's
             failed("requests", "a request could not be recorded", mistake)
+
+    def discard(self) -> None:
+        """Keep nothing of it, neither record nor span: what it asks for is telemetry's own."""
+        if not self._recorded:
+            self._recorded = True
+            self._active.add(-1.0)
+
+    def upgrade(self) -> None:
+        """Have it be a WebSocket from now on, and no request: one span for all of it, and no HTTP metrics."""
+        if self._active is not None and not self._recorded:
+            self._active.add(-1.0)
+            self._active = None
 
     def leave(self) -> None:
         """Make current again what was before; in the task or thread that made the request."""

@@ -17,7 +17,8 @@ from quarterdeck_contract.labels import FAILED_COMPONENT
 from quarterdeck_instrumentation import exits, failures, native
 from quarterdeck_instrumentation.exposition import session, snapshot, store
 from quarterdeck_instrumentation.exposition.collector import Collector
-from quarterdeck_instrumentation.exposition.server import PageServer
+from quarterdeck_instrumentation.exposition.reader import Reader
+from quarterdeck_instrumentation.exposition.server import PageServer, text
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import HttpServerMetrics
 from quarterdeck_instrumentation.registry import Registry
@@ -27,6 +28,7 @@ from quarterdeck_instrumentation.vitals.worker import Vitals
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
+    from quarterdeck_instrumentation.exposition.page import Format
     from quarterdeck_instrumentation.tracing import Tracing
 
 _WRITE_EVERY = 0.2
@@ -57,6 +59,8 @@ class Runtime:
         self._page: PageServer | None = None
         self._elected: int | None = None
         self._index = snapshot.Index()
+        self._reader: Reader | None = None
+        self._reading = native.lock()
 
     def start(self) -> None:
         """Take a place in the session's folder, start the threads, and see that they are not needed at the end."""
@@ -74,7 +78,7 @@ class Runtime:
         self.registry.wake = self._changed.ring
         failures.listen(self.registry.touch)
         native.start_thread(self._keep_writing, "quarterdeck-values")
-        address = (self.settings.metrics_host, self.settings.metrics_port)
+        address = (self.settings.metrics_host, self.settings.metrics_port) if self.settings.metrics_server else None
         self._page = PageServer(address, self._elect, self._collector, created=self.settings.created_timestamps)
         self._page.start()
 
@@ -152,6 +156,18 @@ class Runtime:
         own = snapshot.decode(self._latest, self._index)
         self._index = own.index
         return own
+
+    def page(self, form: Format) -> str:
+        """Return the page of all workers, for a service that mounts it; any worker may be asked.
+
+        Raises:
+            UnreadableError: there is no truthful one at this moment.
+        """
+        with self._reading:
+            if self._reader is None:
+                folder = store.Folder(self._folder) if self._folder else None
+                self._reader = Reader(folder, self._name, self.own_snapshot)
+            return text(*self._reader.collect(), form, created=self.settings.created_timestamps)
 
     def _at_exit(self, pid: int) -> None:
         if os.getpid() == pid:

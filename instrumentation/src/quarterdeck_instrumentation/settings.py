@@ -32,6 +32,8 @@ class Settings:
     from this machine alone, because a page nobody asked for should not be open to a network."""
     metrics_port: int = METRICS_PORT
     """Port the page listens on: `OTEL_EXPORTER_PROMETHEUS_PORT`. The default is the specification's."""
+    metrics_server: bool = True
+    """Whether the page has that port: `QUARTERDECK_METRICS_SERVER`. `off` where the service mounts the page itself."""
     created_timestamps: bool = True
     """Whether OpenMetrics pages say when each counter began: `QUARTERDECK_CREATED_TIMESTAMPS`. A Prometheus without
     the contract's feature flags makes series of these lines; `off` spares it them, and loses first events."""
@@ -82,6 +84,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         metrics_page=_words(environ, "OTEL_METRICS_EXPORTER") != ("none",),
         metrics_host=environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "").strip() or default.metrics_host,
         metrics_port=_parsed(environ, "OTEL_EXPORTER_PROMETHEUS_PORT", _port, default.metrics_port),
+        metrics_server=_parsed(environ, "QUARTERDECK_METRICS_SERVER", _switch, default.metrics_server),
         created_timestamps=_parsed(environ, "QUARTERDECK_CREATED_TIMESTAMPS", _switch, default.created_timestamps),
         health_paths=_health_paths(environ),
         label_sets=_parsed(environ, "QUARTERDECK_LABEL_SETS", _positive, default.label_sets),

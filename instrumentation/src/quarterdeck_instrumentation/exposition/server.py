@@ -17,9 +17,10 @@ from quarterdeck_instrumentation.exposition.page import Format, negotiate, rende
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from quarterdeck_instrumentation.exposition.collector import Collector
+    from quarterdeck_contract.metrics import Metric
+    from quarterdeck_instrumentation.exposition.collector import Collector, Sum
 
 PATH = "/metrics"
 """Where the page is."""
@@ -42,7 +43,7 @@ class PageServer:
 
     def __init__(
         self,
-        address: tuple[str, int],
+        address: tuple[str, int] | None,
         elect: Callable[[], object],
         collector: Callable[[], Collector],
         *,
@@ -51,7 +52,7 @@ class PageServer:
         """Serve on *address* once *elect* returns; then *collector* makes what is asked for each page.
 
         Args:
-            address: host and port.
+            address: host and port; None: there is no such page, but the ended workers are folded all the same.
             elect: blocks until this process may serve.
             collector: called once, after the election: the last owner has ended by then.
             created: whether OpenMetrics pages have `_created` lines.
@@ -79,23 +80,32 @@ class PageServer:
             try:
                 self._elect()
                 collector = self._make_collector()
-                self._listener = self._listen()
-                self._serve(self._listener, collector)
+                if self._address is None:
+                    self._tidy(collector)
+                else:
+                    self._listener = self._listen(*self._address)
+                    self._serve(self._listener, collector)
             except Exception as error:  # noqa: BLE001 -- whatever it is, the service goes on and we try again
                 failed("page", "the metrics page stopped and starts again", error)
                 self.abandon()
             native.sleep(_RETRY)
 
-    def _listen(self) -> Any:
+    @staticmethod
+    def _tidy(collector: Collector) -> None:
+        while True:
+            collector.fold()
+            native.sleep(_TIDY)
+
+    @staticmethod
+    def _listen(host: str, port: int) -> Any:
         patient_until = time.monotonic() + _RETRY
         while True:
             try:
-                listener = native.listen(*self._address)
+                listener = native.listen(host, port)
             except OSError as error:
                 if time.monotonic() < patient_until:
                     native.sleep(_RELEASE)
                     continue
-                host, port = self._address
                 failed("page", f"the metrics page cannot listen on {host}:{port}; it tries again until it can", error)
                 native.sleep(_RETRY)
             else:
@@ -153,11 +163,16 @@ class PageServer:
 
     def _page(self, collector: Collector, form: Format) -> bytes:
         with self._lock:
-            pieces: list[str] = []
-            for piece in render(*collector.collect(), form, created=self._created):
-                pieces.append(piece)
-                native.sleep(0)  # lets a request have the interpreter between two pieces
-        return "".join(pieces).encode("utf-8", "backslashreplace")
+            return text(*collector.collect(), form, created=self._created).encode("utf-8", "backslashreplace")
+
+
+def text(metrics: Iterable[Metric], sums: Iterable[Sum], form: Format, *, created: bool) -> str:
+    """Return the whole page, and let requests have the interpreter between two pieces of it; see `render`."""
+    pieces: list[str] = []
+    for piece in render(metrics, sums, form, created=created):
+        pieces.append(piece)
+        native.sleep(0)
+    return "".join(pieces)
 
 
 def _read_head(client: Any) -> str | None:

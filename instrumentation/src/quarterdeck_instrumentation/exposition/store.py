@@ -127,14 +127,14 @@ class Folder:
             except FileNotFoundError:
                 continue
 
-    def read_totals(self) -> Snapshot | None:
+    def read_totals(self, known: Index | None = None) -> Snapshot | None:
         """Return what the ended workers counted; None when none has ended.
 
         Raises:
             CorruptSnapshotError: somebody changed the file.
         """
         data = self._bytes(TOTALS)
-        return decode(data) if data else None
+        return decode(data, known) if data else None
 
     def write_totals(self, data: bytes) -> None:
         """Replace the totals at one stroke."""
