@@ -103,7 +103,7 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
 
 def django_view(request: Any) -> Any:
     """Answer a Django request, under WSGI or ASGI, unmeasured."""
-    from django.http import HttpResponse  # noqa: PLC0415 -- for services of Django alone
+    from django.http import HttpResponse  # type: ignore[import-untyped]  # noqa: PLC0415 -- for services of Django alone
 
     _discard(getattr(request, "scope", None) or request.META, asgi.MARK, wsgi.MARK)
     status, headers, body = answer(

@@ -1,0 +1,182 @@
+"""The page that a service mounts: whichever of its workers answers, a real Prometheus sees one truth."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.contract.test_emitted_to_prometheus import Prometheus
+
+from quarterdeck_instrumentation.testing import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.contract.conftest import Service
+
+COUNT = "http_server_request_duration_seconds_count"
+
+FLASK = """
+import os
+
+from flask import Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from quarterdeck_instrumentation import metrics_wsgi_app
+
+app = Flask(__name__)
+app.add_url_rule("/items/<item>", "item", view_func=lambda item: str(os.getpid()))
+app.add_url_rule("/healthz", "healthz", view_func=lambda: "")
+app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/metrics": metrics_wsgi_app})
+"""
+
+FASTAPI = """
+import os
+
+from fastapi import FastAPI
+from starlette.routing import Route
+
+from quarterdeck_instrumentation import metrics_asgi_app
+
+app = FastAPI(routes=[Route("/metrics", metrics_asgi_app)])
+
+
+@app.get("/items/{item}")
+def item(item: str) -> int:
+    return os.getpid()
+
+
+@app.get("/healthz")
+def healthz() -> None:
+    pass
+"""
+
+DJANGO = """
+import os
+
+from django.conf import settings
+from django.http import HttpResponse
+
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="none", DATABASES={})
+
+from django.core.wsgi import get_wsgi_application
+from django.urls import path
+
+from quarterdeck_instrumentation import metrics_django_view
+
+urlpatterns = [
+    path("metrics", metrics_django_view),
+    path("items/<item>", lambda request, item: HttpResponse(str(os.getpid()))),
+    path("healthz", lambda request: HttpResponse()),
+]
+app = get_wsgi_application()
+"""
+
+CONFIGURATION = """
+global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}
+scrape_configs:
+  - job_name: checkout
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+@pytest.fixture
+def prometheus(tool: Callable[[str], Path], tmp_path: Path, until: Callable[..., Any]) -> Iterator[Any]:
+    """Return a function that starts a Prometheus which scrapes a port, and has it scrape once."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(scraped: int) -> Prometheus:
+        (tmp_path / "prometheus.yml").write_text(CONFIGURATION.format(port=scraped))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        arguments = [
+            tool("prometheus"),
+            f"--config.file={tmp_path / 'prometheus.yml'}",
+            f"--storage.tsdb.path={tmp_path / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        with (tmp_path / "prometheus.log").open("wb") as log:
+            started.append(subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT))
+        server = Prometheus(started[-1], port)
+        until(lambda: server.value("up") == 1.0, "the first scrape")
+        return server
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def page(checkout: Service) -> Any:
+    """Return the page that some worker gives; None while there is none."""
+    with suppress(OSError, HTTPException):
+        status, text = checkout.get("/metrics")
+        if status == 200:
+            return parse(text)
+    return None
+
+
+def mounted(service: Callable[..., Service], until: Callable[..., Any], *arguments: str, **options: str) -> Service:
+    """Return a service of four workers whose page is mounted alone."""
+    checkout = service("--workers", "4", *arguments, QUARTERDECK_METRICS_SERVER="off", **options)
+    until(lambda: (found := page(checkout)) and found.value("quarterdeck_workers") == 4.0, "four workers")
+    return checkout
+
+
+@pytest.mark.parametrize(
+    ("server", "source", "arguments"),
+    [("gunicorn", FLASK, ["--threads", "2"]), ("gunicorn", DJANGO, []), ("uvicorn", FASTAPI, [])],
+    ids=["Flask", "Django", "FastAPI"],
+)
+def test_every_worker_gives_the_same_page(
+    service: Callable[..., Service], until: Callable[..., Any], server: str, source: str, arguments: list[str]
+) -> None:
+    """Mounted as each framework does it; the requests for it are on no page, and no port is opened."""
+    checkout = mounted(service, until, *arguments, server=server, source=source)
+    pids = {checkout.get(f"/items/{item}")[1] for item in range(40)}
+    assert len(pids) > 1
+
+    until(lambda: (found := page(checkout)) and found.value(COUNT) == 40.0, "forty requests on the page")
+    for _ in range(40):
+        found = page(checkout)
+        assert found.value(COUNT) == 40.0
+        assert found.value("http_server_active_requests") == 0.0
+        assert found.value("quarterdeck_instrumentation_failures_total") == 0.0
+    with pytest.raises(ConnectionRefusedError):
+        HTTPConnection("127.0.0.1", checkout.metrics_port, timeout=1).connect()
+
+
+@pytest.mark.tools
+def test_no_counter_goes_backwards_in_a_prometheus_that_asks_any_worker(
+    service: Callable[..., Service], prometheus: Callable[[int], Prometheus], until: Callable[..., Any]
+) -> None:
+    """While workers are killed, the elected one among them, under load."""
+    checkout = mounted(service, until, server="gunicorn", source=FLASK)
+    server = prometheus(checkout.port)
+    sent = 0
+    for _ in range(6):
+        answered = 0
+        while answered < 25:
+            with suppress(OSError, HTTPException):  # of a worker that was just killed
+                answered += checkout.get(f"/items/{sent}")[0] == 200
+        sent += answered
+        until(lambda sent=sent: (found := page(checkout)) and found.value(COUNT) >= sent, f"{sent} requests")
+        victim = min(checkout.workers())
+        os.kill(victim, signal.SIGKILL)
+        until(lambda victim=victim: len(checkout.workers() - {victim}) == 4, "the worker's replacement")
+    until(lambda: (found := page(checkout)) and found.value("quarterdeck_workers") == 4.0, "four workers")
+
+    total = f"sum({COUNT})"
+    last = page(checkout).value(COUNT)
+    until(lambda: server.value(total) == last, "all requests in Prometheus")
+    assert last >= sent
+    for name in (COUNT, "process_cpu_time_seconds_total", "cpython_gc_collections_total"):
+        assert server.value(f"max(resets({name}[5m]))") == 0.0, name
+    assert page(checkout).value("quarterdeck_instrumentation_failures_total") == 0.0
