@@ -22,13 +22,12 @@ _NAMES = {"aiohttp": "aiohttp-client"}
 """Module of a library → name of its instrumentor's entry point, where that is not the module's own."""
 _ENTRY_POINTS = "opentelemetry_instrumentor"
 _SEMANTICS = "OTEL_SEMCONV_STABILITY_OPT_IN"
-_DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
 
 def patch_library(module: ModuleType) -> None:
     """Load the instrumentor of *module*, which has just been imported, if it is installed and spans are wanted."""
     name = entry_point_name(module.__name__)
-    disabled = {word.strip() for word in os.environ.get(_DISABLED, "").split(",")}
+    disabled = effective(os.environ).disabled_instrumentations
     if disabled & {name, "*"} or not _spans_are_wanted():
         return
     from importlib.metadata import entry_points  # noqa: PLC0415 -- only services that trace pay for it

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_instrumentation import declarative
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
@@ -58,9 +59,12 @@ def plan(settings: Settings, environ: Mapping[str, str]) -> Plan:
     """Decide who makes the spans."""
     of_otlp = _protocol(environ)
     lean = OTLP in settings.traces_exporters and of_otlp == _HTTP
-    others = [name for name in settings.traces_exporters if not (lean and name == OTLP)]
+    done = {declarative.EXPORTER, OTLP} if lean else {declarative.EXPORTER}
+    others = [name for name in settings.traces_exporters if name not in done]
     exporters = tuple(_PROTOCOLS[of_otlp] if name == OTLP else name for name in others)
     why = [f"the exporter {name} is the SDK's" for name in exporters]
+    if declarative.EXPORTER in settings.traces_exporters:
+        why.append(f"{declarative.VARIABLE} describes the SDK's provider")
     sampler = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
     if sampler and sampler.removeprefix("parentbased_") not in _STANDARD_SAMPLERS:
         why.append(f"the sampler {sampler} is another package's")

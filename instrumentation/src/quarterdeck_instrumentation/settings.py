@@ -6,16 +6,18 @@ that cannot be read is said and counted, and its default is used: a typing error
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck_contract.kubernetes import METRICS_PORT
+from quarterdeck_instrumentation import declarative
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 HEALTH_PATHS = ("/healthz", "/livez", "/readyz", "/health")
 """Paths of probes, unless `QUARTERDECK_HEALTH_PATHS` names others."""
@@ -51,6 +53,9 @@ class Settings:
     flush_timeout: float = 1.0
     """Seconds a worker that is told to end may spend on sending its last spans: `QUARTERDECK_FLUSH_TIMEOUT`. One:
     well within the shortest grace period in use, and long enough for a collector that answers."""
+    disabled_instrumentations: frozenset[str] = frozenset()
+    """Instrumentors of OpenTelemetry's that are not loaded, by their entry points' names, or `*` for all of them:
+    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`, separated by commas."""
 
 
 _chosen: dict[str, Any] = {}
@@ -68,10 +73,11 @@ def choose(**chosen: Any) -> None:
 
 
 def effective(environ: Mapping[str, str]) -> Settings:
-    """Return what the service chose in code, else what *environ* says."""
-    settings = replace(read(environ), **_chosen)
+    """Return what the service chose in code, else what `OTEL_CONFIG_FILE` says, else what *environ* says."""
+    settings = replace(read(declarative.asked(environ)), **_chosen)
     return replace(
         settings,
+        disabled_instrumentations=frozenset(settings.disabled_instrumentations),
         health_paths=frozenset(settings.health_paths),
         traces_exporters=tuple(settings.traces_exporters),
     )
@@ -90,7 +96,26 @@ def read(environ: Mapping[str, str]) -> Settings:
         label_sets=_parsed(environ, "QUARTERDECK_LABEL_SETS", _positive, default.label_sets),
         traces_exporters=_traces_exporters(environ),
         flush_timeout=_parsed(environ, "QUARTERDECK_FLUSH_TIMEOUT", _seconds, default.flush_timeout),
+        disabled_instrumentations=frozenset(_words(environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS")),
     )
+
+
+def origins(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return, for each setting that differs from its default, who says so: `code`, `file` or a variable of *environ*.
+
+    A variable says so if the setting would be another without it.
+    """
+    asked = declarative.asked(environ)
+    whole, found = _fields(read(asked)), dict[str, str]()
+    for variable in sorted(name for name in asked if name.startswith(("OTEL_", "QUARTERDECK_"))):
+        without = _fields(read({name: value for name, value in asked.items() if name != variable}))
+        who = variable if asked.get(variable) == environ.get(variable) else "file"
+        found |= {name: who for name, value in whole.items() if without[name] != value}
+    return found | dict.fromkeys(_chosen, "code")
+
+
+def _fields(settings: Settings) -> dict[str, Any]:
+    return {each.name: getattr(settings, each.name) for each in fields(settings)}
 
 
 def _health_paths(environ: Mapping[str, str]) -> frozenset[str]:
@@ -118,33 +143,34 @@ def _parsed(environ: Mapping[str, str], name: str, parse: Callable[[str], T], de
     try:
         return parse(text)
     except ValueError as error:
-        failed("settings", f"{name}={text} cannot be read, so {default} is used", error)
+        failed("settings", f"{name}: expected {error}; found {text}; {default} is used")
         return default
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 < port < 1 << 16:
-        raise ValueError("a port is a number from 1 to 65535")
-    return port
+    return _within(text, int, 1, (1 << 16) - 1, "a port, a number from 1 to 65535")
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("a number of at least 1 is needed")
-    return number
+    return _within(text, int, 1, 1 << 63, "a number of at least 1")
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds <= 60:  # noqa: PLR2004 -- longer than any grace period
-        raise ValueError("a number of seconds from 0 to 60 is needed")
-    return seconds
+    return _within(text, float, 0.0, 60.0, "a number of seconds from 0 to 60")  # longer than any grace period
+
+
+def _within(text: str, kind: Callable[[str], N], least: N, most: N, expected: str) -> N:
+    try:
+        number = kind(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if not least <= number <= most:
+        raise ValueError(expected)
+    return number
 
 
 def _switch(text: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if text.lower() not in words:
-        raise ValueError("on or off is needed")
+        raise ValueError("on or off")
     return words[text.lower()]

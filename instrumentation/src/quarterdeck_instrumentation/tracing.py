@@ -11,11 +11,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context, trace
-from opentelemetry.context import Context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
-from quarterdeck_instrumentation import providers
+from quarterdeck_instrumentation import declarative, providers
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import OTHER_METHOD, SERVER_ERROR, method_label
 from quarterdeck_instrumentation.registry import Exemplar
@@ -71,9 +71,14 @@ class ServerSpan:
 
     def leave(self) -> None:
         """Make current again what was before; in the task that began the span."""
-        if self._token is not None:
-            context.detach(self._token)
-            self._token = None
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                token.var.reset(token)
+            except ValueError:
+                pass  # a generator or coroutine that was closed elsewhere: nothing was made current there
+            except AttributeError:  # not Python's own context variables
+                context.detach(token)
 
     def exemplar(self, value: float, timestamp: float) -> Exemplar | None:
         """Return *value* with this trace's identity, if the trace is kept."""
@@ -131,11 +136,6 @@ class Tracing:
         token = context.attach(trace.set_span_in_context(span, parent))
         return _LeanServerSpan(span, token, name) if lean else ServerSpan(span, token, name)
 
-    def suppressed(self) -> ServerSpan:
-        """Make an unsampled span current, so that nothing below it is traced either."""
-        nowhere = NonRecordingSpan(SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT)))
-        return ServerSpan(nowhere, context.attach(trace.set_span_in_context(nowhere)), "")
-
     def flush(self, seconds: float) -> None:
         """Send what is queued, and wait for that no longer than *seconds*, whatever the exporter does.
 
@@ -165,8 +165,16 @@ class Tracing:
             failed("traces", f"the last spans could not be sent within {seconds:g} s")
 
 
+def suppressed() -> ServerSpan:
+    """Make an unsampled span current, so that nothing below it is traced; and have instrumentors measure nothing."""
+    nowhere = NonRecordingSpan(SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT)))
+    silent = context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True, trace.set_span_in_context(nowhere))
+    return ServerSpan(nowhere, context.attach(silent), "")
+
+
 def start(settings: Settings) -> Tracing | None:
     """Return what makes spans, or None when nobody wants any."""
+    declarative.apply(os.environ)
     provider = trace.get_tracer_provider()
     if not isinstance(provider, trace.ProxyTracerProvider):
         return None if isinstance(provider, trace.NoOpTracerProvider) else Tracing(provider)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from quarterdeck_instrumentation import failures
-from quarterdeck_instrumentation.settings import Settings, read
+from quarterdeck_instrumentation import failures, settings
+from quarterdeck_instrumentation.settings import Settings, choose, effective, origins, read
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,10 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ({"QUARTERDECK_CREATED_TIMESTAMPS": "off"}, {"created_timestamps": False}),
         ({"QUARTERDECK_LABEL_SETS": "10"}, {"label_sets": 10}),
         ({"QUARTERDECK_FLUSH_TIMEOUT": "0.25"}, {"flush_timeout": 0.25}),
+        (
+            {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis, celery"},
+            {"disabled_instrumentations": frozenset({"redis", "celery"})},
+        ),
     ],
 )
 def test_each_variable_changes_its_own_setting(environ: dict[str, str], change: dict[str, object]) -> None:
@@ -47,21 +51,42 @@ def test_each_variable_changes_its_own_setting(environ: dict[str, str], change: 
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "expected"),
     [
-        ("OTEL_EXPORTER_PROMETHEUS_PORT", "http"),
-        ("OTEL_EXPORTER_PROMETHEUS_PORT", "65536"),
-        ("QUARTERDECK_CREATED_TIMESTAMPS", "perhaps"),
-        ("QUARTERDECK_LABEL_SETS", "0"),
-        ("QUARTERDECK_FLUSH_TIMEOUT", "-1"),
-        ("QUARTERDECK_FLUSH_TIMEOUT", "nan"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "http", "a port, a number from 1 to 65535"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "65536", "a port, a number from 1 to 65535"),
+        ("QUARTERDECK_CREATED_TIMESTAMPS", "perhaps", "on or off"),
+        ("QUARTERDECK_LABEL_SETS", "0", "a number of at least 1"),
+        ("QUARTERDECK_FLUSH_TIMEOUT", "-1", "a number of seconds from 0 to 60"),
+        ("QUARTERDECK_FLUSH_TIMEOUT", "nan", "a number of seconds from 0 to 60"),
     ],
 )
 def test_a_value_that_cannot_be_read_is_counted_and_its_default_used(
-    name: str, text: str, caplog: pytest.LogCaptureFixture
+    name: str, text: str, expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A typing error never stops a service; the message names the variable and the default."""
     assert read({name: text}) == Settings()
 
     assert failures.counts()["settings"] == 1
-    assert f"{name}={text} cannot be read" in caplog.text
+    assert f"{name}: expected {expected}; found {text}; " in caplog.text
+
+
+def test_who_says_so_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service's code, or a variable; what says no more than the default says nothing."""
+    monkeypatch.setattr(settings, "_chosen", {})
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "QUARTERDECK_LABEL_SETS": "10",
+        "QUARTERDECK_FLUSH_TIMEOUT": "1",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": "http",
+    }
+    choose(label_sets=20, health_paths={"/up"})
+
+    assert effective(environ) == replace(
+        Settings(), label_sets=20, health_paths=frozenset({"/up"}), traces_exporters=("otlp",)
+    )
+    assert origins(environ) == {
+        "health_paths": "code",
+        "label_sets": "code",
+        "traces_exporters": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    }
