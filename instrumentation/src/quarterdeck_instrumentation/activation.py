@@ -31,7 +31,6 @@ FRAMEWORKS = {
     "starlette.routing": "quarterdeck_instrumentation.frameworks.starlette:patch_routing",
     "fastapi.applications": "quarterdeck_instrumentation.frameworks.fastapi:patch_applications",
     "fastapi.routing": "quarterdeck_instrumentation.frameworks.fastapi:patch_routing",
-    "uvicorn.config": "quarterdeck_instrumentation.frameworks.uvicorn:patch_config",
     "uvicorn.server": "quarterdeck_instrumentation.frameworks.uvicorn:patch_server",
     "django.core.handlers.asgi": "quarterdeck_instrumentation.frameworks.django:patch_asgi",
     "django.core.handlers.base": "quarterdeck_instrumentation.frameworks.django:patch_routing",
@@ -49,7 +48,16 @@ FRAMEWORKS = {
     "pyramid.router": "quarterdeck_instrumentation.frameworks.pyramid:patch_router",
     "quart.app": "quarterdeck_instrumentation.frameworks.quart:patch_application",
     "gunicorn.workers.base": "quarterdeck_instrumentation.frameworks.gunicorn:patch_workers",
-    "gunicorn.workers.gasgi": "quarterdeck_instrumentation.frameworks.gunicorn:patch_asgi_worker",
+    "hypercorn.asyncio.run": "quarterdeck_instrumentation.frameworks.hypercorn:patch_run",
+    "hypercorn.trio.run": "quarterdeck_instrumentation.frameworks.hypercorn:patch_run",
+    "granian.server.mp": "quarterdeck_instrumentation.frameworks.granian:patch_server",
+    "granian.server.mt": "quarterdeck_instrumentation.frameworks.granian:patch_server",
+    "granian.server.embed": "quarterdeck_instrumentation.frameworks.granian:patch_server",
+    "waitress.server": "quarterdeck_instrumentation.frameworks.wsgi_servers:patch_waitress",
+    "werkzeug.serving": "quarterdeck_instrumentation.frameworks.wsgi_servers:patch_werkzeug",
+    "wsgiref.simple_server": "quarterdeck_instrumentation.frameworks.wsgi_servers:patch_wsgiref",
+    "gevent.pywsgi": "quarterdeck_instrumentation.frameworks.wsgi_servers:patch_gevent",
+    "uwsgidecorators": "quarterdeck_instrumentation.frameworks.uwsgi:patch_decorators",
     "starlette.middleware.wsgi": "quarterdeck_instrumentation.frameworks.bridges:patch_environ",
     "a2wsgi.wsgi": "quarterdeck_instrumentation.frameworks.bridges:patch_environ",
     "opentelemetry.instrumentation.aiohttp_server": (
@@ -66,6 +74,9 @@ FRAMEWORKS = {
     **dict.fromkeys(LIBRARIES, "quarterdeck_instrumentation.contrib:patch_library"),
 }
 """Module to watch for → function that patches it, called with the module once its body has run."""
+EMBEDDING = {"uwsgi": "quarterdeck_instrumentation.frameworks.uwsgi:patch_process"}
+"""The same for modules that are there without being imported, in the process of a server with Python inside: looked
+for when one of the others is patched, because when Python starts they are not there yet."""
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -107,7 +118,8 @@ def activate() -> None:
         module = sys.modules.get(name)
         if module is not None:
             _patch(module, patch)
-    _clean_up_after_a_session()
+    _patch_embedding()
+    _join_a_session()
 
 
 class _PostImport:
@@ -142,6 +154,7 @@ def _patch_when_loaded(spec: ModuleSpec, patch: str) -> None:
         del loader.exec_module  # the instance attribute below: the loader is as it was
         run(module)
         _patch(module, patch)
+        _patch_embedding()
 
     # On the instance, not a loader of our own: whoever asks the loader for source or resources gets the real one.
     loader.exec_module = exec_module
@@ -155,12 +168,19 @@ def _patch(module: ModuleType, patch: str) -> None:
         failed("hooks", f"{module.__name__} could not be instrumented", error)
 
 
-def _clean_up_after_a_session() -> None:
-    """Have the process that `quarterdeck-instrument` became remove its folder when it ends in good order."""
+def _patch_embedding() -> None:
+    for name in [name for name in _embedding if name in sys.modules]:
+        _patch(sys.modules[name], _embedding.pop(name))
+
+
+_embedding = dict(EMBEDDING)
+
+
+def _join_a_session() -> None:
+    """Have what this process forks count with it, and the folder removed when the process that leads it ends."""
     from quarterdeck_instrumentation.exposition import session  # noqa: PLC0415 -- not needed when disabled
 
-    folder = os.environ.get(session.VARIABLE, "")
-    if session.leader(folder) == os.getpid():
-        import atexit  # noqa: PLC0415 -- only the leader needs it
+    session.join(os.environ)
+    import atexit  # noqa: PLC0415 -- only here
 
-        atexit.register(session.remove, folder, os.getpid())
+    atexit.register(session.disband, os.environ, os.getpid())

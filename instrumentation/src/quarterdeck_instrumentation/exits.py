@@ -72,7 +72,7 @@ def watch(end: Callable[[], None], seconds: float) -> None:
         _watch.wrapped = True
         os._exit = _wrapped(os._exit)
     try:
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and not _caught(signal.SIGTERM):
             signal.signal(signal.SIGTERM, _terminated)
     except ValueError:
         return  # not the main thread
@@ -92,6 +92,16 @@ def _wrapped(leave: Any) -> Any:
         leave(status)
 
     return _exit
+
+
+def _caught(number: int) -> bool:
+    """Say whether the process has a handler for a signal that Python does not know of, set in C: uWSGI has."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            (caught,) = (line.split()[1] for line in status if line.startswith("SigCgt:"))
+    except (OSError, ValueError):
+        return False
+    return int(caught, 16) >> (number - 1) & 1 == 1
 
 
 def _terminated(number: int, frame: Any) -> None:

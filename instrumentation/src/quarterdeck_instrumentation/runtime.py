@@ -208,7 +208,7 @@ class _Process:
         self.runtime: Runtime | None = None
         self.broken = False
         self.lock = threading.Lock()
-        os.register_at_fork(after_in_child=self._forked)
+        os.register_at_fork(after_in_child=self.forked)
 
     def start(self) -> Runtime | None:
         with self.lock:
@@ -222,7 +222,7 @@ class _Process:
                     failed("store", "telemetry could not be started", error)
             return self.runtime
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
         inherited, self.runtime, self.broken = self.runtime, None, False
         self.lock = threading.Lock()
         failures.forget()
@@ -237,6 +237,12 @@ def current() -> Runtime | None:
     """Return this process's telemetry, begun if need be; None when it could not be."""
     runtime = _process.runtime
     return runtime if runtime is not None else _process.start()
+
+
+def forked() -> None:
+    """Let go of what was inherited: for servers that fork without Python's knowing."""
+    if _process.runtime is not None:
+        _process.forked()
 
 
 def begun() -> bool:

@@ -27,6 +27,7 @@ with recording() as recorded:
 
 LIGHT = {
     "__future__",
+    "atexit",
     "fcntl",
     "importlib",
     "importlib._bootstrap",
@@ -93,13 +94,13 @@ def test_a_framework_that_is_not_understood_still_works() -> None:
 import sys, types
 import quarterdeck_instrumentation.auto
 from quarterdeck_instrumentation import activation, failures
-activation._patch(types.ModuleType("uvicorn.config"), activation.FRAMEWORKS["uvicorn.config"])
+activation._patch(types.ModuleType("uvicorn.server"), activation.FRAMEWORKS["uvicorn.server"])
 print(failures.counts()["hooks"])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert done.stdout == "1\n"
-    assert done.stderr.startswith("uvicorn.config could not be instrumented (AttributeError")
+    assert done.stderr.startswith("uvicorn.server could not be instrumented (AttributeError")
 
 
 def test_a_modules_loader_is_the_one_it_would_have_had() -> None:

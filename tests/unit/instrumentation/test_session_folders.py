@@ -66,14 +66,14 @@ def test_the_next_start_removes_what_a_killed_leader_left(tmp_path: Path) -> Non
 
 def test_only_its_own_process_removes_a_folder(tmp_path: Path) -> None:
     """A forked child inherits what is to be done at exit, and must not do it."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
+    folder = session.create({"QUARTERDECK_METRICS_DIR": str(tmp_path)})
+    environ = {session.VARIABLE: folder}
 
-    session.remove(str(folder), os.getpid() + 1)
-    assert folder.exists()
+    session.disband(environ, os.getpid() + 1)
+    assert os.path.exists(folder)
 
-    session.remove(str(folder), os.getpid())
-    assert not folder.exists()
+    session.disband(environ, os.getpid())
+    assert not os.path.exists(folder)
 
 
 def test_nothing_is_removed_through_a_link_nor_what_is_not_a_sessions(tmp_path: Path) -> None:

@@ -50,36 +50,81 @@ def create(environ: dict[str, str] | os._Environ[str]) -> str:
     sweep(parent)
     folder = os.path.join(parent, f"quarterdeck-{os.getuid()}-{os.getpid()}-{os.urandom(4).hex()}")
     os.mkdir(folder, 0o700)
+    os.set_inheritable(_lock(folder), True)
+    return folder
+
+
+def _lock(folder: str) -> int:
     leader_file = os.open(os.path.join(folder, _LEADER), os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.lockf(leader_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.set_inheritable(leader_file, True)
-    return folder
+    return leader_file
+
+
+class _Known:
+    """What this process knows of those it shares a folder with."""
+
+    def __init__(self) -> None:
+        self.activated = 0
+        """The process in which the instrumentation was activated; its forks inherit this."""
+        self.server = 0
+        """The process that a server says its workers are forked from, before they import us."""
+
+
+_known = _Known()
+
+
+def led_by(server: int) -> None:
+    """Say that this process is a worker of the process *server*, of which `quarterdeck-instrument` may know nothing."""
+    _known.server = server
+
+
+def join(environ: dict[str, str] | os._Environ[str]) -> None:
+    """Have what this process forks share its folder; lead on where it led before it executed this program.
+
+    uWSGI reloads by executing itself, and closes every file before that, the one with the lock too.
+    """
+    _known.activated = os.getpid()
+    folder = environ.get(VARIABLE, "")
+    if leader(folder) != os.getpid():
+        return
+    try:
+        _lock(folder)
+    except OSError:
+        return  # removed: the workers make it anew
 
 
 def of_this_process(environ: dict[str, str] | os._Environ[str]) -> str:
     """Return the folder this process shares with its siblings, and make it if need be.
 
-    Without `quarterdeck-instrument` there is no variable. Then the workers that one multiprocessing parent started
-    (uvicorn's, for one) share a folder named after that parent, and any other process has its own.
+    Without `quarterdeck-instrument` there is no variable. Then the folder is named after the process that all workers
+    come from: the one a server names, the one whose `multiprocessing` started them, or the one they were forked from
+    after it had imported us. A process of which none is known has its own.
 
     Raises:
         OSError: the folder cannot be made or is not ours.
     """
-    folder = environ.get(VARIABLE)
-    if not folder:
-        folder = os.path.join(base(environ), f"quarterdeck-{os.getuid()}-{_parent()}")
-    os.makedirs(folder, 0o700, exist_ok=True)
+    folder = environ.get(VARIABLE) or _named_after(_origin(), environ)
+    if not os.path.isdir(folder):
+        parent = os.path.dirname(folder)
+        os.makedirs(parent, exist_ok=True)
+        sweep(parent)
+        os.makedirs(folder, 0o700, exist_ok=True)
     if not _is_ours(folder):
         raise PermissionError(f"{folder} belongs to another user")
     return folder
 
 
-def _parent() -> str:
+def _named_after(pid: int, environ: dict[str, str] | os._Environ[str]) -> str:
+    return os.path.join(base(environ), f"quarterdeck-{os.getuid()}-{pid}-{_started(pid)}")
+
+
+def _origin() -> int:
+    if _known.server:
+        return _known.server
     from multiprocessing import parent_process  # noqa: PLC0415 -- only without quarterdeck-instrument
 
     parent = parent_process()
-    pid = os.getpid() if parent is None or parent.pid is None else parent.pid
-    return f"{pid}-{_started(pid)}"
+    return parent.pid if parent is not None and parent.pid else _known.activated or os.getpid()
 
 
 def _started(pid: int) -> str:
@@ -97,13 +142,20 @@ def leader(folder: str) -> int:
     return int(parts[2]) if len(parts) == 4 and parts[0] == "quarterdeck" and parts[2].isdigit() else 0  # noqa: PLR2004 -- the four parts of a name
 
 
-def remove(folder: str, pid: int | None = None) -> None:
-    """Remove a session's folder and its files; only in process *pid*, if given (a fork inherits `atexit`).
+def disband(environ: dict[str, str] | os._Environ[str], pid: int) -> None:
+    """Remove the folder that this process leads, if it leads one; only in process *pid*: a fork inherits `atexit`."""
+    if os.getpid() != pid:
+        return
+    folder = environ.get(VARIABLE) or _named_after(pid, environ)
+    if leader(folder) == pid:
+        remove(folder)
+
+
+def remove(folder: str) -> None:
+    """Remove a session's folder and its files.
 
     Only files of a session, and never through a link: the folders that sessions are made in are open to all users.
     """
-    if pid is not None and os.getpid() != pid:
-        return
     try:
         if not _is_ours(folder):
             return

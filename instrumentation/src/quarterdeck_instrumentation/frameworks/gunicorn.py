@@ -3,63 +3,79 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from quarterdeck_instrumentation import asgi, runtime, wsgi
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from quarterdeck_instrumentation import runtime
+from quarterdeck_instrumentation.exposition import session
+from quarterdeck_instrumentation.frameworks import serving
 
 _WSGI_WORKERS = frozenset({"gunicorn.workers.sync", "gunicorn.workers.gthread", "gunicorn.workers.base_async"})
 """Modules of the workers that call WSGI applications, and of those that all others of that kind derive from."""
+_RUNS = "_quarterdeck_runs"
+"""Attribute of a worker whose `run` has been called: a subclass's calls that of the class above."""
 
 
-def patch_workers(module: ModuleType) -> None:
-    """Have `Worker.load_wsgi`, which runs in each worker, wrap the application, preloaded or not.
+def patch_workers(module: Any) -> None:
+    """Have `run` of each class of workers, there is or will be, begin and end with telemetry.
 
-    Not in workers of another kind: uvicorn's loads its application again, in its own way.
+    `run` is what follows the import of the application, which may be what has us imported.
     """
     worker = module.Worker
-    load, serve = worker.load_wsgi, worker.init_process
 
-    @wraps(load)
-    def loading(self: Any) -> None:
-        load(self)
-        if any(kind.__module__ in _WSGI_WORKERS for kind in type(self).__mro__):
-            self.wsgi = wsgi.Instrumented(self.wsgi)
-        begun = runtime.current()  # the page is there before the first request
-        if begun is not None:
-            begun.vitals.pools.limit_requests(_slots(self))
+    def made(cls: Any, /, **options: Any) -> None:
+        super(worker, cls).__init_subclass__(**options)
+        _patch_run(cls)
 
-    @wraps(serve)
-    def serving(self: Any) -> None:
+    worker.__init_subclass__ = classmethod(made)
+    _patch_all(worker)
+
+
+def _patch_all(worker: Any) -> None:
+    for each in worker.__subclasses__():
+        _patch_run(each)
+        _patch_all(each)
+
+
+def _patch_run(worker: Any) -> None:
+    run = vars(worker).get("run")
+    if run is None:
+        return
+
+    @wraps(run)
+    def running(self: Any) -> None:
+        if vars(self).get(_RUNS):
+            run(self)
+            return
+        setattr(self, _RUNS, True)
+        session.led_by(self.ppid)
+        _measure(self)
+        serving.begin(_slots(self))
         try:
-            serve(self)
+            run(self)
         finally:
             runtime.end()
 
-    worker.load_wsgi, worker.init_process = loading, serving
+    worker.run = running
 
 
-def patch_asgi_worker(module: ModuleType) -> None:
-    """Have gunicorn's own ASGI worker wrap the application it has loaded."""
-    worker = module.ASGIWorker
-    load = worker.load_wsgi
-
-    @wraps(load)
-    def loading(self: Any) -> None:
-        load(self)
-        self.asgi = asgi.Instrumented(self.asgi)
-        runtime.current()
-
-    worker.load_wsgi = loading
+def _measure(worker: Any) -> None:
+    """Have *worker*'s application measured, unless it is loaded again in a way of its own, as uvicorn's worker does."""
+    modules = _modules(worker)
+    if modules & _WSGI_WORKERS:
+        worker.wsgi = serving.wsgi(worker.wsgi)
+    elif "gunicorn.workers.gasgi" in modules:
+        worker.asgi = serving.asgi(worker.asgi)
 
 
 def _slots(worker: Any) -> int:
     """Return how many requests *worker* serves at once; 0 when it is not gunicorn that limits them."""
-    modules = {kind.__module__ for kind in type(worker).__mro__}
+    modules = _modules(worker)
     if "gunicorn.workers.base_async" in modules:
         return int(worker.cfg.worker_connections)
     if "gunicorn.workers.gthread" in modules:
         return int(worker.cfg.threads)
     return 1 if "gunicorn.workers.sync" in modules else 0
+
+
+def _modules(worker: Any) -> set[str]:
+    return {kind.__module__ for kind in type(worker).__mro__}

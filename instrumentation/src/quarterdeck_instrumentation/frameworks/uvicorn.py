@@ -1,40 +1,28 @@
-"""uvicorn: what it has loaded is measured, whatever framework it is of; telemetry begins and ends with the worker."""
+"""uvicorn: what it has loaded is measured, whatever framework it is of; telemetry begins and ends with the server."""
 
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from quarterdeck_instrumentation import runtime
-from quarterdeck_instrumentation.asgi import Instrumented
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from quarterdeck_instrumentation.frameworks import serving
 
 
-def patch_config(module: ModuleType) -> None:
-    """Have `uvicorn.config.Config.load`, which runs in each worker, wrap the application."""
-    config = module.Config
-    load = config.load
+def patch_server(module: Any) -> None:
+    """Have `uvicorn.server.Server` begin with telemetry, and bring it to safety when all requests have been served.
 
-    @wraps(load)
-    def loading(self: Any) -> None:
-        load(self)
-        self.loaded_app = Instrumented(self.loaded_app)
-        begun = runtime.current()  # the page is there before the first request
-        if begun is not None:
-            begun.vitals.pools.limit_requests(self.limit_concurrency or 0)
-
-    config.load = loading
-
-
-def patch_server(module: ModuleType) -> None:
-    """Have `uvicorn.server.Server.shutdown` bring telemetry to safety when all requests have been served.
-
-    An application without a lifespan hears nothing of its end, and uvicorn then raises the signal it got.
+    At `startup`, which follows the application's import: that may be what has us imported. And at `shutdown`, because
+    an application without a lifespan hears nothing of its end, and uvicorn then raises the signal it got.
     """
     server = module.Server
-    shutdown = server.shutdown
+    startup, shutdown = server.startup, server.shutdown
+
+    @wraps(startup)
+    async def starting_up(self: Any, *arguments: Any, **options: Any) -> None:
+        self.config.loaded_app = serving.asgi(self.config.loaded_app)
+        serving.begin(self.config.limit_concurrency or 0)
+        await startup(self, *arguments, **options)
 
     @wraps(shutdown)
     async def shutting_down(self: Any, *arguments: Any, **options: Any) -> None:
@@ -43,4 +31,4 @@ def patch_server(module: ModuleType) -> None:
         finally:
             runtime.end()
 
-    server.shutdown = shutting_down
+    server.startup, server.shutdown = starting_up, shutting_down
