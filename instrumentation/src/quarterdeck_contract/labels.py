@@ -82,6 +82,8 @@ POOL = Label(
     ("requests", "threads"),
 )
 
+METRIC = Label("metric", "Name of a metric, as OpenTelemetry has it.")
+
 OVERFLOW = Label(
     "otel.metric.overflow",
     "`true` on the one series that takes every label set beyond a metric's limit. It has no other label, and no "

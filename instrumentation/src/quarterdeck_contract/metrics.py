@@ -224,6 +224,22 @@ LISTEN_QUEUE_LIMIT = Metric(
     "Connections that may wait in that queue; more are refused, or tried again by their clients a second later.",
 )
 
+LABEL_SETS = Metric(
+    "quarterdeck.metric.label_sets",
+    "{label_set}",
+    Kind.GAUGE,
+    "Label sets of a metric that has several, in the worker that has most. At the limit all further ones share one "
+    "series, and a log line names the label that has most values.",
+    (l_.METRIC,),
+)
+
+LABEL_SETS_LIMIT = Metric(
+    "quarterdeck.metric.label_sets.limit",
+    "{label_set}",
+    Kind.GAUGE,
+    "Label sets that a metric may have in each worker.",
+)
+
 ALL: tuple[Metric, ...] = (
     HTTP_SERVER_DURATION,
     HTTP_SERVER_ACTIVE,
@@ -248,5 +264,7 @@ ALL: tuple[Metric, ...] = (
     WORKER_CAPACITY,
     LISTEN_QUEUE_LENGTH,
     LISTEN_QUEUE_LIMIT,
+    LABEL_SETS,
+    LABEL_SETS_LIMIT,
 )
 """The whole contract, in the order of the reference."""
