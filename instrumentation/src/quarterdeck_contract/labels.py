@@ -62,8 +62,9 @@ FAILED_COMPONENT = Label(
     "component",
     "Which part of the instrumentation failed, while the service went on: `hooks` (patching a framework), "
     "`requests` (measuring one), `store` (keeping the values), `page` (serving `/metrics`), `traces` (spans and "
-    "their export), `settings` (reading the environment), `vitals` (what the interpreter and the kernel say).",
-    ("hooks", "requests", "store", "page", "traces", "settings", "vitals"),
+    "their export), `settings` (reading the environment), `vitals` (what the interpreter and the kernel say), "
+    "`metrics` (the service's own metrics, and sending any).",
+    ("hooks", "requests", "store", "page", "traces", "settings", "vitals", "metrics"),
 )
 
 GC_GENERATION = Label("cpython.gc.generation", "Generation that was collected, 2 with all below it.", ("0", "1", "2"))

@@ -71,6 +71,8 @@ FRAMEWORKS = {
     "opentelemetry.instrumentation.pyramid.callbacks": "quarterdeck_instrumentation.frameworks.peers:patch_exclusions",
     "opentelemetry.instrumentation.tornado": "quarterdeck_instrumentation.frameworks.peers:patch_exclusions",
     "opentelemetry.instrumentation.wsgi": "quarterdeck_instrumentation.frameworks.peers:patch_wsgi",
+    "opentelemetry.metrics": "quarterdeck_instrumentation.meters.takeover:patch_api",
+    "opentelemetry.sdk.metrics": "quarterdeck_instrumentation.meters.takeover:patch_sdk",
     **dict.fromkeys(LIBRARIES, "quarterdeck_instrumentation.contrib:patch_library"),
 }
 """Module to watch for → function that patches it, called with the module once its body has run."""

@@ -11,18 +11,19 @@ import json
 import time
 from array import array
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from quarterdeck_contract.labels import OVERFLOW
 from quarterdeck_instrumentation import native
+from quarterdeck_instrumentation.foreign import Foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from quarterdeck_contract.metrics import Metric
 
 CREATED = 0
-"""Index, in every child's values, of the Unix time it began."""
+"""Index, in every child's values, of the Unix time it began; not a number while it is hidden."""
 VALUE = 1
 """Index of a counter's or gauge's value, and of a histogram's sum."""
 BUCKETS = 2
@@ -47,6 +48,8 @@ class Exemplar(NamedTuple):
     """32 hexadecimal digits."""
     span_id: str
     """16 hexadecimal digits."""
+    labels: str = ""
+    """All its labels as the page writes them, where they are others than these two."""
 
 
 class Cell:
@@ -65,6 +68,16 @@ class Cell:
     def set(self, value: float) -> None:
         """Make *value* the current one."""
         self.values[VALUE] = value
+
+
+class TracedCell(Cell):
+    """A counter or gauge that is not the contract's. One that was read from elsewhere may have an exemplar."""
+
+    __slots__ = ("exemplars",)
+
+    def __init__(self, metric: Metric, created: float) -> None:
+        super().__init__(metric, created)
+        self.exemplars: dict[int, Exemplar] = {}
 
 
 class Distribution:
@@ -86,7 +99,13 @@ class Distribution:
         return bucket
 
 
-Child = TypeVar("Child", Cell, Distribution)
+Child = TypeVar("Child", Cell, TracedCell, Distribution)
+_HIDDEN = float("nan")
+
+
+def hide(child: Cell | Distribution) -> None:
+    """Have *child* on no page, for a series that its owner has removed; a new time of creation shows it again."""
+    child.values[CREATED] = _HIDDEN
 
 
 class Registry:
@@ -94,16 +113,20 @@ class Registry:
 
     def __init__(self, label_sets: int, clock: Callable[[], float] = time.time) -> None:
         """Take at most *label_sets* children a metric; *clock* gives Unix time."""
-        self._limit = label_sets
+        self.label_sets = label_sets
+        """Children a metric may have; all other label sets share one."""
         self._clock = clock
         self._lock = native.lock()
-        self._metrics: dict[str, int] = {}
+        self._metrics: dict[tuple[str, ...], int] = {}
         self._children: list[Cell | Distribution] = []
-        self._by_labels: dict[tuple[str, ...], Cell | Distribution] = {}
+        self._with_exemplars: list[tuple[int, TracedCell | Distribution]] = []
+        self._by_labels: dict[tuple[str | int, ...], Cell | Distribution] = {}
         self._sizes: dict[str, int] = {}
         self._index: list[str] = []
         self._indexed = 0
         self._index_bytes = b""
+        self.attributes: dict[int, Mapping[str, Any]] = {}
+        """Number of a child → its labels as OpenTelemetry has them, where they were not text."""
         self.changed = False
         """Whether something was recorded since the last snapshot began."""
         self.wake: Callable[[], None] = _nobody
@@ -117,22 +140,32 @@ class Registry:
 
     def cell(self, metric: Metric, *labels: str) -> Cell:
         """Return the child of a counter or gauge for *labels*, in the order of `metric.labels`."""
-        return self._child(Cell, metric, labels)
+        return self.child(Cell, metric, labels)
 
     def distribution(self, metric: Metric, *labels: str) -> Distribution:
         """Return the child of a histogram for *labels*, in the order of `metric.labels`."""
-        return self._child(Distribution, metric, labels)
+        return self.child(Distribution, metric, labels)
 
     def declare(self, metric: Metric) -> None:
         """Have *metric* on the page before its first child is born."""
         with self._lock:
             self._number(metric)
 
+    def usage(self) -> dict[str, tuple[int, bool]]:
+        """Return for each metric how many children it has, and whether one of them takes what is beyond the limit."""
+        with self._lock:
+            return {name: (size, (name, OVERFLOW.name) in self._by_labels) for name, size in self._sizes.items()}
+
+    def now(self) -> float:
+        """Return the Unix time, for a child that is shown again."""
+        return self._clock()
+
     def snapshot(self) -> tuple[bytes, bytes, list[tuple[int, int, Exemplar]]]:
         """Return the index, all values at one moment, and the exemplars as (child, bucket, exemplar)."""
         self.changed = False
         with self._lock:
             children = self._children[:]
+            with_exemplars = self._with_exemplars[:]
             if len(self._index) != self._indexed:
                 self._indexed = len(self._index)
                 self._index_bytes = "\n".join(self._index).encode()
@@ -140,39 +173,68 @@ class Registry:
         values = b"".join([child.values for child in children])
         exemplars = [
             (number, bucket, exemplar)
-            for number, child in enumerate(children)
-            if isinstance(child, Distribution) and child.exemplars
+            for number, child in with_exemplars
+            if child.exemplars
             for bucket, exemplar in list(child.exemplars.items())
         ]
         return index, values, exemplars
 
-    def _child(self, make: type[Child], metric: Metric, labels: tuple[str, ...]) -> Child:
-        key = (metric.name, *labels)
+    def child(
+        self,
+        make: type[Child],
+        metric: Metric,
+        labels: tuple[str, ...],
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Child:
+        """Return the child of class *make* for *labels*, or the overflow child where there are too many.
+
+        Args:
+            make: a counter's or gauge's class, or a histogram's.
+            metric: the metric; of one name there may be several, which differ in the names of their labels.
+            labels: values, in the order of `metric.labels`.
+            attributes: the same as OpenTelemetry has them, where they are not all text.
+
+        Raises:
+            TypeError: the metric is of another kind.
+        """
         with self._lock:
+            number = self._number(metric)
+            key: tuple[str | int, ...] = (number, *labels)
             child = self._by_labels.get(key)
-            if child is None and self._sizes.get(metric.name, 0) >= self._limit:
+            if child is None and labels and self._sizes.get(metric.name, 0) >= self.label_sets:
                 key = (metric.name, OVERFLOW.name)
                 child = self._by_labels.get(key)
-                labels = ()
+                labels, attributes = (), None
             if child is None:
-                child = self._born(make, metric, key, labels)
+                child = self._born(make, metric, key, number, labels)
+                if attributes:
+                    self.attributes[len(self._children) - 1] = attributes
         if not isinstance(child, make):
             raise TypeError(f"{metric.name} is a {metric.kind.value}, not a {make.__name__}")
         return child
 
-    def _born(self, make: type[Child], metric: Metric, key: tuple[str, ...], labels: tuple[str, ...]) -> Child:
-        number = self._number(metric)
+    def _born(
+        self,
+        make: type[Child],
+        metric: Metric,
+        key: tuple[str | int, ...],
+        number: int,
+        labels: tuple[str, ...],
+    ) -> Child:
         child = make(metric, self._clock())
         self._by_labels[key] = child
         self._sizes[metric.name] = self._sizes.get(metric.name, 0) + 1
+        if isinstance(child, TracedCell | Distribution):
+            self._with_exemplars.append((len(self._children), child))
         self._children.append(child)
         self._index.append(json.dumps([SERIES, number, labels]))
         return child
 
     def _number(self, metric: Metric) -> int:
-        number = self._metrics.get(metric.name)
+        key = (metric.name, *[label.name for label in metric.labels])
+        number = self._metrics.get(key)
         if number is None:
-            number = self._metrics[metric.name] = len(self._metrics)
+            number = self._metrics[key] = len(self._metrics)
             self._index.append(describe(metric))
         return number
 
@@ -180,7 +242,10 @@ class Registry:
 def describe(metric: Metric) -> str:
     """Return *metric* as a line of the index, from which a reader that never heard of it can show it."""
     labels = [label.name for label in metric.labels]
-    fields = [METRIC, metric.name, metric.unit, metric.kind.value, metric.description, labels, metric.buckets]
+    fields: list[Any] = [METRIC, metric.name, metric.unit, metric.kind.value, metric.description, labels]
+    fields.append(metric.buckets)
+    if isinstance(metric, Foreign):
+        fields += [metric.merge.value, metric.lasts, metric.form, metric.spelt]
     return json.dumps(fields)
 
 

@@ -21,6 +21,9 @@ from quarterdeck_instrumentation.exposition.reader import Reader
 from quarterdeck_instrumentation.exposition.server import PageServer, text
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import HttpServerMetrics
+from quarterdeck_instrumentation.meters import takeover
+from quarterdeck_instrumentation.meters.home import home
+from quarterdeck_instrumentation.meters.observer import Observer
 from quarterdeck_instrumentation.registry import Registry
 from quarterdeck_instrumentation.settings import Settings, effective
 from quarterdeck_instrumentation.vitals.worker import Vitals
@@ -35,14 +38,18 @@ _WRITE_EVERY = 0.2
 """Seconds between two writes while values change: with the write itself, the most that SIGKILL can lose."""
 _HEARTBEAT = 5.0
 """Seconds between two writes while nothing changes: processor time and memory still do."""
+_PATIENCE = 0.5
+"""Seconds that a page, or an end, waits for metrics that have to be asked for."""
 
 
 class Runtime:
     """Telemetry of this process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+        """Begin with *registry*, which the service's own metrics are in already; without it, with an empty one."""
         self.settings = settings
-        self.registry = Registry(settings.label_sets)
+        self.registry = registry if registry is not None else Registry(settings.label_sets)
+        self._observer = Observer(home, self.registry)
         self.http = HttpServerMetrics(self.registry)
         self._own = _Own(self.registry)
         self.vitals = Vitals(self.registry, self.http, settings.metrics_port)
@@ -73,11 +80,13 @@ class Runtime:
             self._pair = store.Pair(self._folder, self._name)
         except OSError as error:
             failed("store", "there is no folder to share, so the page shows one worker", error)
+        takeover.begin()
         self.vitals.start()
         self.write()
         self.registry.wake = self._changed.ring
         failures.listen(self.registry.touch)
         native.start_thread(self._keep_writing, "quarterdeck-values")
+        self._observer.begin()
         address = (self.settings.metrics_host, self.settings.metrics_port) if self.settings.metrics_server else None
         self._page = PageServer(address, self._elect, self._collector, created=self.settings.created_timestamps)
         self._page.start()
@@ -125,6 +134,7 @@ class Runtime:
     def end(self) -> None:
         """Write and send what is left: the server says that it is about to end."""
         if self.settings.metrics_page:
+            self._observer.refresh(_PATIENCE)
             self.write()
         if self._tracing is not None:
             self._tracing.flush(self.settings.flush_timeout)
@@ -151,6 +161,7 @@ class Runtime:
 
     def own_snapshot(self) -> snapshot.Snapshot:
         """Return this worker's values, written down first: the page shows nothing that a kill could take back."""
+        self._observer.refresh(_PATIENCE)
         if self.registry.changed or not self._latest:
             self.write()
         own = snapshot.decode(self._latest, self._index)
@@ -214,7 +225,8 @@ class _Process:
         with self.lock:
             if self.runtime is None and not self.broken:
                 try:
-                    runtime = Runtime(effective(os.environ))
+                    settings = effective(os.environ)
+                    runtime = Runtime(settings, home.taken_over(settings.label_sets))
                     runtime.start()
                     self.runtime = runtime
                 except Exception as error:  # noqa: BLE001 -- the service must start, whatever this machine is like
@@ -226,6 +238,7 @@ class _Process:
         inherited, self.runtime, self.broken = self.runtime, None, False
         self.lock = threading.Lock()
         failures.forget()
+        home.move(None)
         if inherited is not None:
             inherited.abandon()
 
@@ -262,4 +275,5 @@ def end() -> None:
 def replace(runtime: Runtime | None) -> Runtime | None:
     """Have *runtime* record from now on, and return what did before: for tests."""
     before, _process.runtime = _process.runtime, runtime
+    home.move(runtime.registry if runtime is not None else None)
     return before

@@ -11,28 +11,32 @@ from array import array
 from operator import add
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.metrics import Kind, Metric
 from quarterdeck_instrumentation.exposition import snapshot as format_
 from quarterdeck_instrumentation.exposition.snapshot import CorruptSnapshotError, Snapshot
 from quarterdeck_instrumentation.failures import failed
+from quarterdeck_instrumentation.foreign import Merge, bare, family, form_of, lasts, merge_of
 from quarterdeck_instrumentation.registry import CREATED, SERIES, VALUE, Exemplar, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from quarterdeck_contract.labels import Label
+    from quarterdeck_contract.metrics import Metric
     from quarterdeck_instrumentation.exposition.store import Folder
 
-_OUTLIVES = (Kind.COUNTER, Kind.HISTOGRAM)
-"""What a worker leaves behind when it ends; a gauge ends with it."""
+_MERGES: dict[Merge, Callable[[float, float], float]] = {Merge.SUM: add, Merge.GREATEST: max, Merge.LEAST: min}
 
 
 class Sum:
     """One metric with one label set, over all workers."""
 
-    __slots__ = ("created", "exemplars", "labels", "metric", "numbers", "prefixes", "workers")
+    __slots__ = ("_merge", "created", "exemplars", "family", "labels", "metric", "numbers", "prefixes", "workers")
 
     def __init__(self, metric: Metric, labels: tuple[str, ...]) -> None:
         self.metric = metric
+        self.family = family(metric)
+        """Its metric's name on the page."""
+        self._merge = _MERGES.get(merge_of(metric))
         self.labels = labels
         self.prefixes: list[str] = []
         """What the page writes before each number: made once, by the page."""
@@ -46,14 +50,22 @@ class Sum:
         self.exemplars: dict[int, Exemplar] = {}
 
     def add(self, created: float, numbers: array[float]) -> None:
-        """Add one worker's numbers, in the order of the registry, without the time of creation."""
+        """Add one worker's numbers, in the order of the registry, without the time of creation.
+
+        A time of creation that is no number says that the worker has no such series at present.
+        """
+        if created != created:  # noqa: PLR0124 -- what only "not a number" is
+            return
         self.workers += 1
         if self.workers == 1:
             self.created, self.numbers = created, numbers
             return
+        if self._merge is None:  # the latest
+            if created > self.created:
+                self.created, self.numbers = created, numbers
+            return
         self.created = min(self.created, created)
-        merge = max if self.metric.kind is Kind.GAUGE else add
-        self.numbers = array("d", map(merge, self.numbers, numbers))
+        self.numbers = array("d", map(self._merge, self.numbers, numbers))
 
     def add_exemplar(self, bucket: int, exemplar: Exemplar) -> None:
         """Keep *exemplar* if it is the newest of its bucket."""
@@ -67,6 +79,7 @@ class Sums:
 
     def __init__(self) -> None:
         self.metrics: dict[str, Metric] = {}
+        """By name of the family; of those that differ in their labels alone, the first."""
         self._sums: dict[tuple[str, ...], Sum] = {}
         self._ways: dict[str, tuple[format_.Index, list[tuple[Sum, int, int]]]] = {}
 
@@ -88,22 +101,31 @@ class Sums:
         known = self._ways.get(name)
         if known is not None and known[0] is index:
             return known[1]
+        families = {(each.name, each.labels): bare(each) for each in index.metrics}
         for metric in index.metrics:
-            self.metrics.setdefault(metric.name, metric)
-        way = [(self._sum(each), each.start, each.stop) for each in index.series]
+            self.metrics.setdefault(families[metric.name, metric.labels], metric)
+        way = [(self._sum(each, families), each.start, each.stop) for each in index.series]
         self._ways[name] = (index, way)
         return way
 
-    def _sum(self, series: format_.Series) -> Sum:
-        metric = self.metrics[series.metric.name]
-        if metric.kind is not series.metric.kind or metric.buckets != series.metric.buckets:
+    def _sum(self, series: format_.Series, families: dict[tuple[str, tuple[Label, ...]], str]) -> Sum:
+        name = families[series.metric.name, series.metric.labels]
+        metric = self.metrics[name]
+        if metric is not series.metric and _shape(metric) != _shape(series.metric):
             failed("store", f"{metric.name} differs between workers, so only the first one's is shown")
             return Sum(series.metric, series.labels)  # takes the values, and is on no page
-        key = (metric.name, *series.labels)
+        overflows = bool(series.metric.labels) and not series.labels
+        names = ("",) if overflows else tuple([label.name for label in series.metric.labels])
+        key = (name, *names, *series.labels)
         found = self._sums.get(key)
         if found is None:
-            found = self._sums[key] = Sum(metric, series.labels)
+            found = self._sums[key] = Sum(series.metric, series.labels)
         return found
+
+
+def _shape(metric: Metric) -> tuple[str, object, Merge]:
+    """Return what two metrics of one family have to agree in."""
+    return form_of(metric), metric.buckets, merge_of(metric)
 
 
 class Collector:
@@ -191,15 +213,16 @@ class Collector:
 
 def fold(totals: Snapshot, ended: dict[str, Snapshot]) -> Snapshot:
     """Return *totals* with the lasting values of *ended*, and their names."""
-    sums = [each for each in Sums().of({"": totals, **ended}) if each.metric.kind in _OUTLIVES]
-    metrics: dict[str, int] = {}
+    sums = [each for each in Sums().of({"": totals, **ended}) if lasts(each.metric)]
+    metrics: dict[tuple[str, ...], int] = {}
     lines: list[str] = []
     values = array("d")
     for each in sums:
-        if each.metric.name not in metrics:
-            metrics[each.metric.name] = len(metrics)
+        key = (each.metric.name, *[label.name for label in each.metric.labels])
+        if key not in metrics:
+            metrics[key] = len(metrics)
             lines.append(describe(each.metric))
-        lines.append(format_.line(SERIES, metrics[each.metric.name], each.labels))
+        lines.append(format_.line(SERIES, metrics[key], each.labels))
         values.append(each.created)
         values.extend(each.numbers)
     lines += [format_.line(format_.FOLDED, name) for name in ended]

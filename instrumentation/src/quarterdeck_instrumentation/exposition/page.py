@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import enum
 from itertools import accumulate
+from math import isfinite, isnan
 from operator import add
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.labels import OVERFLOW, Label
+from quarterdeck_contract.labels import OVERFLOW
 from quarterdeck_contract.metrics import Kind, Metric
-from quarterdeck_contract.naming import prometheus_name, prometheus_unit
+from quarterdeck_contract.naming import prometheus_unit
+from quarterdeck_instrumentation.foreign import Foreign, bare, family, form_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from quarterdeck_instrumentation.exposition.collector import Sum
+    from quarterdeck_instrumentation.registry import Exemplar
 
+_PLAIN_FORMS = {"info": "gauge", "stateset": "gauge", "unknown": "untyped"}
+"""OpenMetrics' types that the plain format has no word for."""
 _CHUNK = 200
 """Series to a piece of text: about a millisecond's work, after which a request may have the interpreter."""
 
@@ -72,13 +77,14 @@ def render(metrics: Iterable[Metric], sums: Iterable[Sum], form: Format, *, crea
         form: which text format.
         created: whether OpenMetrics gets `_created` lines; the other format has none.
     """
-    by_name: dict[str, list[Sum]] = {metric.name: [] for metric in metrics}
+    families = {family(metric): metric for metric in metrics}
+    by_family: dict[str, list[Sum]] = {name: [] for name in families}
     for each in sums:
-        by_name[each.metric.name].append(each)
+        by_family[each.family].append(each)
     openmetrics = form is Format.OPENMETRICS
-    for metric in metrics:
-        yield _head(metric, openmetrics=openmetrics)
-        series = by_name[metric.name]
+    for name, metric in families.items():
+        yield _head(name, metric, openmetrics=openmetrics)
+        series = by_family[name]
         write = _histogram if metric.kind is Kind.HISTOGRAM else _number
         for start in range(0, len(series), _CHUNK):
             lines: list[str] = []
@@ -90,29 +96,28 @@ def render(metrics: Iterable[Metric], sums: Iterable[Sum], form: Format, *, crea
         yield "# EOF\n"
 
 
-def _head(metric: Metric, *, openmetrics: bool) -> str:
-    name = prometheus_name(metric)
-    kind = {Kind.COUNTER: "counter", Kind.HISTOGRAM: "histogram"}.get(metric.kind, "gauge")
+def _head(name: str, metric: Metric, *, openmetrics: bool) -> str:
+    kind = form_of(metric)
     description = metric.description.replace("\\", "\\\\").replace("\n", "\\n")
     if not openmetrics:
-        return f"# HELP {name} {description}\n# TYPE {name} {kind}\n"
-    if metric.kind is Kind.COUNTER:
-        name = name.removesuffix("_total")
-    unit = prometheus_unit(metric)
+        return f"# HELP {name} {description}\n# TYPE {name} {_PLAIN_FORMS.get(kind, kind)}\n"
+    name = bare(metric)
+    unit = metric.unit if isinstance(metric, Foreign) and metric.spelt else prometheus_unit(metric)
     unit_line = f"# UNIT {name} {unit}\n" if unit and name.endswith(f"_{unit}") else ""
     description = description.replace('"', '\\"')
     return f"# TYPE {name} {kind}\n{unit_line}# HELP {name} {description}\n"
 
 
 def _number(each: Sum, lines: list[str], *, exemplars: bool, created: bool) -> None:
-    del exemplars  # a counter's would need one observation that stands for it; ours have none
     if not each.prefixes:
         labels = _labels(each)
-        name = prometheus_name(each.metric)
+        name = each.family
         began = f"{name.removesuffix('_total')}_created" if each.metric.kind is Kind.COUNTER else ""
         each.prefixes = [_series(name, labels), _series(began, labels) if began else ""]
     value, began = each.prefixes
     lines.append(value + number(each.numbers[0]))
+    if exemplars and each.exemplars:
+        lines[-1] += _exemplar(each.exemplars[0])
     if created and began:
         lines.append(began + repr(each.created))
 
@@ -120,45 +125,54 @@ def _number(each: Sum, lines: list[str], *, exemplars: bool, created: bool) -> N
 def _histogram(each: Sum, lines: list[str], *, exemplars: bool, created: bool) -> None:
     if not each.prefixes:
         labels = _labels(each)
-        name = prometheus_name(each.metric)
-        bounds = [*map(repr, map(float, each.metric.buckets)), "+Inf"]
+        name = each.family
+        bounds = [*map(repr, map(float, each.metric.buckets)), "+Inf"] if form_of(each.metric) == "histogram" else []
         each.prefixes = [_series(f"{name}_bucket", [*labels, f'le="{bound}"']) for bound in bounds]
         each.prefixes += [_series(f"{name}_{part}", labels) for part in ("sum", "count", "created")]
     *buckets, total, count, began = each.prefixes
     counts = list(map(str, map(int, accumulate(each.numbers[1:]))))
     first = len(lines)
     lines.extend(map(add, buckets, counts))
-    if exemplars:
+    if exemplars and buckets:
         for bucket, exemplar in each.exemplars.items():
-            lines[first + bucket] += (
-                f' # {{trace_id="{exemplar.trace_id}",span_id="{exemplar.span_id}"}}'
-                f" {exemplar.value!r} {exemplar.timestamp!r}"
-            )
+            lines[first + bucket] += _exemplar(exemplar)
     lines.append(total + number(each.numbers[0]))
     lines.append(count + counts[-1])
     if created:  # after its buckets: Prometheus looks ahead for it, and stops at the next series' one
         lines.append(began + repr(each.created))
 
 
+def _exemplar(exemplar: Exemplar) -> str:
+    labels = exemplar.labels or f'trace_id="{exemplar.trace_id}",span_id="{exemplar.span_id}"'
+    return f" # {{{labels}}} {exemplar.value!r} {exemplar.timestamp!r}"
+
+
 def number(value: float) -> str:
     """Return *value* as both formats want it: whole numbers without a fraction.
 
-    >>> number(3.0), number(0.25)
-    ('3', '0.25')
+    >>> number(3.0), number(0.25), number(float("-inf"))
+    ('3', '0.25', '-Inf')
     """
-    return str(int(value)) if value.is_integer() else repr(value)
+    if value.is_integer():
+        return str(int(value))
+    if isfinite(value):
+        return repr(value)
+    return "NaN" if isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+def label_text(name: str, value: str) -> str:
+    """Return a label as the page writes it; *name* as Prometheus has it."""
+    escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return f'{name}="{escaped}"'
 
 
 def _labels(each: Sum) -> list[str]:
     if each.metric.labels and not each.labels:
-        return [_label(OVERFLOW, "true")]
+        return [label_text(OVERFLOW.prometheus, "true")]
     pairs = zip(each.metric.labels, each.labels, strict=False)  # a tampered file may name too few
-    return [_label(label, value) for label, value in pairs if value]  # an empty label is no label, in Prometheus
-
-
-def _label(label: Label, value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-    return f'{label.prometheus}="{escaped}"'
+    return [
+        label_text(label.prometheus, value) for label, value in pairs if value
+    ]  # an empty label is no label, in Prometheus
 
 
 def _series(name: str, labels: list[str]) -> str:

@@ -1,7 +1,8 @@
 """The format of a worker's values on disk: bytes to values and back, checked, with no I/O.
 
 A header (magic, checksum, sequence number, lengths), then the index (a JSON line for each metric and each of its
-children, in the order of the values), the values (doubles), and the exemplars. JSON and doubles, not pickle, because
+children, in the order of the values), the values (doubles), the exemplars, and as JSON those with labels of their
+own. JSON and doubles, not pickle, because
 a reader must survive whatever it finds. The checksum covers everything after itself.
 """
 
@@ -16,10 +17,11 @@ from zlib import crc32
 
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import Kind, Metric
+from quarterdeck_instrumentation.foreign import Foreign, Merge
 from quarterdeck_instrumentation.registry import BUCKETS, METRIC, SERIES, Exemplar
 
-_MAGIC = b"QDSNAP01"
-_HEADER = struct.Struct("<8sIQIII")
+_MAGIC = b"QDSNAP02"
+_HEADER = struct.Struct("<8sIQIIII")
 _CHECKED_FROM = 12
 """Offset of the first byte that the checksum covers: after the magic and the checksum itself."""
 _EXEMPLAR = struct.Struct("<IIdd32s16s")
@@ -75,12 +77,16 @@ def encode(
         [
             _EXEMPLAR.pack(series, bucket, e.value, e.timestamp, e.trace_id.encode(), e.span_id.encode())
             for series, bucket, e in exemplars
+            if not e.labels
         ]
     )
-    body = b"".join((index, values, packed))
-    header = _HEADER.pack(_MAGIC, 0, sequence, len(index), len(values), len(packed))
-    checksum = crc32(body, crc32(header[_CHECKED_FROM:]))
-    return b"".join((_HEADER.pack(_MAGIC, checksum, sequence, len(index), len(values), len(packed)), body))
+    others = [(series, bucket, tuple(e)) for series, bucket, e in exemplars if e.labels]
+    labelled = json.dumps(others).encode() if others else b""
+    parts = (index, values, packed, labelled)
+    body = b"".join(parts)
+    lengths = [len(part) for part in parts]
+    checksum = crc32(body, crc32(_HEADER.pack(_MAGIC, 0, sequence, *lengths)[_CHECKED_FROM:]))
+    return _HEADER.pack(_MAGIC, checksum, sequence, *lengths) + body
 
 
 def decode(data: bytes, known: Index | None = None) -> Snapshot:
@@ -110,7 +116,13 @@ def decode(data: bytes, known: Index | None = None) -> Snapshot:
             for series, bucket, value, timestamp, trace, span in _EXEMPLAR.iter_unpack(data[ends[2] : ends[3]])
             if series < len(index.series)
         )
-    except (ValueError, struct.error) as error:
+        if lengths[3]:
+            exemplars += tuple(
+                (series, bucket, Exemplar(*fields))
+                for series, bucket, fields in json.loads(data[ends[3] : ends[4]])
+                if series < len(index.series)
+            )
+    except (ValueError, TypeError, struct.error) as error:
         raise CorruptSnapshotError("the values cannot be read") from error
     if index.series and index.series[-1].stop > len(values):
         raise CorruptSnapshotError("fewer values than series")
@@ -153,6 +165,10 @@ def width(metric: Metric) -> int:
     return BUCKETS + len(metric.buckets) + 1 if metric.kind is Kind.HISTOGRAM else BUCKETS
 
 
-def _metric(name: str, unit: str, kind: str, description: str, *shape: list[Any]) -> Metric:
-    labels, buckets = shape
-    return Metric(name, unit, Kind(kind), description, tuple(Label(label, "") for label in labels), tuple(buckets))
+def _metric(name: str, unit: str, kind: str, description: str, *shape: Any) -> Metric:
+    labels, buckets, *foreign = shape
+    fields = (name, unit, Kind(kind), description, tuple(Label(label, "") for label in labels), tuple(buckets))
+    if not foreign:
+        return Metric(*fields)
+    merge, *rest = foreign
+    return Foreign(*fields, Merge(merge), *rest)

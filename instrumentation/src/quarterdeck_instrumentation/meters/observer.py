@@ -1,0 +1,102 @@
+"""Reads what cannot be recorded as it happens, in a thread of its own: a user's callback may hang, the page may not.
+
+All sources share the thread, which is there only where there is a source. One that hangs keeps the others from being
+read: the page then shows their last values, and says so after the first scrape that waited in vain.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from quarterdeck_instrumentation import native
+from quarterdeck_instrumentation.failures import failed
+
+if TYPE_CHECKING:
+    from quarterdeck_instrumentation.meters.home import Home
+    from quarterdeck_instrumentation.registry import Registry
+
+_EVERY = 5.0
+"""Seconds between two readings of sources that do not say when there is something new, between scrapes: a callback
+may ask a database, and there may be many workers."""
+_SPACING = 0.25
+"""Seconds at least between two readings of eager sources: with a write, well below a second lost to SIGKILL."""
+_SHARE = 20
+"""Times as long as a reading took until the next of eager sources: reading takes at most a twentieth of the time."""
+_LONG = 1.0
+"""Seconds that a source may take before it is said that it does."""
+
+
+class Observer:
+    """Reads the sources of one process."""
+
+    def __init__(self, home: Home, registry: Registry) -> None:
+        """Read the sources of *home* into *registry*."""
+        self._home = home
+        self._registry = registry
+        self._bell = native.Bell()
+        self._waiting: list[native.Bell] = []
+        self._started = False
+
+    def begin(self) -> None:
+        """Read in a thread, from the first source on."""
+        self._home.wake = self._wake
+        if self._home.sources:
+            self._wake()
+
+    def refresh(self, seconds: float) -> None:
+        """Read all sources now, and wait for that no longer than *seconds*; without a thread, here."""
+        if not self._home.sources:
+            return
+        if not self._started:
+            self._read(eager_alone=False)
+            return
+        done = native.Bell()
+        self._waiting.append(done)
+        self._bell.ring()
+        if not done.wait(seconds):
+            failed(
+                "metrics", f"metrics that are asked for did not come within {seconds:g} s, so the last ones are shown"
+            )
+
+    def _wake(self) -> None:
+        if not self._started:
+            self._started = True
+            try:
+                native.start_thread(self._run, "quarterdeck-readings")
+            except RuntimeError:
+                self._started = False  # the interpreter is ending: a refresh reads
+        self._bell.ring()
+
+    def _run(self) -> None:
+        news = True
+        may = must = time.monotonic()
+        while True:
+            now = time.monotonic()
+            news = self._bell.wait((min(may, must) if news else must) - now) or news
+            now = time.monotonic()
+            waiting, self._waiting = self._waiting, []
+            if waiting or now >= must:
+                self._read(eager_alone=False)
+                must = now + _EVERY
+            elif news and now >= may:
+                self._read(eager_alone=True)
+            else:
+                continue
+            news = False
+            for each in waiting:
+                each.ring()
+            finished = time.monotonic()
+            may = finished + max(_SPACING, _SHARE * (finished - now))
+
+    def _read(self, *, eager_alone: bool) -> None:
+        for source in list(self._home.sources):
+            if eager_alone and not source.eager:
+                continue
+            begun = time.monotonic()
+            try:
+                source.read(self._registry)
+            except Exception as error:  # noqa: BLE001 -- a library's or a user's, who may raise anything
+                failed("metrics", f"metrics of {type(source).__name__} could not be read", error)
+            if time.monotonic() - begun > _LONG:
+                failed("metrics", f"{type(source).__name__} takes longer than {_LONG:g} s to say what its metrics are")
