@@ -6,6 +6,7 @@ what its client has got of it, and how to reach the request from inside a framew
 
 from __future__ import annotations
 
+import sys
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +170,12 @@ def begin_span(
 
 
 def suppress(runtime: Runtime) -> ServerSpan | None:
-    """Have nothing traced below here, until the span that is returned is left: for probes; None without tracing."""
-    tracing = runtime.tracing()
-    return tracing.suppressed() if tracing is not None else None
+    """Have nothing traced or measured below here, until the span that is returned is left: for probes.
+
+    None where nobody could: without tracing, and without OpenTelemetry's instrumentors of libraries.
+    """
+    if runtime.tracing() is None and "opentelemetry.instrumentation.utils" not in sys.modules:
+        return None
+    from quarterdeck_instrumentation.tracing import suppressed  # noqa: PLC0415 -- imported long since, where it is used
+
+    return suppressed()
