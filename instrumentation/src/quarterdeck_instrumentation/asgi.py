@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from quarterdeck_instrumentation.runtime import Runtime
+    from quarterdeck_instrumentation.tracing import ServerSpan
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 MARK = "quarterdeck"
 """Key in the scope: the request as it is being measured, or None where it must not be. Its presence says that a
 layer further out is in charge; frameworks tell it the route."""
+
+
+_LAST = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
+"""Messages that end a response, unless they say that there is more or trailers were promised."""
 
 
 class Instrumented:
@@ -61,12 +66,13 @@ async def serve(app: Application, scope: Scope, receive: Receive, send: Send) ->
 class Request(request_.Request):
     """One request while it is measured."""
 
-    __slots__ = ("_disconnected", "_receive", "_send")
+    __slots__ = ("_disconnected", "_receive", "_send", "_trailers")
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self._disconnected = False
+        self._trailers = False
         super().__init__(runtime, scope["method"], scope.get("scheme", "http"), scope)
 
     async def receive(self) -> Message:
@@ -81,12 +87,15 @@ class Request(request_.Request):
         kind = message["type"]
         if kind == "http.response.start":
             self.status = message["status"]
+            self._trailers = "trailers" in message and message["trailers"]
         try:
             await self._send(message)
         except OSError:
             self._disconnected = True
             raise
-        if (kind == "http.response.body" and not message.get("more_body", False)) or kind == "http.response.pathsend":
+        if (kind in _LAST and not message.get("more_body", False) and not self._trailers) or (
+            kind == "http.response.trailers" and not message.get("more_trailers", False)
+        ):
             self.ended = perf_counter()
             # A failed response may be followed by the exception that explains it, so it is recorded later.
             if self.status is not None and self.status < SERVER_ERROR:
@@ -100,6 +109,28 @@ class Request(request_.Request):
         elif status is None and (error is None or isinstance(error, Exception)):
             status = SERVER_ERROR  # what servers answer for an application that sent nothing
         self.record(status, error)
+
+
+class Connection(request_.Connection):
+    """One WebSocket while it is traced."""
+
+    __slots__ = ("_disconnected", "_receive")
+
+    def __init__(self, span: ServerSpan, receive: Receive) -> None:
+        super().__init__(span)
+        self._receive = receive
+        self._disconnected = False
+
+    async def receive(self) -> Message:
+        """Receive for the application, and notice when the client is gone."""
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self._disconnected = True
+        return message
+
+    def finish(self, error: BaseException | None) -> None:
+        """End the span; *error* is what the application raised, which after the client has gone is how it ends."""
+        super().finish(None if self._disconnected else error)
 
 
 async def _serve_http(runtime: Runtime, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,9 +173,9 @@ async def _serve_websocket(runtime: Runtime, app: Application, scope: Scope, rec
     if span is None:
         await _serve_unseen(runtime, app, scope, receive, send)
         return
-    connection = scope[MARK] = request_.Connection(span)
+    connection = scope[MARK] = Connection(span, receive)
     try:
-        await app(scope, receive, send)
+        await app(scope, connection.receive, send)
     except BaseException as error:
         connection.finish(error)
         raise

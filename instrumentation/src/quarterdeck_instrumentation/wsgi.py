@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from quarterdeck_instrumentation.runtime import Runtime
+    from quarterdeck_instrumentation.tracing import ServerSpan
 
     Environ = dict[str, Any]
     StartResponse = Callable[..., Any]
@@ -109,7 +110,7 @@ class Body:
 
     __slots__ = ("_body", "_iterator", "_request")
 
-    def __init__(self, request: Request, body: Any) -> None:
+    def __init__(self, request: Request | _Probe, body: Any) -> None:
         self._request = request
         self._body = body
         self._iterator: Iterator[bytes] | None = None
@@ -151,7 +152,7 @@ class SizedBody(Body):
         return len(self._body)
 
 
-def _watched(request: Request, body: Any, wrapper: Any) -> Iterable[bytes]:
+def _watched(request: Request | _Probe, body: Any, wrapper: Any) -> Iterable[bytes]:
     """Return what the server is given for *body*.
 
     A file in the server's own wrapper stays that very object, or the server would not send it as a file. Where the
@@ -170,7 +171,7 @@ def _watched(request: Request, body: Any, wrapper: Any) -> Iterable[bytes]:
     return SizedBody(request, body) if hasattr(body, "__len__") else Body(request, body)
 
 
-def _close(request: Request, close: Callable[[], None] | None) -> None:
+def _close(request: Request | _Probe, close: Callable[[], None] | None) -> None:
     try:
         if close is not None:
             close()
@@ -188,11 +189,36 @@ def _serve_unseen(
     """Serve a probe: nothing of it is measured or traced, down to the last call it makes."""
     environ[MARK] = None
     span = request_.suppress(runtime)
-    try:
+    if span is None:
         return app(environ, start_response)
-    finally:
-        if span is not None:
-            span.leave()
+    probe = _Probe(span)
+    try:
+        body = app(environ, start_response)
+    except BaseException:
+        probe.leave()
+        raise
+    return _watched(probe, body, environ.get(_FILE_WRAPPER))
+
+
+class _Probe:
+    """A request that is not to be seen, until its body is closed: what a generator does, it does while it is read."""
+
+    __slots__ = ("_span", "_thread")
+
+    def __init__(self, span: ServerSpan) -> None:
+        self._span = span
+        self._thread = get_ident()
+
+    def begun(self) -> None:
+        """Pass over it."""
+
+    def finish(self, error: BaseException | None) -> None:
+        """Pass over it."""
+
+    def leave(self) -> None:
+        """Make current again what was before; not in another thread, for which nothing was made current."""
+        if get_ident() == self._thread:
+            self._span.leave()
 
 
 def _path(environ: Environ) -> str:

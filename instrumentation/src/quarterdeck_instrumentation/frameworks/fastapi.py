@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation import runtime as runtime_
 from quarterdeck_instrumentation.asgi import MARK, serve
+from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.frameworks.starlette import telling
 
 if TYPE_CHECKING:
@@ -31,11 +32,10 @@ def patch_applications(module: ModuleType) -> None:
 
     @wraps(call)
     async def measured(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        request = scope.get(MARK)
-        if request is None and (scope["type"] == "lifespan" or MARK not in scope):
-            _adopt(self)
-        if scope["type"] != "lifespan" and not _is_native_alone(self, request):
-            scope.setdefault(_NATIVE, None)
+        try:
+            _settle(self, scope)
+        except Exception as mistake:  # noqa: BLE001 -- then a request may be two spans, and is served
+            failed("hooks", "FastAPI's own telemetry could not be told to stand aside", mistake)
         if MARK in scope:
             await call(self, scope, receive, send)
         else:
@@ -57,6 +57,16 @@ def native_telemetry() -> str:
     return "off, because Quarterdeck makes the one span and the metrics of each request, at a tenth of the cost"
 
 
+def _settle(application: Any, scope: Scope) -> None:
+    """Have one of the two make the span of what *scope* is of."""
+    request = scope.get(MARK)
+    lifespan = scope["type"] == "lifespan"
+    if lifespan or MARK not in scope:
+        _adopt(application)
+    if not lifespan and not _is_native_alone(application, request):
+        scope.setdefault(_NATIVE, None)
+
+
 def _adopt(application: Any) -> None:
     """Have spans go where the service told FastAPI to send them; before the first request, or it comes too late."""
     provider = _chosen_provider(application)
@@ -67,9 +77,10 @@ def _adopt(application: Any) -> None:
 
 def _is_native_alone(application: Any, request: Any) -> bool:
     """Say whether nobody but FastAPI makes a span: not our runtime, and the service gave FastAPI its own provider."""
-    if request is not None and (request.span is not None or _chosen_provider(application) is None):
-        return False
-    return request is not None or runtime_.current() is None
+    if request is None:
+        return runtime_.current() is None
+    traced = getattr(request, "span", request) is not None  # a WebSocket is measured only where it is traced
+    return not traced and _chosen_provider(application) is not None
 
 
 def _chosen_provider(application: Any) -> Any:
