@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
+import hashlib
 import os
+import subprocess
+import sys
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +30,49 @@ SKIPS = ROOT / ".ci" / "skips"
 def root() -> Path:
     """Return the repository's folder."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def environment() -> Callable[..., Path]:
+    """Return a function that makes virtual environments, and keeps them in the cache.
+
+    It takes a name, requirements, and by keyword `constraints`, a file, and `python`, an interpreter. It returns the
+    Python of an environment with these, and with the instrumentation of this checkout, editable.
+    """
+    return _environment
+
+
+def _environment(name: str, *requirements: str, constraints: Path | None = None, python: Path | None = None) -> Path:
+    interpreter = str(python or sys.executable)
+    version = subprocess.run([interpreter, "-VV"], capture_output=True, text=True, check=True).stdout
+    constrained = ["--constraint", str(constraints)] if constraints is not None else []
+    pins = constraints.read_text() if constraints is not None else ""
+    key = hashlib.sha256("\n".join((version, str(ROOT), pins, *requirements)).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quarterdeck" / "environments"
+    folder = cache / f"{name}-{key}"
+    made = folder / "bin" / "python"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{name}-{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            _run(interpreter, "-m", "venv", "--clear", folder)
+            _run(made, *_INSTALL, *constrained, *requirements)
+            (folder / "complete").touch()
+        # Entry points are copied even when packages are not.
+        current = hashlib.sha256((ROOT / "instrumentation" / "pyproject.toml").read_bytes()).hexdigest()
+        ours = folder / "quarterdeck"
+        if not ours.exists() or ours.read_text() != current:
+            _run(made, *_INSTALL, "--no-deps", "--editable", ROOT / "instrumentation")
+            ours.write_text(current)
+    return made
+
+
+_INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +154,14 @@ class Collector:
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     """Return a collector that runs until the test has ended."""
+    running = Collector()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def lasting_collector() -> Iterator[Collector]:
+    """Return a collector that runs until the last test of the module has ended."""
     running = Collector()
     yield running
     running.close()

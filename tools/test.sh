@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test. The tools build in the background while the tests that need none of them run.
+# Every test. The tools build, and servers are fetched, in the background while the tests that need neither run.
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
@@ -8,12 +8,19 @@ trap 'rm -f "$log"' EXIT
 
 $bin/quarterdeck tools install >"$log" 2>&1 &
 tools=$!
-trap 'kill $tools 2>/dev/null || true; rm -f "$log"' EXIT INT TERM
+served=$(mktemp)
+tools/servers.sh >"$served" 2>&1 &
+servers=$!
+trap 'kill $tools $servers 2>/dev/null || true; rm -f "$log" "$served"' EXIT INT TERM
 
 $bin/coverage erase
 $bin/coverage run -m pytest -m "not tools" "$@"
 if ! wait $tools; then
   cat "$log" >&2
+  exit 1
+fi
+if ! wait $servers; then
+  cat "$served" >&2
   exit 1
 fi
 $bin/coverage run -m pytest -m tools "$@"

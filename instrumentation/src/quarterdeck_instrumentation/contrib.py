@@ -6,6 +6,7 @@ They come with `quarterdeck-instrumentation[contrib]`. They make spans, so witho
 from __future__ import annotations
 
 import os
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation.failures import failed
@@ -18,27 +19,35 @@ OURS = frozenset(
     {"aiohttp-server", "asgi", "django", "falcon", "fastapi", "flask", "pyramid", "starlette", "tornado", "wsgi"}
 )
 """Instrumentors that are never loaded: what they do is done here, and twice would be two spans for a request."""
-_NAMES = {"aiohttp": "aiohttp-client"}
-"""Module of a library → name of its instrumentor's entry point, where that is not the module's own."""
+_NAMES = {
+    "MySQLdb": ("mysqlclient",),
+    "aio_pika": ("aio-pika",),
+    "aiohttp": ("aiohttp-client",),
+    "grpc": ("grpc_client", "grpc_aio_client"),
+    "mysql.connector": ("mysql",),
+    "urllib.request": ("urllib",),
+}
+"""Module of a library → names of its instrumentors' entry points, where that is not the module's own."""
 _ENTRY_POINTS = "opentelemetry_instrumentor"
 _SEMANTICS = "OTEL_SEMCONV_STABILITY_OPT_IN"
 
 
 def patch_library(module: ModuleType) -> None:
     """Load the instrumentor of *module*, which has just been imported, if it is installed and spans are wanted."""
-    name = entry_point_name(module.__name__)
     disabled = effective(os.environ).disabled_instrumentations
-    if disabled & {name, "*"} or not _spans_are_wanted():
+    names = [name for name in entry_point_names(module.__name__) if not disabled & {name, "*"}]
+    if not names or not _spans_are_wanted():
         return
     from importlib.metadata import entry_points  # noqa: PLC0415 -- only services that trace pay for it
 
-    for entry_point in entry_points(group=_ENTRY_POINTS, name=name):
-        instrument(entry_point)
+    for name in names:
+        for entry_point in entry_points(group=_ENTRY_POINTS, name=name):
+            instrument(entry_point)
 
 
-def entry_point_name(library: str) -> str:
-    """Return the name of the entry point of *library*'s instrumentor."""
-    return _NAMES.get(library, library)
+def entry_point_names(library: str) -> tuple[str, ...]:
+    """Return the names of the entry points of *library*'s instrumentors."""
+    return _NAMES.get(library, (library,))
 
 
 def instrument(entry_point: Any, **options: Any) -> None:
@@ -52,11 +61,42 @@ def instrument(entry_point: Any, **options: Any) -> None:
         return
     os.environ.setdefault(_SEMANTICS, "http,database")  # read once, by the first instrumentor: stable names only
     try:
+        _withhold_queries()
         instrumentor = entry_point.load()()
         if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument(**options)
+            # Or else a library whose release it does not fit is left as it is, and that is only logged.
+            instrumentor.instrument(**{"raise_exception_on_conflict": True, **options})
     except Exception as error:  # noqa: BLE001 -- one instrumentor must not take the others, or the service, with it
         failed("hooks", f"the instrumentor {entry_point.name} could not be loaded", error)
+
+
+def _withhold_queries() -> None:
+    """Have the instrumentors of HTTP clients say a URL without its query, as our own server spans do.
+
+    Secrets travel in queries, and OpenTelemetry's own list knows four names of them. All instrumentors take the
+    function from one module, by name, so it is replaced before the first of them is imported.
+    """
+    from opentelemetry.instrumentation import _semconv  # noqa: PLC0415 -- only where there is an instrumentor
+
+    say = _semconv._set_http_url  # noqa: SLF001 -- there is no public place that all URLs pass
+    if hasattr(say, "__wrapped__"):
+        return
+
+    @wraps(say)
+    def saying(result: Any, url: str, *mode: Any, **named: Any) -> None:
+        say(result, without_query(url), *mode, **named)
+
+    _semconv._set_http_url = saying  # noqa: SLF001 -- likewise
+
+
+def without_query(url: str) -> str:
+    """Return *url* with neither the values nor the names of its query.
+
+    >>> without_query("http://shop/stock?token=SECRET")
+    'http://shop/stock?REDACTED'
+    """
+    start, mark, _ = url.partition("?")
+    return f"{start}?REDACTED" if mark else url
 
 
 def _spans_are_wanted() -> bool:

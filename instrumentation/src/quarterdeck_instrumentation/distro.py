@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr
 
 from quarterdeck_instrumentation import activation, contrib
 
-_HOOKED = frozenset(map(contrib.entry_point_name, activation.LIBRARIES))
+_HOOKED = frozenset(name for library in activation.LIBRARIES for name in contrib.entry_point_names(library))
 """Instrumentors that are loaded when their library is."""
 
 
