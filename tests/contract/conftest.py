@@ -105,7 +105,7 @@ class Service:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [BIN / launcher, BIN / server, "app:app", *_listens_on(server, self.port), *arguments],
+                [BIN / launcher, BIN / server, *_serves(server, self.port), *arguments],
                 cwd=folder,
                 env={
                     **inherited,
@@ -179,10 +179,13 @@ class Service:
         return f":{self.metrics_port:04X} " in line.partition(" 00000000:0000")[0] + " " and " 0A " in line
 
 
-def _listens_on(server: str, port: int) -> list[str]:
+def _serves(server: str, port: int) -> list[str]:
+    """Return what *server* is told, besides a test's own arguments; `python` is for services that serve themselves."""
+    if server == "python":
+        return ["app.py", str(port)]
     if server == "gunicorn":
-        return ["--bind", f"127.0.0.1:{port}", "--no-control-socket", "--access-logfile", "-"]
-    return ["--port", str(port)]
+        return ["app:app", "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--access-logfile", "-"]
+    return ["app:app", "--port", str(port)]
 
 
 def _is_worker(pid: str) -> bool:

@@ -32,6 +32,7 @@ class Request:
         "_runtime",
         "_scheme",
         "_started",
+        "_upgraded",
         "ended",
         "error",
         "module",
@@ -61,6 +62,7 @@ class Request:
         """
         self._runtime = runtime
         self._recorded = False
+        self._upgraded = False
         self.ended: float | None = None
         """When the last byte was sent, by `perf_counter`; None: when it is recorded."""
         self.route: str | None = None
@@ -75,7 +77,7 @@ class Request:
         """Type of the exception behind a failed response, where a framework keeps it to itself."""
         self._method = method_label(method)
         self._scheme = scheme_label(scheme)
-        self._active: Cell | None = runtime.http.active(self._method, self._scheme)
+        self._active = runtime.http.active(self._method, self._scheme)
         self.span: ServerSpan | None = begin_span(runtime, received, scope_of)
         self._active.add(1.0)
         runtime.registry.touch()
@@ -100,7 +102,7 @@ class Request:
                 kind = self.error or str(status)
             span = self.span
             route, module = self.route, self.module
-            if self._active is not None:
+            if not self._upgraded:
                 exemplar = span.exemplar(seconds, time()) if span is not None else None
                 self._active.add(-1.0)
                 outcome = (self._method, route or UNMATCHED_ROUTE, status, kind, self._scheme, module)
@@ -118,9 +120,9 @@ class Request:
 
     def upgrade(self) -> None:
         """Have it be a WebSocket from now on, and no request: one span for all of it, and no HTTP metrics."""
-        if self._active is not None and not self._recorded:
+        if not self._upgraded and not self._recorded:
+            self._upgraded = True
             self._active.add(-1.0)
-            self._active = None
 
     def leave(self) -> None:
         """Make current again what was before; in the task or thread that made the request."""
