@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind, TraceFlags
-from opentelemetry.util._decorator import _agnosticcontextmanager
 
+from quarterdeck_instrumentation.spans.block import Block
 from quarterdeck_instrumentation.spans.server import LeanServerSpan
 from quarterdeck_instrumentation.spans.span import Identity, LeanSpan, Origin, UnsampledSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """The flag that says a trace id is random; none before API 1.45."""
+_SAMPLED = int(TraceFlags.SAMPLED)
 _SERVER_ATTRIBUTES = 32
 """A limit below this could drop one of a server span's own attributes: the SDK path knows how."""
 _SHUTDOWN = 10.0
@@ -148,6 +149,7 @@ class LeanTracer(trace.Tracer):
     def __init__(self, provider: LeanProvider, sdk: trace.Tracer) -> None:
         self._provider = provider
         self._sdk = sdk
+        self._silent = isinstance(sdk, trace.NoOpTracer)
         scope = getattr(sdk, "_instrumentation_scope", None)  # where the SDK's tracer keeps it; NoOpTracer has none
         self._origin = Origin(scope, provider.limits, lambda: provider.resource, provider.sender.add)
 
@@ -184,8 +186,7 @@ class LeanTracer(trace.Tracer):
             made.received(facts, path)
         return made
 
-    @_agnosticcontextmanager
-    def start_as_current_span(  # noqa: PLR0917 -- the API's signature
+    def start_as_current_span(  # type: ignore[override]  # noqa: PLR0917 -- the API's signature; what it returns is lighter
         self,
         name: str,
         context: Context | None = None,
@@ -196,18 +197,17 @@ class LeanTracer(trace.Tracer):
         record_exception: bool = True,  # noqa: FBT001, FBT002 -- likewise
         set_status_on_exception: bool = True,  # noqa: FBT001, FBT002 -- likewise
         end_on_exit: bool = True,  # noqa: FBT001, FBT002 -- likewise
-    ) -> Iterator[trace.Span]:
-        """Begin a span that is current in the block, and end it after."""
-        span = self.start_span(name, context, kind, attributes, links, start_time)
-        with trace.use_span(span, end_on_exit, record_exception, set_status_on_exception):
-            yield span
+    ) -> Block:
+        """Return what begins a span that is current in the block, and ends it after."""
+        start = (self.start_span, (name, context, kind, attributes, links, start_time))
+        return Block(start, ends=end_on_exit, records=record_exception, says=set_status_on_exception)
 
     def begin(
         self, make: type[LeanSpan], name: str, context: Context | None, kind: SpanKind, start_time: int | None
     ) -> LeanSpan | UnsampledSpan | None:
         """Return a new span of class *make*, or an unsampled one; None where the SDK has to make it."""
         provider = self._provider
-        if not provider.lean or isinstance(self._sdk, trace.NoOpTracer):
+        if self._silent or not provider.lean:
             return None
         above = trace.get_current_span(context)
         parent = None if above is trace.INVALID_SPAN else above.get_span_context()
@@ -219,5 +219,5 @@ class LeanTracer(trace.Tracer):
             identity = Identity(parent.trace_id, random.getrandbits(64) or 1, flags, parent.trace_state)
         if not provider.sampling.keeps(identity.trace_id, parent):
             return UnsampledSpan(identity)
-        identity.flags |= TraceFlags.SAMPLED
+        identity.flags |= _SAMPLED
         return make(self._origin, name, identity, parent, kind, start_time)

@@ -143,16 +143,20 @@ class Sender:
 
 def body(spans: Iterable[Any]) -> bytes:
     """Return *spans* of one resource as an ExportTraceServiceRequest; one that cannot be encoded is left out."""
-    scopes: dict[Any, list[bytes]] = {}
-    resource = None
+    scopes: dict[int, tuple[Any, list[bytes]]] = {}
+    last = None
     for span in spans:
         try:
             encoded = encode(span)
         except Exception as error:  # noqa: BLE001 -- a user may call a span anything, or say that it began at "noon"
             failed("traces", "a span could not be encoded, and is not sent", error)
             continue
-        resource = span.resource
-        scopes.setdefault(span.instrumentation_scope, []).append(encoded)
-    if resource is None:
+        last = span
+        scope = span.instrumentation_scope
+        of_scope = scopes.get(id(scope))  # each tracer has its own one, and its hash is a call of Python's
+        if of_scope is None:
+            of_scope = scopes[id(scope)] = (scope, [])
+        of_scope[1].append(encoded)
+    if last is None:
         return b""
-    return wire.request(resource, [wire.scope_spans(scope, encoded) for scope, encoded in scopes.items()])
+    return wire.request(last.resource, [wire.scope_spans(scope, encoded) for scope, encoded in scopes.values()])

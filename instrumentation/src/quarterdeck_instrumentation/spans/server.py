@@ -63,20 +63,19 @@ class LeanServerSpan(LeanSpan):
     def _encoded_attributes(self) -> bytes:
         if self._attributes:  # which may say otherwise what is said here
             return wire.attributes(ATTRIBUTE, self.attributes)
-        return _shared(self._facts, self._outcome) + wire.attribute(ATTRIBUTE, PATH, self._path)
+        key = (self._facts, self._outcome)
+        return (_encodings.get(key) or _shared(key)) + wire.attributes(ATTRIBUTE, {PATH: self._path})
 
     def _limit(self) -> int:
         return super()._limit() - _OWN
 
 
-def _shared(facts: Facts, outcome: Outcome) -> bytes:
+def _shared(key: tuple[Facts, Outcome]) -> bytes:
     """Return the encoding of what many requests have in common, made once for all of them."""
-    key = (facts, outcome)
-    encoded = _encodings.get(key)
-    if encoded is None:
-        encoded = wire.attributes(ATTRIBUTE, {**of_request(facts), **of_outcome(outcome)})
-        if len(_encodings) >= _KEPT:
-            _encodings.clear()
-        if len(encoded) <= _LONGEST:
-            _encodings[key] = encoded
+    facts, outcome = key
+    encoded = wire.attributes(ATTRIBUTE, {**of_request(facts), **of_outcome(outcome)})
+    if len(_encodings) >= _KEPT:
+        _encodings.clear()
+    if len(encoded) <= _LONGEST:
+        _encodings[key] = encoded
     return encoded

@@ -87,10 +87,9 @@ class UnsampledSpan(NonRecordingSpan):
 class LeanSpan(Span):
     """A span that is kept."""
 
-    __slots__ = ("_attributes", "_origin", "identity", "kind", "name", "parent", "start_time")
+    __slots__ = ("_attributes", "_origin", "end_time", "identity", "kind", "name", "parent", "start_time")
 
-    # Not slots: few spans ever differ in these, besides their end.
-    end_time: int | None = None
+    # Not slots: few spans ever differ in these, and those alone have anything in `__dict__`.
     status = _UNSET
     dropped_attributes = 0
     _events: BoundedList[Event] | None = None
@@ -112,6 +111,7 @@ class LeanSpan(Span):
         self.parent = parent
         self.kind = kind
         self.start_time = time_ns() if start_time is None else start_time
+        self.end_time: int | None = None
         self._attributes: dict[str, AttributeValue] = {}
 
     def get_span_context(self) -> SpanContext:
@@ -259,8 +259,8 @@ class LeanSpan(Span):
 
     def encode(self) -> bytes:
         """Return it as a field of OTLP's ScopeSpans."""
-        own = self.identity
-        return wire.span(self, own.trace_id, own.span_id, own.trace_state, self._encoded_attributes())
+        more = wire.more(self) if self.__dict__ else wire.NOTHING_MORE
+        return wire.span(self, self.identity, self._encoded_attributes(), more)
 
     def _encoded_attributes(self) -> bytes:
         return wire.attributes(ATTRIBUTE, self._attributes)
@@ -278,7 +278,8 @@ class LeanSpan(Span):
 
 def encode(span: Any) -> bytes:
     """Return a lean span or the SDK's ReadableSpan as a field of OTLP's ScopeSpans."""
-    if isinstance(span, LeanSpan):
-        return span.encode()
-    own: SpanContext = span.get_span_context()
-    return wire.span(span, own.trace_id, own.span_id, own.trace_state, wire.attributes(ATTRIBUTE, span.attributes))
+    lean: Callable[[], bytes] | None = getattr(span, "encode", None)
+    if lean is not None:
+        return lean()
+    encoded = wire.attributes(ATTRIBUTE, span.attributes)
+    return wire.span(span, span.get_span_context(), encoded, wire.more(span))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import Link, SpanContext, Status
+    from opentelemetry.trace import Link, SpanContext, SpanKind, Status
 
 _DOUBLE = struct.Struct("<d").pack
 _FIXED32 = struct.Struct("<I").pack
@@ -59,11 +59,6 @@ def text(string: str) -> bytes:
         return string.encode("utf-8", "replace")
 
 
-def attribute(tag: bytes, key: str, value: Any) -> bytes:
-    """Return a field with one KeyValue."""
-    return field(tag, field(b"\x0a", text(key)) + field(b"\x12", _any_value(value)))
-
-
 def attributes(tag: bytes, pairs: Mapping[str, Any] | None) -> bytes:
     """Return one KeyValue field for each of *pairs*."""
     if not pairs:
@@ -71,27 +66,33 @@ def attributes(tag: bytes, pairs: Mapping[str, Any] | None) -> bytes:
     parts: list[bytes] = []
     for key, value in pairs.items():
         name = _names.get(key) or _name(key)
-        if type(value) is str:  # most are, and most are short
-            raw = text(value)
+        if type(value) is str:  # most are, and most are short: no call of a function for these
+            try:
+                raw = value.encode()
+            except UnicodeEncodeError:
+                raw = text(value)
             size = len(raw)
-            content = _STRINGS[size] + raw if size < _SHORT else field(b"\x12", field(b"\x0a", raw))
-        else:
-            content = field(b"\x12", _any_value(value))
-        size = len(name) + len(content)
-        parts += (tag, _SMALL[size] if size < _ONE_BYTE else varint(size), name, content)
+            whole = len(name) + size + _AROUND
+            if whole < _ONE_BYTE:
+                parts += (tag, _SMALL[whole], name, _STRINGS[size], raw)
+                continue
+        parts.append(field(tag, name + field(b"\x12", _any_value(value))))
     return b"".join(parts)
 
 
-_SHORT = 126
-_STRINGS = [bytes((0x12, size + 2, 0x0A, size)) for size in range(_SHORT)]
-"""By length of a string: all that goes before it in a KeyValue, after the key."""
+_AROUND = 4
+"""Bytes of a KeyValue besides its key and a short string."""
+_STRINGS = [bytes((0x12, size + 2, 0x0A, size)) for size in range(_ONE_BYTE - _AROUND)]
+"""By length of a string: those bytes, which go between the two."""
 _names: dict[str, bytes] = {}
 """Encoded keys: there are few, and they come again and again."""
+_KEPT = 4096
+"""Encodings that are kept: only a mistake makes more keys, or more names of spans, than this."""
 
 
 def _name(key: str) -> bytes:
     encoded = field(b"\x0a", text(key))
-    if len(_names) < 4096:  # noqa: PLR2004 -- only a mistake makes more keys than this
+    if len(_names) < _KEPT:
         _names[key] = encoded
     return encoded
 
@@ -109,7 +110,7 @@ def _any_value(value: Any) -> bytes:  # noqa: PLR0911 -- one line for each kind 
     if isinstance(value, bytes):
         return field(b"\x3a", value)
     if isinstance(value, Mapping):
-        return field(b"\x32", b"".join([attribute(b"\x0a", str(key), item) for key, item in value.items()]))
+        return field(b"\x32", attributes(b"\x0a", {str(key): item for key, item in value.items()}))
     if isinstance(value, Sequence):
         return field(b"\x2a", b"".join([field(b"\x0a", _any_value(item)) for item in value]))
     return b""  # None; anything else has become text when it was set
@@ -158,39 +159,72 @@ def _status(status: Status) -> bytes:
     return field(b"\x7a", said + b"\x18" + varint(status.status_code.value))
 
 
-def span(each: Any, trace_id: int, span_id: int, trace_state: Any, encoded: bytes) -> bytes:
+def span(each: Any, own: Any, encoded: bytes, more: bytes) -> bytes:
     """Return one span as a field of ScopeSpans.
 
     Args:
         each: a lean span or the SDK's ReadableSpan: they read alike.
-        trace_id: its trace.
-        span_id: itself.
-        trace_state: what of its vendors it passes on; a mapping.
+        own: its identity or its SpanContext: they read alike too.
         encoded: its attributes.
+        more: what few spans have, as `more` returns it, or `NOTHING_MORE`.
     """
     parent = each.parent
-    parts = [
-        b"\x0a\x10",
-        trace_id.to_bytes(16, "big"),
-        b"\x12\x08",
-        span_id.to_bytes(8, "big"),
-        field(b"\x1a", text(",".join(f"{key}={value}" for key, value in trace_state.items()))) if trace_state else b"",
-        b"" if parent is None else b"\x22\x08" + parent.span_id.to_bytes(8, "big"),
-        field(b"\x2a", text(each.name)),
-        b"\x30",
-        _SMALL[each.kind.value + 1],
-        _TIMES(0x39, each.start_time, 0x41, each.end_time),
-        encoded,
-        _count(b"\x50", each.dropped_attributes),
-        *[field(b"\x5a", _event(event)) for event in each.events],
-        _count(b"\x60", each.dropped_events),
-        *[field(b"\x6a", _link(link)) for link in each.links],
-        _count(b"\x70", each.dropped_links),
-        _status(each.status),
-        b"\x85\x01",
-        _FIXED32(_flags(parent)),
-    ]
-    return field(b"\x12", b"".join(parts))
+    name, kind = each.name, each.kind
+    trace_state = own.trace_state
+    content = b"".join(
+        (
+            b"\x0a\x10",
+            own.trace_id.to_bytes(16, "big"),
+            b"\x12\x08",
+            own.span_id.to_bytes(8, "big"),
+            _trace_state(trace_state) if trace_state else b"",
+            _ROOT if parent is None else _child_of(parent),
+            _called.get((name, id(kind))) or _call(name, kind),
+            _TIMES(0x39, each.start_time, 0x41, each.end_time),
+            encoded,
+            more,
+        )
+    )
+    return b"\x12" + varint(len(content)) + content
+
+
+def more(each: Any) -> bytes:
+    """Return of a span what few have: events, links, what was dropped, and a status."""
+    return b"".join(
+        (
+            _count(b"\x50", each.dropped_attributes),
+            *[field(b"\x5a", _event(event)) for event in each.events],
+            _count(b"\x60", each.dropped_events),
+            *[field(b"\x6a", _link(link)) for link in each.links],
+            _count(b"\x70", each.dropped_links),
+            _status(each.status),
+        )
+    )
+
+
+NOTHING_MORE = b"\x7a\x00"
+"""What `more` returns of a span without any of it."""
+_FLAGS = b"\x85\x01"
+_ROOT = _FLAGS + _FIXED32(_HAS_IS_REMOTE)
+_called: dict[tuple[str, int], bytes] = {}
+"""Encoded name and kind, by the name and the kind's identity: the hash of an Enum's member is a call of Python's."""
+
+
+def _call(name: str, kind: SpanKind) -> bytes:
+    encoded = field(b"\x2a", text(name)) + b"\x30" + _SMALL[kind.value + 1]
+    if len(_called) >= _KEPT:
+        _called.clear()
+    if len(encoded) < _ONE_BYTE:
+        _called[name, id(kind)] = encoded
+    return encoded
+
+
+def _child_of(parent: SpanContext) -> bytes:
+    return b"\x22\x08" + parent.span_id.to_bytes(8, "big") + _FLAGS + _FIXED32(_flags(parent))
+
+
+def _trace_state(state: Any) -> bytes:
+    return field(b"\x1a", text(",".join(f"{key}={value}" for key, value in state.items())))
 
 
 def scope_spans(scope: InstrumentationScope | None, spans: Iterable[bytes]) -> bytes:
