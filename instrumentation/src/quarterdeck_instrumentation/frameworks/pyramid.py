@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from quarterdeck_instrumentation.http_server import error_type
 from quarterdeck_instrumentation.wsgi import MARK, serve
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from quarterdeck_instrumentation.wsgi import Environ, StartResponse
+
+_modules: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""Route → module of its view."""
 
 
 def patch_router(module: ModuleType) -> None:
@@ -47,6 +51,19 @@ def _tell(measured: Any, request: Any) -> None:
     route = getattr(request, "matched_route", None)
     if route is not None:
         measured.route = measured.prefix + "/" + route.pattern.lstrip("/")
+        module = _modules.get(route)
+        if module is None:
+            module = _modules[route] = _module(request.registry.introspector, route.name)
+        measured.module = module
     error = getattr(request, "exception", None)
     if error is not None and not hasattr(error, "status_code"):  # else chosen, not failed
         measured.error = error_type(error)
+
+
+def _module(introspector: Any, route: str) -> str:
+    """Return the module of the view that *route* leads to, the first if there are several; empty if that is unknown."""
+    for each in introspector.get_category("views") or ():
+        view = each["introspectable"]
+        if view.get("route_name") == route:
+            return getattr(view.get("callable"), "__module__", "")
+    return ""
