@@ -74,6 +74,7 @@ FRAMEWORKS = {
     "opentelemetry.instrumentation.pyramid.callbacks": "quarterdeck_instrumentation.frameworks.peers:patch_exclusions",
     "opentelemetry.instrumentation.tornado": "quarterdeck_instrumentation.frameworks.peers:patch_exclusions",
     "opentelemetry.instrumentation.wsgi": "quarterdeck_instrumentation.frameworks.peers:patch_wsgi",
+    "prometheus_client.values": "quarterdeck_instrumentation.meters.prometheus:patch_values",
     "opentelemetry.metrics": "quarterdeck_instrumentation.meters.takeover:patch_api",
     "opentelemetry.sdk.metrics": "quarterdeck_instrumentation.meters.takeover:patch_sdk",
     **dict.fromkeys(LIBRARIES, "quarterdeck_instrumentation.contrib:patch_library"),

@@ -82,3 +82,9 @@ def page_names(metric: Metric) -> set[str]:
     """Return every name that *metric* needs on a page, so that no other metric may have it."""
     name = bare(metric)
     return {name, *[name + suffix for suffix in _SUFFIXES.get(form_of(metric), ())]}
+
+
+def label_text(name: str, value: str) -> str:
+    """Return a label as the page writes it; *name* as Prometheus has it."""
+    escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return f'{name}="{escaped}"'

@@ -14,6 +14,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from quarterdeck_contract.labels import OVERFLOW
+from quarterdeck_contract.metrics import Kind
 from quarterdeck_instrumentation import native
 from quarterdeck_instrumentation.foreign import Foreign
 
@@ -118,6 +119,7 @@ class Registry:
         self._clock = clock
         self._lock = native.lock()
         self._metrics: dict[tuple[str, ...], int] = {}
+        self._described: list[Metric] = []
         self._children: list[Cell | Distribution] = []
         self._with_exemplars: list[tuple[int, TracedCell | Distribution]] = []
         self._by_labels: dict[tuple[str | int, ...], Cell | Distribution] = {}
@@ -199,6 +201,9 @@ class Registry:
         """
         with self._lock:
             number = self._number(metric)
+            metric = self._described[number]  # whose shape is in the index, whatever this one says
+            if (metric.kind is Kind.HISTOGRAM) is not (make is Distribution):
+                raise TypeError(f"{metric.name} is a {metric.kind.value}, not a {make.__name__}")
             key: tuple[str | int, ...] = (number, *labels)
             child = self._by_labels.get(key)
             if child is None and labels and self._sizes.get(metric.name, 0) >= self.label_sets:
@@ -235,6 +240,7 @@ class Registry:
         number = self._metrics.get(key)
         if number is None:
             number = self._metrics[key] = len(self._metrics)
+            self._described.append(metric)
             self._index.append(describe(metric))
         return number
 

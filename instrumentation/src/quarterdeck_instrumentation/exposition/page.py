@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.labels import OVERFLOW
 from quarterdeck_contract.metrics import Kind, Metric
 from quarterdeck_contract.naming import prometheus_unit
-from quarterdeck_instrumentation.foreign import Foreign, bare, family, form_of
+from quarterdeck_instrumentation.foreign import Foreign, bare, family, form_of, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -158,12 +158,6 @@ def number(value: float) -> str:
     if isfinite(value):
         return repr(value)
     return "NaN" if isnan(value) else "+Inf" if value > 0 else "-Inf"
-
-
-def label_text(name: str, value: str) -> str:
-    """Return a label as the page writes it; *name* as Prometheus has it."""
-    escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-    return f'{name}="{escaped}"'
 
 
 def _labels(each: Sum) -> list[str]:

@@ -95,8 +95,13 @@ class Reading:
             counts: of each bucket alone, the one above all bounds included.
             created: Unix time at which it began; when it was first read, if not known.
             exemplars: by number of the bucket.
+
+        Raises:
+            ValueError: its bounds, or those of another series, were others before.
         """
         child, again = self._child(Distribution, metric, labels)
+        if child.bounds != metric.buckets:
+            raise ValueError(f"the bounds of {metric.name} are others than they were")
         now = type(child.values)("d", (total, *counts))
         if again:
             now = type(now)("d", map(float.__add__, now, child.values[VALUE:]))
@@ -119,7 +124,7 @@ class Reading:
 
     def _child(self, make: type[Any], metric: Foreign, labels: Labels) -> tuple[Any, bool]:
         """Return the child, and whether this reading has written it before."""
-        key = (metric.name, labels.names, labels.values)
+        key = (metric.name, *[label.name for label in labels.names], *labels.values)
         child: Any = self._known.get(key)
         if child is None:
             child = self.child(make, metric, labels)

@@ -124,7 +124,7 @@ def _add(reading: Reading, metric: Foreign, point: Any, counts: Sequence[float])
         return
     child = reading.child(Distribution, metric, found)
     if child.bounds != metric.buckets:
-        raise ValueError("its bounds are others than they were")
+        raise ValueError(f"the bounds of {metric.name} are others than they were")
     child.values[VALUE] += point.sum
     for bucket, count in enumerate(counts):
         child.values[BUCKETS + bucket] += count
