@@ -81,6 +81,9 @@ FRAMEWORKS = {
 }
 """Module to watch for → function that patches it, called with the module once its body has run."""
 EMBEDDING = {"uwsgi": "quarterdeck_instrumentation.frameworks.uwsgi:patch_process"}
+    "celery.signals": "quarterdeck_instrumentation.frameworks.celery:patch_signals",
+    "opentelemetry.metrics._internal.instrument": "quarterdeck_instrumentation.frameworks.api:patch_instruments",
+    "opentelemetry.trace": "quarterdeck_instrumentation.frameworks.api:patch_trace",
 """The same for modules that are there without being imported, in the process of a server with Python inside: looked
 for when one of the others is patched, because when Python starts they are not there yet."""
 

@@ -119,6 +119,12 @@ class Runtime:
 
     def write(self) -> None:
         """Write the values down where they survive this process."""
+    def reconsider(self) -> None:
+        """Decide anew, at the next request, what makes spans: the service has set its own provider since."""
+        if self._tracing is not None:
+            atexit.register(self._tracing.flush, self.settings.flush_timeout)
+        self._tracing, self._tracing_resolved = None, False
+
         try:
             with self._write_lock:
                 self._own.update()

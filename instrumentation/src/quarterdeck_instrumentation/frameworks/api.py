@@ -1,0 +1,88 @@
+"""OpenTelemetry's API: the first span or the first measurement begins telemetry, where no server would ever begin it.
+
+So batch jobs, consumers and scripts have a provider and a page, and lose nothing at their end. Until then all this
+costs such a process is a look-up in the environment. A service may still set a provider of its own after its first
+span, which OpenTelemetry would otherwise refuse: what was traced by then goes where the environment says, and all
+that comes later to the service's own.
+
+What is changed here is private to OpenTelemetry, because nothing public is called by every span and by no other
+thing. It is put back as soon as telemetry has begun, so nothing is slower after that. Our own modules are imported
+by then: many processes import the API, and few ever make a span.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from quarterdeck_instrumentation.settings import Settings
+
+_RECORDING = {"_ProxyCounter": "add", "_ProxyUpDownCounter": "add", "_ProxyHistogram": "record", "_ProxyGauge": "set"}
+"""Instruments that were made before there was a provider, and what records with each."""
+
+
+def patch_trace(module: ModuleType) -> None:
+    """Have the first span of a tracer that has no provider yet begin telemetry, if spans go anywhere."""
+    proxy: Any = module.ProxyTracer
+    original = proxy._tracer  # noqa: SLF001 -- where it looks for its provider, when a span is made and not before
+
+    def tracer(self: Any) -> Any:
+        proxy._tracer = original  # noqa: SLF001 -- likewise
+        if module._TRACER_PROVIDER is None and _settings().traces_exporters:  # noqa: SLF001 -- likewise
+            _trace(module)
+        return original.fget(self)
+
+    proxy._tracer = property(tracer)  # noqa: SLF001 -- likewise
+
+
+def patch_instruments(module: ModuleType) -> None:
+    """Have the first measurement with an instrument that has no provider yet begin telemetry, if there is a page."""
+    originals = {
+        (getattr(module, name), method): getattr(getattr(module, name), method) for name, method in _RECORDING.items()
+    }
+
+    def beginning(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def recording(self: Any, *arguments: Any, **named: Any) -> Any:
+            for (kind, method), each in originals.items():
+                setattr(kind, method, each)
+            if _settings().metrics_page:
+                from quarterdeck_instrumentation import runtime  # noqa: PLC0415 -- see the top
+
+                runtime.current()
+            return original(self, *arguments, **named)
+
+        return recording
+
+    for (kind, method), original in originals.items():
+        setattr(kind, method, beginning(original))
+
+
+def _settings() -> Settings:
+    from quarterdeck_instrumentation.settings import effective  # noqa: PLC0415 -- see the top
+
+    return effective(os.environ)
+
+
+def _trace(module: ModuleType) -> None:
+    from quarterdeck_instrumentation import runtime  # noqa: PLC0415 -- see the top
+
+    begun = runtime.current()
+    if begun is None or begun.tracing() is None:
+        return
+    from opentelemetry.util._once import Once  # noqa: PLC0415 -- imported with the API
+
+    module._TRACER_PROVIDER_SET_ONCE = Once()  # type: ignore[attr-defined]  # noqa: SLF001 -- see the top
+    choose = module.set_tracer_provider
+
+    @wraps(choose)
+    def choosing(tracer_provider: Any) -> None:
+        choose(tracer_provider)
+        begun.reconsider()
+
+    module.set_tracer_provider = choosing  # type: ignore[attr-defined]
