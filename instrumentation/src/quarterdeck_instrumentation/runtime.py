@@ -158,7 +158,6 @@ class Runtime:
             os.close(self._elected)
         if self._page is not None:
             self._page.abandon()
-        exits.forked()
         if self._tracing is not None:
             # Its provider is the child's too, as OpenTelemetry has it: what the child traces itself must get out.
             flush = partial(self._tracing.flush, self.settings.flush_timeout)
@@ -244,6 +243,7 @@ class _Process:
         inherited, self.runtime, self.broken = self.runtime, None, False
         self.lock = threading.Lock()
         failures.forget()
+        exits.forked()
         home.move(None)
         if inherited is not None:
             inherited.abandon()

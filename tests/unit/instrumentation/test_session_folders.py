@@ -70,10 +70,10 @@ def test_only_its_own_process_removes_a_folder(tmp_path: Path) -> None:
     environ = {session.VARIABLE: folder}
 
     session.disband(environ, os.getpid() + 1)
-    assert os.path.exists(folder)
+    assert Path(folder).exists()
 
     session.disband(environ, os.getpid())
-    assert not os.path.exists(folder)
+    assert not Path(folder).exists()
 
 
 def test_nothing_is_removed_through_a_link_nor_what_is_not_a_sessions(tmp_path: Path) -> None:
