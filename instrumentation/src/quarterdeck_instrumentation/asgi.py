@@ -84,10 +84,15 @@ class Request(request_.Request):
 
     async def send(self, message: Message) -> None:
         """Send for the application, and notice the status and the end."""
-        kind = message["type"]
-        if kind == "http.response.start":
-            self.status = message["status"]
-            self._trailers = "trailers" in message and message["trailers"]
+        kind = ""
+        try:
+            kind = message["type"]
+            if kind == "http.response.start":
+                status = message["status"]
+                self.status = status if isinstance(status, int) else None
+                self._trailers = "trailers" in message and message["trailers"]
+        except (LookupError, TypeError):
+            pass  # no message of ASGI's: it is for the server to say so, in its own way
         try:
             await self._send(message)
         except OSError:
@@ -189,7 +194,7 @@ def _ends(send: Send) -> Send:
     """
 
     async def sending(message: Message) -> None:
-        if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+        if message.get("type") in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             runtime_.end()
         await send(message)
 
