@@ -50,6 +50,10 @@ FRAMEWORKS = {
     "aiohttp.web_protocol": "quarterdeck_instrumentation.frameworks.aiohttp:patch_protocol",
     "aiohttp.web_response": "quarterdeck_instrumentation.frameworks.aiohttp:patch_responses",
     "aiohttp.web_runner": "quarterdeck_instrumentation.frameworks.aiohttp:patch_runners",
+    "tornado.routing": "quarterdeck_instrumentation.frameworks.tornado:patch_routing",
+    "tornado.tcpserver": "quarterdeck_instrumentation.frameworks.tornado:patch_servers",
+    "tornado.web": "quarterdeck_instrumentation.frameworks.tornado:patch_handlers",
+    "tornado.websocket": "quarterdeck_instrumentation.frameworks.tornado:patch_websockets",
     "gunicorn.workers.base": "quarterdeck_instrumentation.frameworks.gunicorn:patch_workers",
     "hypercorn.asyncio.run": "quarterdeck_instrumentation.frameworks.hypercorn:patch_run",
     "hypercorn.trio.run": "quarterdeck_instrumentation.frameworks.hypercorn:patch_run",
@@ -77,13 +81,13 @@ FRAMEWORKS = {
     "prometheus_client.values": "quarterdeck_instrumentation.meters.prometheus:patch_values",
     "opentelemetry.metrics": "quarterdeck_instrumentation.meters.takeover:patch_api",
     "opentelemetry.sdk.metrics": "quarterdeck_instrumentation.meters.takeover:patch_sdk",
+    "celery.signals": "quarterdeck_instrumentation.frameworks.celery:patch_signals",
+    "opentelemetry.metrics._internal.instrument": "quarterdeck_instrumentation.frameworks.api:patch_instruments",
+    "opentelemetry.trace": "quarterdeck_instrumentation.frameworks.api:patch_trace",
     **dict.fromkeys(LIBRARIES, "quarterdeck_instrumentation.contrib:patch_library"),
 }
 """Module to watch for → function that patches it, called with the module once its body has run."""
 EMBEDDING = {"uwsgi": "quarterdeck_instrumentation.frameworks.uwsgi:patch_process"}
-    "celery.signals": "quarterdeck_instrumentation.frameworks.celery:patch_signals",
-    "opentelemetry.metrics._internal.instrument": "quarterdeck_instrumentation.frameworks.api:patch_instruments",
-    "opentelemetry.trace": "quarterdeck_instrumentation.frameworks.api:patch_trace",
 """The same for modules that are there without being imported, in the process of a server with Python inside: looked
 for when one of the others is patched, because when Python starts they are not there yet."""
 

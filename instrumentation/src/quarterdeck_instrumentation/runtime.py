@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract import VERSION, metrics
 from quarterdeck_contract.labels import FAILED_COMPONENT
 from quarterdeck_instrumentation import exits, failures, native
+from quarterdeck_instrumentation.cardinality import Watch
 from quarterdeck_instrumentation.exposition import session, snapshot, store
 from quarterdeck_instrumentation.exposition.collector import Collector
 from quarterdeck_instrumentation.exposition.reader import Reader
@@ -54,6 +55,7 @@ class Runtime:
         self._own = _Own(self.registry)
         self.vitals = Vitals(self.registry, self.http, settings.metrics_port)
         self.http.noticed = self.vitals.loops.notice
+        self._label_sets = Watch(self.registry, settings.label_sets)
         self._name = store.worker_name()
         self._folder = ""
         self._pair: store.Pair | None = None
@@ -106,6 +108,11 @@ class Runtime:
                 failed("traces", "tracing could not be started", error)
         return self._tracing
 
+    @property
+    def traces(self) -> bool:
+        """Whether it has been decided that there are spans."""
+        return self._tracing is not None
+
     def trace_with(self, tracing: Tracing | None) -> None:
         """Have *tracing* make the spans, whatever is configured: for tests, and for services that know better."""
         self._tracing, self._tracing_resolved = tracing, True
@@ -117,18 +124,19 @@ class Runtime:
 
             self.trace_with(tracing.Tracing(provider))
 
-    def write(self) -> None:
-        """Write the values down where they survive this process."""
     def reconsider(self) -> None:
         """Decide anew, at the next request, what makes spans: the service has set its own provider since."""
         if self._tracing is not None:
             atexit.register(self._tracing.flush, self.settings.flush_timeout)
         self._tracing, self._tracing_resolved = None, False
 
+    def write(self) -> None:
+        """Write the values down where they survive this process."""
         try:
             with self._write_lock:
                 self._own.update()
                 self.vitals.update()
+                self._label_sets.update()
                 self._sequence += 1
                 self._latest = snapshot.encode(self._sequence, *self.registry.snapshot())
                 if self._pair is not None:
@@ -223,6 +231,8 @@ class _Process:
     def __init__(self) -> None:
         self.runtime: Runtime | None = None
         self.broken = False
+        self.traced = False
+        """Whether a process that this one was forked from made spans: this one has its provider."""
         self.lock = threading.Lock()
         os.register_at_fork(after_in_child=self.forked)
 
@@ -233,6 +243,8 @@ class _Process:
                     settings = effective(os.environ)
                     runtime = Runtime(settings, home.taken_over(settings.label_sets))
                     runtime.start()
+                    if self.traced:
+                        runtime.tracing()  # or else the end would flush nothing: no request and no proxy asks for it
                     self.runtime = runtime
                 except Exception as error:  # noqa: BLE001 -- the service must start, whatever this machine is like
                     self.broken = True
@@ -246,6 +258,7 @@ class _Process:
         exits.forked()
         home.move(None)
         if inherited is not None:
+            self.traced = self.traced or inherited.traces
             inherited.abandon()
 
 
