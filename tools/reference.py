@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import differences as upstream
 
 from quarterdeck_contract import labels, metrics
 from quarterdeck_contract.naming import series_names
@@ -80,6 +81,26 @@ def instrumentation() -> str:
     return "\n".join(lines) + "\n"
 
 
+def differences() -> str:
+    """Return the page of what server spans say otherwise than OpenTelemetry's own instrumentations."""
+    lines = [
+        MARK,
+        "# Server spans, and those of OpenTelemetry's own instrumentations",
+        "",
+        f"Compared with release {upstream.RELEASE} in stable mode (`OTEL_SEMCONV_STABILITY_OPT_IN=http`): the same "
+        "applications, the same requests. All else is the same: kind, parent, status, every other attribute.",
+        "",
+        "| what | where | theirs | ours | why |",
+        "|---|---|---|---|---|",
+    ]
+    for each in upstream.DIFFERENCES:
+        what = each.what if " " in each.what or "." not in each.what else f"`{each.what}`"
+        where = "everywhere" if each.frameworks == upstream.ALL else ", ".join(each.frameworks)
+        theirs, ours = (text if text in ("", upstream.NOTHING) else f"`{text}`" for text in (each.theirs, each.ours))
+        lines.append(f"| {what} | {where} | {theirs} | {ours} | {each.reason} |")
+    return "\n".join(lines) + "\n"
+
+
 def _field_docs(cls: type) -> dict[str, str]:
     """Return each field's docstring: the string expression that follows it."""
     body = ast.parse(inspect.getsource(cls)).body[0]
@@ -93,7 +114,12 @@ def _field_docs(cls: type) -> dict[str, str]:
 
 def main() -> int:
     """Write the pages, or with `--check` compare them; return the exit code."""
-    pages = {"cli.md": command_line(), "contract.md": contract(), "instrumentation.md": instrumentation()}
+    pages = {
+        "cli.md": command_line(),
+        "contract.md": contract(),
+        "instrumentation.md": instrumentation(),
+        "differences.md": differences(),
+    }
     stale = [name for name, text in pages.items() if _read(FOLDER / name) != text]
     if "--check" in sys.argv[1:]:
         for name in stale:
