@@ -83,12 +83,15 @@ def instrumentation() -> str:
 
 def differences() -> str:
     """Return the page of what server spans say otherwise than OpenTelemetry's own instrumentations."""
+    compared = (
+        f"Compared with release {upstream.RELEASE} in stable mode (`OTEL_SEMCONV_STABILITY_OPT_IN=http`): the same "
+        "applications, the same requests. All else is the same: kind, parent, status, every other attribute."
+    )
     lines = [
         MARK,
         "# Server spans, and those of OpenTelemetry's own instrumentations",
         "",
-        f"Compared with release {upstream.RELEASE} in stable mode (`OTEL_SEMCONV_STABILITY_OPT_IN=http`): the same "
-        "applications, the same requests. All else is the same: kind, parent, status, every other attribute.",
+        compared,
         "",
         "| what | where | theirs | ours | why |",
         "|---|---|---|---|---|",
