@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-__all__ = ["activate", "configure", "metrics_asgi_app", "metrics_django_view", "metrics_wsgi_app"]
+    from quarterdeck_instrumentation.meters.sdk import PageReader
+
+__all__ = ["PageReader", "activate", "configure", "metrics_asgi_app", "metrics_django_view", "metrics_wsgi_app"]
 
 
 def activate() -> None:
@@ -77,3 +79,12 @@ def metrics_django_view(request: Any) -> Any:
     from quarterdeck_instrumentation import mount  # noqa: PLC0415 -- see `activate`
 
     return mount.django_view(request)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs OpenTelemetry's SDK only for whoever asks for it."""
+    if name == "PageReader":
+        from quarterdeck_instrumentation.meters.sdk import PageReader  # noqa: PLC0415 -- see `activate`
+
+        return PageReader
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

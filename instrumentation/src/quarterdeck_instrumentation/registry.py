@@ -236,7 +236,9 @@ class Registry:
         return child
 
     def _number(self, metric: Metric) -> int:
-        key = (metric.name, *[label.name for label in metric.labels])
+        # One of two that have the same name, and only on the page, may have to give way to the other.
+        spelt = "spelt" if isinstance(metric, Foreign) and metric.spelt else ""
+        key = (metric.name, spelt, *[label.name for label in metric.labels])
         number = self._metrics.get(key)
         if number is None:
             number = self._metrics[key] = len(self._metrics)

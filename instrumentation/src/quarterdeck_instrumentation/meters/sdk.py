@@ -64,6 +64,8 @@ class PageReader(MetricReader):
 
     def read(self, registry: Registry) -> None:
         """Collect from the provider, unless it is not the global one: another is some library's affair."""
+        if self._collect is None:
+            return  # its provider is still being made
         if self.provider is not None and self.provider() is not api.get_meter_provider():
             return
         with self._readings.of(registry) as self._reading:

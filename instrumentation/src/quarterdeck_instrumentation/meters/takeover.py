@@ -48,7 +48,8 @@ def patch_api(module: ModuleType) -> None:
     internal: Any = sys.modules[f"{module.__name__}._internal"]  # the API itself says only what it would use
     chosen = internal._METER_PROVIDER  # noqa: SLF001 -- likewise
     if chosen is not None:
-        _attach(chosen)
+        if not _is_ours(chosen):
+            _attach(chosen)
         return
     if os.environ.get(_OWN_PROVIDER):
         _State.why = f"{_OWN_PROVIDER} names it"
@@ -110,6 +111,11 @@ def _attach(provider: Any) -> None:
         _belong((reader,), provider)
 
 
+def _is_ours(provider: Any) -> bool:
+    module = sys.modules.get("quarterdeck_instrumentation.meters.provider")
+    return module is not None and type(provider) is module.LeanMeterProvider
+
+
 def _readers() -> list[Any]:
     sdk = sys.modules.get("quarterdeck_instrumentation.meters.sdk")
     return [] if sdk is None else [source for source in home.sources if isinstance(source, sdk.PageReader)]
@@ -119,8 +125,7 @@ def facts() -> dict[str, Any]:
     """Return who makes OpenTelemetry's instruments in this process and why, for whoever looks for missing metrics."""
     internal = sys.modules.get(f"{_API}._internal")
     provider = getattr(internal, "_METER_PROVIDER", None)
-    ours = sys.modules.get("quarterdeck_instrumentation.meters.provider")
-    lean = ours is not None and type(provider) is ours.LeanMeterProvider
+    lean = _is_ours(provider)
     client = sys.modules.get("quarterdeck_instrumentation.meters.prometheus")
     return {
         "meter_provider": None if provider is None else "quarterdeck" if lean else type(provider).__qualname__,
