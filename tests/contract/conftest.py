@@ -193,7 +193,7 @@ def _is_worker(pid: str) -> bool:
         command_line = Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return False  # it has ended in between
-    return "spawn_main" in command_line or "gunicorn" in command_line
+    return any(word in command_line for word in ("spawn_main", "gunicorn", "app.py"))
 
 
 def _open_files(pid: int) -> set[str]:
