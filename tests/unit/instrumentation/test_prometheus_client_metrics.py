@@ -53,7 +53,9 @@ def recorded() -> Iterator[Recording]:
 
 def foreign(page: Page) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Return what is not the contract's: value by name and labels."""
-    return {(each.name, tuple(each.labels.items())): each.value for each in page.samples if each.name not in OURS}
+    return {
+        (each.name, tuple(sorted(each.labels.items()))): each.value for each in page.samples if each.name not in OURS
+    }
 
 
 def test_each_kind_is_on_the_page_as_on_its_own(recorded: Recording, registry: CollectorRegistry) -> None:
@@ -71,7 +73,7 @@ def test_each_kind_is_on_the_page_as_on_its_own(recorded: Recording, registry: C
 
     own = prometheus_client.openmetrics.exposition.generate_latest(registry).decode()
     theirs = {
-        (sample.name, tuple(sample.labels.items())): sample.value
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in prometheus_client.openmetrics.parser.text_string_to_metric_families(own)
         for sample in family.samples
     }
