@@ -73,6 +73,10 @@ STATUSES = (200, 200, 200, 204, 301, 304, 400, 404, 500, 502, 503, 100, 0, -1, 9
 CLIENTS = (None, ("127.0.0.1", 50_000), ("::1", 1), ("", 0), ["10.0.0.1", 9], ("unix", None), ("\ud800", 70_000))
 SERVERS = (None, ("checkout.test", 80), ("::", 8443), ("/run/app.sock", None), ["x", 0])
 
+_ODD = 0.25
+"""Share of raw requests whose method is odd, or target, or version, or headers: most that are odd in all go no further
+than the server's parser."""
+
 
 class GoneError(OSError):
     """What a server's `send` raises when the client is gone."""
@@ -227,10 +231,12 @@ def raw_requests(seed: int, number: int) -> Iterator[bytes]:
     fuzz = Fuzz(seed)
     draw = fuzz.random
     for _ in range(number):
-        method = draw.choice(METHODS).encode("utf-8", "replace")
-        target = draw.choice(PATHS).encode("utf-8", "surrogatepass") if draw.random() < 0.8 else b"/" + fuzz.blob(30)
-        version = draw.choice((b"HTTP/1.1",) * 8 + (b"HTTP/1.0", b"HTTP/9.9", b"", b"ICY"))
-        lines = [name + b": " + value for name, value in fuzz.headers()]
+        odd = [draw.random() < _ODD for _ in range(4)]
+        method = draw.choice(METHODS if odd[0] else METHODS[:6]).encode("utf-8", "replace")
+        target = fuzz.path() if odd[1] else draw.choice(("/items/7", "/items/x", "/fails", "/nowhere", "/a%ff?b=%00"))
+        version = draw.choice((b"HTTP/1.0", b"HTTP/9.9", b"", b"ICY")) if odd[2] else b"HTTP/1.1"
+        lines = [name + b": " + value for name, value in fuzz.headers()] if odd[3] else [b"Host: checkout.test"]
+        lines += [b"traceparent: " + draw.choice(HEADERS[:4])[1], b"baggage: a=%FF", b"User-Agent: \xe4"]
         body = b""
         shape = draw.random()
         if shape < 0.2:
@@ -248,6 +254,6 @@ def raw_requests(seed: int, number: int) -> Iterator[bytes]:
         lines.append(b"Connection: close")
         draw.shuffle(lines)
         separator = b"\r\n" if draw.random() < 0.97 else b"\n"
-        head = separator.join([b" ".join((method, target, version)), *lines, b"", b""])
+        head = separator.join([b" ".join((method, target.encode("utf-8", "surrogatepass"), version)), *lines, b"", b""])
         whole = head + body
         yield whole[: draw.randrange(len(whole))] if draw.random() < 0.05 else whole

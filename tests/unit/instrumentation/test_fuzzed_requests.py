@@ -284,7 +284,10 @@ def flask_exchanges() -> list[Any]:
     from flask import Flask, request  # noqa: PLC0415 -- after it was patched, or before
 
     app = Flask(__name__)
-    app.add_url_rule("/items/<int:item>", "item", str)
+
+    @app.get("/items/<int:item>")
+    def item(item: int) -> str:
+        return str(item)
 
     @app.route("/<path:rest>", methods=["POST"])
     def echo(rest: str) -> str:
