@@ -24,7 +24,7 @@ Facts = tuple[str, str, str, str | None, bytes | None, bytes | None]
 requests have in common."""
 
 
-def facts(scope: Mapping[str, Any], method: str, sent: str, headers: Mapping[bytes, bytes]) -> Facts:
+def facts(scope: Mapping[str, Any], method: str, sent: str, headers: Any) -> Facts:
     """Return of an ASGI scope what a span is made of, besides the path; nothing is decoded yet."""
     version = scope.get("http_version")
     return (method, sent, scope.get("scheme", "http"), version, headers.get(b"host"), headers.get(b"user-agent"))

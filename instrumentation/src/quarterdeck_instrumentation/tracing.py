@@ -32,19 +32,25 @@ _NAME = "quarterdeck.instrumentation"
 """Name of the instrumentation scope."""
 
 
-class _AsgiHeaders(Getter[Any]):
-    """Reads W3C headers from an ASGI scope's list of pairs of bytes; names there are lower case."""
+class _Headers(Getter[Any]):
+    """Reads W3C headers from pairs of bytes as an ASGI scope has them, or a mapping; names there are lower case."""
 
     def get(self, carrier: Any, key: str) -> list[str] | None:
         name = key.lower().encode("latin-1")
-        found = [value.decode("latin-1") for header, value in carrier if header == name]
+        found = [value.decode("latin-1") for header, value in _pairs(carrier) if header == name]
         return found or None
 
     def keys(self, carrier: Any) -> list[str]:
-        return [header.decode("latin-1") for header, _ in carrier]
+        return [header.decode("latin-1") for header, _ in _pairs(carrier)]
 
 
-_GETTER = _AsgiHeaders()
+def _pairs(carrier: Any) -> Any:
+    return carrier.items() if hasattr(carrier, "items") else carrier
+
+
+_GETTER = _Headers()
+(_SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
+"""Key of the current span in a context: the API makes it up at random, and does not say it."""
 
 
 class ServerSpan:
@@ -121,9 +127,13 @@ class Tracing:
     def request(self, scope: Mapping[str, Any]) -> ServerSpan:
         """Begin the span of an HTTP request or a WebSocket, child of what its headers say."""
         headers = scope["headers"]
-        found = dict(headers)
-        # An empty context is what extracting from nothing gives, for a tenth of it.
-        parent = Context() if self._fields.isdisjoint(found) else self._extract(headers, getter=_GETTER)
+        found = headers if hasattr(headers, "items") else dict(headers)
+        # What extracting from nothing gives is an empty context, for a tenth of it.
+        parent = None
+        for field in self._fields:
+            if field in found:
+                parent = self._extract(headers, getter=_GETTER)
+                break
         sent = scope.get("method", "GET")
         method = method_label(sent)
         name = "HTTP" if method == OTHER_METHOD else method
@@ -132,8 +142,8 @@ class Tracing:
         lean = span is not None and span.is_recording()
         if span is None:
             attributes = {**of_request(what), PATH: scope["path"]}
-            span = self._tracer.start_span(name, parent, SpanKind.SERVER, attributes)
-        token = context.attach(trace.set_span_in_context(span, parent))
+            span = self._tracer.start_span(name, parent or Context(), SpanKind.SERVER, attributes)
+        token = context.attach(trace.set_span_in_context(span, parent) if parent else Context({_SPAN: span}))
         return _LeanServerSpan(span, token, name) if lean else ServerSpan(span, token, name)
 
     def flush(self, seconds: float) -> None:

@@ -29,8 +29,6 @@ MARK = "quarterdeck.request"
 layer further out is in charge; frameworks tell it the route."""
 _FILE_WRAPPER = "wsgi.file_wrapper"
 """Key in the environ: what a server offers for files, and knows again when it gets it back."""
-_PLAIN_HEADERS = {"CONTENT_TYPE": b"content-type", "CONTENT_LENGTH": b"content-length"}
-"""The two request headers that CGI names without `HTTP_`."""
 
 
 class Instrumented:
@@ -231,17 +229,46 @@ def _scope(environ: Environ) -> dict[str, Any]:
 
     PEP 3333 has bytes in text, a character each; paths are UTF-8 in them.
     """
-    headers = [
-        (_PLAIN_HEADERS.get(key) or key[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
-        for key, value in environ.items()
-        if (key.startswith("HTTP_") or key in _PLAIN_HEADERS) and isinstance(value, str)
-    ]
+    path = _path(environ)
     return {
-        "type": "http",
         "method": environ["REQUEST_METHOD"],
-        "path": _path(environ).encode("latin-1").decode("utf-8", "replace"),
+        "path": path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace"),
         "scheme": environ.get("wsgi.url_scheme", "http"),
         "http_version": environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),
-        "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
-        "headers": headers,
+        "headers": _Headers(environ),
     }
+
+
+class _Headers:
+    """The headers in an environ by their names, in bytes; each found when it is asked for, because few are."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+
+    def __contains__(self, name: bytes) -> bool:
+        return (_keys.get(name) or _key(name)) in self._environ
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the value of header *name*; None where it was not sent."""
+        value = self._environ.get(_keys.get(name) or _key(name))
+        return value.encode("latin-1", "replace") if isinstance(value, str) else None
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every header that was sent, and its value."""
+        for key, value in self._environ.items():
+            if isinstance(value, str) and (key.startswith("HTTP_") or key in _PLAIN):
+                name = key.removeprefix("HTTP_").replace("_", "-").lower()
+                yield name.encode("latin-1", "replace"), value.encode("latin-1", "replace")
+
+
+_PLAIN = ("CONTENT_TYPE", "CONTENT_LENGTH")
+"""The two keys of headers that CGI names without `HTTP_`."""
+_keys = {key.lower().replace("_", "-").encode(): key for key in _PLAIN}
+"""Name of a header → its key in an environ. Only names in this process's own code are asked for: they are few."""
+
+
+def _key(name: bytes) -> str:
+    key = _keys[name] = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+    return key

@@ -33,7 +33,8 @@ def patch_application(module: ModuleType) -> None:
 
     @wraps(dispatch)
     def dispatching(self: Any, *arguments: Any) -> Any:  # releases differ in whether they pass the context
-        request, rule = current.environ.get(MARK), current.url_rule
+        own = current._get_current_object()  # noqa: SLF001 -- asked once: each use of the proxy is a search
+        request, rule = own.environ.get(MARK), own.url_rule
         if request is not None and rule is not None:
             request.route = request.prefix + rule.rule
             request.module = rule.endpoint.rpartition(".")[0]  # the blueprint, with those around it

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.sdk.trace.sampling import Sampler
-    from opentelemetry.trace import Link
+    from opentelemetry.trace import Link, SpanContext
     from opentelemetry.util.types import Attributes
 
     from quarterdeck_instrumentation.server_attributes import Facts
@@ -165,7 +165,9 @@ class LeanTracer(trace.Tracer):
         set_status_on_exception: bool = True,  # noqa: FBT001, FBT002 -- likewise
     ) -> trace.Span:
         """Begin a span; child of the one that is current in *context*."""
-        made = self.begin(LeanSpan, name, context, kind, start_time)
+        above = trace.get_current_span(context)
+        parent = None if above is trace.INVALID_SPAN else above.get_span_context()
+        made = self.begin(LeanSpan, name, parent, kind, start_time)
         if made is None:
             return self._sdk.start_span(
                 name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
@@ -179,9 +181,10 @@ class LeanTracer(trace.Tracer):
                 made.catching(record=record_exception, set_status=set_status_on_exception)
         return made
 
-    def start_server_span(self, name: str, context: Context, facts: Facts, path: str) -> trace.Span | None:
-        """Begin the span of a request; None where the SDK has to make it."""
-        made = self.begin(LeanServerSpan, name, context, SpanKind.SERVER, None)
+    def start_server_span(self, name: str, context: Context | None, facts: Facts, path: str) -> trace.Span | None:
+        """Begin the span of a request, child of *context* alone; None where the SDK has to make it."""
+        parent = trace.get_current_span(context).get_span_context() if context else None
+        made = self.begin(LeanServerSpan, name, parent, SpanKind.SERVER, None)
         if isinstance(made, LeanServerSpan):
             made.received(facts, path)
         return made
@@ -203,14 +206,12 @@ class LeanTracer(trace.Tracer):
         return Block(start, ends=end_on_exit, records=record_exception, says=set_status_on_exception)
 
     def begin(
-        self, make: type[LeanSpan], name: str, context: Context | None, kind: SpanKind, start_time: int | None
+        self, make: type[LeanSpan], name: str, parent: SpanContext | None, kind: SpanKind, start_time: int | None
     ) -> LeanSpan | UnsampledSpan | None:
         """Return a new span of class *make*, or an unsampled one; None where the SDK has to make it."""
         provider = self._provider
         if self._silent or not provider.lean:
             return None
-        above = trace.get_current_span(context)
-        parent = None if above is trace.INVALID_SPAN else above.get_span_context()
         if parent is None or not parent.is_valid:
             parent = None
             identity = Identity(random.getrandbits(128) or 1, random.getrandbits(64) or 1, _RANDOM, None)
