@@ -95,9 +95,9 @@ def apply(environ: Mapping[str, str]) -> None:
         atexit.unregister(provider.shutdown)  # which waits as long as the exporter likes: the runtime flushes, in time
 
 
-def problem(environ: Mapping[str, str]) -> str:
-    """Return why the file that is asked for is not used; nothing if it is, or none is asked for."""
-    return "" if not environ.get(VARIABLE) or _config(environ) is not None else "it cannot be read"
+def used(environ: Mapping[str, str]) -> bool:
+    """Say whether there is a file, and it could be read."""
+    return _config(environ) is not None
 
 
 def _config(environ: Mapping[str, str]) -> Any:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 _listeners: list[Callable[[], None]] = []
 _counts: dict[str, int] = {}
-_said: set[tuple[str, str]] = set()
+_said: dict[tuple[str, str], str] = {}
 
 
 def failed(component: str, what: str, error: BaseException | None = None) -> None:
@@ -24,16 +24,21 @@ def failed(component: str, what: str, error: BaseException | None = None) -> Non
         listener()
     if (component, what) in _said:
         return
-    _said.add((component, what))
     import logging  # noqa: PLC0415 -- most processes never fail
 
     cause = f" ({type(error).__name__}: {error})" if error is not None else ""
+    _said[component, what] = f"{what}{cause}"
     logging.getLogger("quarterdeck").warning("%s%s; the service is not affected", what, cause)
 
 
 def counts() -> dict[str, int]:
     """Return failures so far in this process, by component; one that never failed is not named."""
     return dict(_counts)
+
+
+def said() -> list[tuple[str, str]]:
+    """Return what was said so far in this process: component and text, cause included."""
+    return [(component, text) for (component, _), text in list(_said.items())]
 
 
 def listen(listener: Callable[[], None]) -> None:

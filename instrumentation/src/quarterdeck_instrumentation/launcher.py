@@ -13,11 +13,14 @@ from quarterdeck_instrumentation.exposition import session
 
 _USAGE = """\
 Usage: quarterdeck-instrument COMMAND [ARGUMENT…]
+       quarterdeck-instrument doctor [--json] [--for SECONDS] [COMMAND [ARGUMENT…]]
 
 Runs COMMAND with its Python services instrumented: /metrics for all their workers on
 OTEL_EXPORTER_PROMETHEUS_HOST:PORT (default localhost:9464), and spans where OTEL_TRACES_EXPORTER says.
 
   quarterdeck-instrument uvicorn app:app --workers 4
+
+`doctor` says what keeps telemetry from working; see `quarterdeck-instrument doctor --help`.
 """
 _NOT_FOUND = 127
 """Exit status of shells for a command there is none of."""
@@ -32,6 +35,10 @@ def main() -> None:
         asked = bool(arguments)
         (sys.stdout if asked else sys.stderr).write(_USAGE)
         sys.exit(EXIT_DONE if asked else EXIT_USAGE)
+    if arguments[0] == "doctor":
+        from quarterdeck_instrumentation.doctor.command import main as doctor  # noqa: PLC0415 -- few starts are for it
+
+        sys.exit(doctor(arguments[1:], prepare))
     if arguments[0].startswith("-"):
         sys.stderr.write(f"Error: Expected a command.\nFound the option {arguments[0]}.\nNext: see --help.\n")
         sys.exit(EXIT_USAGE)

@@ -100,6 +100,12 @@ def read(environ: Mapping[str, str]) -> Settings:
     )
 
 
+def shown(settings: Settings, name: str) -> str:
+    """Return the setting called *name* as a person reads it."""
+    value = getattr(settings, name)
+    return ", ".join(sorted(value)) if isinstance(value, frozenset | tuple) else str(value)
+
+
 def origins(environ: Mapping[str, str]) -> dict[str, str]:
     """Return, for each setting that differs from its default, who says so: `code`, `file` or a variable of *environ*.
 

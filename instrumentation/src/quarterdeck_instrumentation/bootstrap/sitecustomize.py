@@ -17,6 +17,8 @@ def _activate() -> None:
         return
     lead()  # where only PYTHONPATH was set, as by an operator that injects a copied folder
     activate()
+    if "QUARTERDECK_DOCTOR_FOLDER" in os.environ:
+        import_module("quarterdeck_instrumentation.doctor.probe").start()
 
 
 def _run_the_hidden_one() -> None:
