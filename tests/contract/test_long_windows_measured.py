@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,7 +62,7 @@ def _samples(stretches: tuple[Stretch, ...], *, failing: bool) -> str:
 def _holds(promtool: Path, service: Service, folder: Path, stretches: tuple[Stretch, ...], claim: str) -> bool:
     """Say whether the comparison *claim* yields a sample after a day of *stretches*, under the generated rules."""
     labels = 'cluster="local",namespace="shop",service="checkout",pod="checkout-0"'
-    rates = recording_rules(service, service.slos[0])[:2]
+    rates = recording_rules(service, service.slos[0], timedelta(minutes=1))[:2]
     (folder / "rates.yaml").write_text(render_groups([Group("rates", rates)]))
     test = {
         "rule_files": ["rates.yaml"],

@@ -89,8 +89,8 @@ def test_proofs_of_unusual_objectives_hold(tool: Callable[[str], Path], tree: Pa
         ("> 0.072) and", "> 0.065) and"),
         ("\n      or\n      ((", "\n      and\n      (("),
         (
-            '[1h]) / (sum_over_time(slo:events:rate5m{namespace="shop",service="checkout",slo="availability"}[1h])',
-            "[6h])",
+            'slo:events:rate5m{namespace="shop",service="checkout",slo="availability"}[1h]',
+            'slo:events:rate5m{namespace="shop",service="checkout",slo="availability"}[6h]',
         ),
     ],
     ids=["threshold-too-high", "threshold-too-low", "both-rows-at-once", "other-window"],

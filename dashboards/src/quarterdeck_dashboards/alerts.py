@@ -70,7 +70,7 @@ class AlertSettings:
     runbook_base_url: str
     """Where runbook pages are published, with a trailing slash."""
     scrape_interval: timedelta
-    """Between two scrapes of a pod."""
+    """Between two scrapes of a pod, and between two evaluations of the rules."""
 
     def runbook_url(self, alert: str) -> str:
         """Return where the page on *alert* is."""
@@ -86,7 +86,7 @@ def burn_alerts(settings: AlertSettings, service: Service, slo: Slo) -> tuple[Al
     annotations = {
         "summary": f"{service.name} spends the error budget of {slo.name} too fast",
         "description": f"{service.name} promises {slo.objective:g}% good events over "
-        f"{format_duration(slo.window)}, so {100 * error_budget(slo.objective):g}% may be bad. "
+        f"{slo.over}, so {100 * error_budget(slo.objective):g}% may be bad. "
         "Now {{ $value | humanizePercentage }} are.",
         RUNBOOK_URL: settings.runbook_url(BURN),
     }
@@ -117,7 +117,9 @@ def _burning(service: Service, slo: Slo, rows: tuple[BurnRateRow, ...]) -> Vecto
         long, short = (
             select(recorded.error_ratio(window), service, slo).now > limit for window in (row.long, row.short)
         )
-        conditions.append(long & short)
+        # One failed request of a quiet night is a large share of its few: a share alone must wake nobody.
+        enough = select(recorded.errors_in(row.long), service, slo).now >= slo.minimum_errors
+        conditions.append(long & short & enough)
     return reduce(operator.or_, conditions)
 
 

@@ -16,6 +16,7 @@ from quarterdeck_dashboards.alerts import (
 )
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.rulefile import HEADER, Group, render_groups
+from quarterdeck_dashboards.slo.calendar import start_rules
 from quarterdeck_dashboards.slo.rules import recording_rules
 from quarterdeck_dashboards.slo.windows import RATE_WINDOW
 
@@ -48,7 +49,11 @@ def rule_files(catalogue: Catalogue, *, scrape_interval: timedelta) -> dict[str,
     """
     settings = _settings(catalogue, scrape_interval)
     files = {file_of(service): render_groups(_groups(settings, service)) for service in catalogue.services}
-    return files | {MONITORING_FILE: render_groups([Group("monitoring", monitoring_alerts(settings))])}
+    monitoring = [Group("monitoring", monitoring_alerts(settings))]
+    calendars = {slo.calendar for service in catalogue.services for slo in service.slos if slo.calendar}
+    if calendars:
+        monitoring.append(Group("calendar", start_rules(calendars)))
+    return files | {MONITORING_FILE: render_groups(monitoring)}
 
 
 def alertmanager_config(catalogue: Catalogue) -> str:
@@ -131,7 +136,7 @@ def _groups(settings: AlertSettings, service: Service) -> list[Group]:
     objectives = [
         Group(
             f"{service.name}-{slo.name}",
-            (*recording_rules(service, slo), *burn_alerts(settings, service, slo)),
+            (*recording_rules(service, slo, settings.scrape_interval), *burn_alerts(settings, service, slo)),
         )
         for slo in service.slos
     ]

@@ -6,17 +6,17 @@ expression can have are carried along, so that aggregating by a label it lost is
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quarterdeck_contract.labels import Label
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.series import LE, Series, SeriesKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
-
-    from quarterdeck_contract.labels import Label
 
 
 class QueryError(ValueError):
@@ -72,14 +72,18 @@ class Vector:
         """The text as it stands inside another expression."""
         return f"({self.text})" if self.is_compound else self.text
 
-    def __truediv__(self, other: Vector) -> Vector:
-        return _binary(self, "/", other)
+    def __truediv__(self, other: Vector | float) -> Vector:
+        if isinstance(other, Vector):
+            return _binary(self, "/", other)
+        return Vector(f"{self.operand} / {_number(other)}", self.labels, is_compound=True)
 
     def __sub__(self, other: Vector) -> Vector:
         return _binary(self, "-", other)
 
-    def __add__(self, other: Vector) -> Vector:
-        return _binary(self, "+", other)
+    def __add__(self, other: Vector | float) -> Vector:
+        if isinstance(other, Vector):
+            return _binary(self, "+", other)
+        return Vector(f"{self.operand} + {_number(other)}", self.labels, is_compound=True)
 
     def __and__(self, other: Vector) -> Vector:
         return _binary(self, "and", other)
@@ -93,8 +97,21 @@ class Vector:
     def __gt__(self, number: float) -> Vector:
         return Vector(f"{self.operand} > {_number(number)}", self.labels, is_compound=True)
 
+    def __ge__(self, number: float) -> Vector:
+        return Vector(f"{self.operand} >= {_number(number)}", self.labels, is_compound=True)
+
     def __lt__(self, number: float) -> Vector:
         return Vector(f"{self.operand} < {_number(number)}", self.labels, is_compound=True)
+
+    def __rsub__(self, number: float) -> Vector:
+        return Vector(f"{_number(number)} - {self.operand}", self.labels, is_compound=True)
+
+    def sum_each(self, step: timedelta, window: timedelta) -> Vector:
+        """Return the sum of this expression's values at every multiple of *step* within *window*.
+
+        Prometheus aligns the steps of a subquery to whole multiples since 1970, in UTC, whenever it is asked.
+        """
+        return Vector(f"sum_over_time({self.operand}[{format_duration(window)}:{format_duration(step)}])", self.labels)
 
     def is_equal_to(self, number: float) -> Vector:
         """Keep the samples whose value is *number*."""
@@ -186,6 +203,46 @@ def quantile(share: float, vector: Vector) -> Vector:
         raise QueryError(f"expected the label le for histogram_quantile, found none in {vector}")
     labels = None if vector.labels is None else vector.labels - {LE.prometheus}
     return Vector(f"histogram_quantile({_number(share)}, {vector})", labels)
+
+
+def older_than(vector: Vector, seconds: float) -> Vector:
+    """Return 1 where *vector*, a Unix time, is more than *seconds* ago, and 0 where it is not."""
+    return Vector(f"time() - {vector.operand} > bool {_number(seconds)}", vector.labels, is_compound=True)
+
+
+def is_below(vector: Vector, number: float) -> Vector:
+    """Return 1 where *vector* is below *number*, and 0 where it is not."""
+    return Vector(f"{vector.operand} < bool {_number(number)}", vector.labels, is_compound=True)
+
+
+_SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?", re.DOTALL)
+
+
+def selecting(text: str) -> Selector:
+    """Return a selector that somebody wrote, of counters that need not be known; conditions can be added.
+
+    >>> from quarterdeck_contract.labels import SERVICE
+    >>> str(selecting('paid_total{card="visa"}').where(equals(SERVICE, "shop")))
+    'paid_total{card="visa",service="shop"}'
+
+    Raises:
+        QueryError: it is not one metric with conditions.
+    """
+    match = _SELECTOR.fullmatch(text.strip())
+    if match is None:
+        raise QueryError(f"expected a selector of one metric, found {text!r}")
+    written = (_Written(match[2].strip().removesuffix(",")),) if match[2] and match[2].strip() else ()
+    return Selector(Series(match[1], SeriesKind.COUNTER, None), written)
+
+
+class _Written(Matcher):
+    """Conditions as somebody wrote them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Label("", ""), "", text)
+
+    def __str__(self) -> str:
+        return self.value
 
 
 def at_least(vector: Vector, number: float) -> Vector:

@@ -122,7 +122,7 @@ def test_check_passes_on_what_generate_wrote_and_shows_what_changed(root: Path, 
     assert (generated.return_value, len(generated.stdout.splitlines())) == (0, 6)
     assert (fresh.return_value, fresh.stdout) == (0, "")
     assert stale.return_value == 1
-    assert '-      ((slo:error_ratio:1h{namespace="shop",service="checkout",slo="availability"} > 0.5)' in stale.stdout
+    assert '-      (((slo:error_ratio:1h{namespace="shop",service="checkout",slo="availability"} > 0.5)' in stale.stdout
     assert "run `quarterdeck rules generate`" in stale.stderr
 
 

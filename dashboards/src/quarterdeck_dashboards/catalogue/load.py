@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from quarterdeck_contract.errors import UsageError
-from quarterdeck_dashboards.catalogue import document, validators
-from quarterdeck_dashboards.catalogue.model import PATTERN_WORDS, Catalogue
+from quarterdeck_dashboards.catalogue import document, openapi, validators
+from quarterdeck_dashboards.catalogue.fields import PATTERN_WORDS
+from quarterdeck_dashboards.catalogue.model import Catalogue
 from quarterdeck_dashboards.catalogue.problem import FileError, Problem, nearest, one_of, show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
+
+    from quarterdeck_dashboards.catalogue.model import Service
 
 MEANT = "a catalogue of services"
 """What the file is, for messages."""
@@ -38,11 +43,20 @@ def load(path: Path) -> Catalogue:
             f"the byte {error.object[error.start]:#04x} at {error.start}",
             "save it as UTF-8",
         ) from error
-    return parse(text, str(path))
+    return parse(text, str(path), lambda name: (path.parent / name).read_text(encoding="utf-8"))
 
 
-def parse(text: str, origin: str) -> Catalogue:
-    """Read the catalogue in *text*; *origin* is where it came from, for messages.
+def _no_files(name: str) -> str:
+    raise FileNotFoundError(errno.ENOENT, "no files beside this text", name)
+
+
+def parse(text: str, origin: str, read: Callable[[str], str] = _no_files) -> Catalogue:
+    """Read the catalogue in *text*.
+
+    Args:
+        text: YAML.
+        origin: where it came from, for messages.
+        read: gives the text of a file that is named relative to it: of an OpenAPI document.
 
     Raises:
         FileError: with every problem in it.
@@ -58,7 +72,47 @@ def parse(text: str, origin: str) -> Catalogue:
         raise FileError(origin, MEANT, problems) from error
     if source.problems:
         raise FileError(origin, MEANT, source.problems)
-    return catalogue
+    problems = []
+    services = []
+    for index, service in enumerate(catalogue.services):
+        try:
+            services.append(_with_operations(service, read))
+        except _OpenApiError as error:
+            path = ("services", index, *error.path)
+            position = source.position(path)
+            problems.append(Problem(position, document.dotted(path), error.expected, error.found, error.nearest))
+    if problems:
+        raise FileError(origin, MEANT, problems)
+    return catalogue.model_copy(update={"services": tuple(services)})
+
+
+class _OpenApiError(Exception):
+    """What is wrong with a service's document, or with an objective that speaks of it."""
+
+    def __init__(self, path: document.Path, expected: str, found: str, near: str | None = None) -> None:
+        super().__init__(expected, found)
+        self.path = path
+        self.expected = expected
+        self.found = found
+        self.nearest = near
+
+
+def _with_operations(service: Service, read: Callable[[str], str]) -> Service:
+    if service.openapi is None:
+        return service
+    meant = f"an OpenAPI document in {service.openapi}"
+    try:
+        return openapi.expanded(service, openapi.operations(read(service.openapi)))
+    except openapi.UnknownOperationError as error:
+        path = ("slos", error.index, "operation")
+        known, found = f"an operationId of {service.openapi}", repr(error.operation)
+        raise _OpenApiError(path, known, found, nearest(error.operation, error.known)) from error
+    except OSError as error:
+        raise _OpenApiError(("openapi",), meant, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _OpenApiError(("openapi",), meant, "bytes that are not UTF-8") from error
+    except ValueError as error:
+        raise _OpenApiError(("openapi",), meant, str(error)) from error
 
 
 def _problems(error: ValidationError, source: document.Document) -> list[Problem]:
@@ -81,7 +135,8 @@ def _problems(error: ValidationError, source: document.Document) -> list[Problem
 def _problem(each: ErrorDetails, source: document.Document) -> Problem:
     path: document.Path = tuple(each["loc"])
     context = each.get("ctx", {})
-    at_key = each["type"] == "extra_forbidden"
+    at_key = each["type"] == "extra_forbidden" or path[-1:] == (_KEY,)
+    path = path[:-1] if path[-1:] == (_KEY,) else path
     expected, found, words = _words(each, path, context)
     if context.get("at") is not None:
         path = (*path[:-1], *context["at"])
@@ -95,6 +150,10 @@ def _problem(each: ErrorDetails, source: document.Document) -> Problem:
     return Problem(source.position(path, key=at_key), document.dotted(path), expected, found, near)
 
 
+_KEY = "[key]"
+"""What pydantic ends a path with where the key itself is wrong, not its value."""
+
+
 def _words(
     each: ErrorDetails, path: document.Path, context: dict[str, Any]
 ) -> tuple[str, str, tuple[str, list[str]] | None]:
@@ -102,8 +161,8 @@ def _words(
     value = each["input"]
     match each["type"]:
         case validators.OWN_ERROR:
-            key = context.get("key")
-            return context["expected"], context["found"], (key, context["words"]) if key else None
+            word = context.get("word")
+            return context["expected"], context["found"], (word, context["words"]) if word else None
         case "extra_forbidden":
             keys = _keys_at(path[:-1])
             return f"one of the keys {one_of(keys)}", f"the unknown key {path[-1]!r}", (str(path[-1]), keys)

@@ -2,139 +2,32 @@
 
 from __future__ import annotations
 
-import enum
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.json_schema import GenerateJsonSchema
 
-from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
-from quarterdeck_dashboards.catalogue.validators import UniqueNames, duration, wrong
+from quarterdeck_dashboards.catalogue.fields import (
+    ALERT_PATTERN,
+    BASE_URL_PATTERN,
+    IMAGE_PATTERN,
+    PATH_PATTERN,
+    URL_PATTERN,
+    WEBHOOK_PATTERN,
+    Duration,
+    Model,
+    Name,
+)
+from quarterdeck_dashboards.catalogue.objective import Slo, SloKind, check_bound
+from quarterdeck_dashboards.catalogue.own import OwnMetric, measured
+from quarterdeck_dashboards.catalogue.validators import UniqueNames, wrong
 from quarterdeck_dashboards.duration import format_duration
-from quarterdeck_dashboards.slo.objective import lowest_objective, unfireable
-from quarterdeck_dashboards.slo.windows import MAX_PERIOD, MIN_PERIOD
 
-_DURATION_SCHEMA = {"type": "string", "pattern": r"^([0-9]+(y|w|d|h|ms|m|s))+$", "examples": ["250ms", "5m", "30d"]}
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(duration),
-    PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema(_DURATION_SCHEMA),
-]
-"""A Prometheus duration as text: `250ms`, `30s`, `5m`, `30d`."""
-
-NAME_PATTERN = r"^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$"
-IMAGE_PATTERN = r"^[^\s:@]+(?::[0-9]+/[^\s:@]+)?:[A-Za-z0-9_.-]+$"
-PATH_PATTERN = r"^/\S*$"
-BASE_URL_PATTERN = r"^https?://\S+/$"
-WEBHOOK_PATTERN = r"^(https?://|/)\S+$"
-
-PATTERN_WORDS = {
-    NAME_PATTERN: "a DNS label of at most 50 characters: a-z, 0-9 and -, beginning with a letter",
-    IMAGE_PATTERN: "an image with its tag, such as registry.example/checkout:v1",
-    PATH_PATTERN: "a path that begins with /",
-    BASE_URL_PATTERN: "an http or https URL that ends with /",
-    WEBHOOK_PATTERN: "an http or https URL, or the absolute path of a file that holds one",
-}
-"""What each pattern means, in words, for messages."""
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-"""A DNS label that leaves room for suffixes such as `-canary` within Kubernetes' 63 characters."""
+__all__ = ["Catalogue", "Dependency", "OwnMetric", "RolloutPlan", "Service", "Slo", "SloKind", "json_schema"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class SloKind(enum.StrEnum):
-    """What a service level objective measures."""
-
-    AVAILABILITY = "availability"
-    """The share of requests that did not end in a server error (5xx)."""
-    LATENCY = "latency"
-    """The share of successful requests that took no longer than `threshold`."""
-
-
-class Slo(_Model):
-    """One promise to the service's users."""
-
-    name: Name
-    """Unique within the service; part of rule and alert names."""
-    kind: SloKind
-    """`availability` or `latency`."""
-    objective: float = Field(strict=True, json_schema_extra={"exclusiveMinimum": 0, "exclusiveMaximum": 100})
-    """Promised share of good events, in percent. 100 leaves no error budget, so it is refused."""
-    window: Duration = Field(default=timedelta(days=30), validate_default=True)
-    """The rolling window the promise holds over. 30 days: the SRE workbook's, and Datadog's longest but one."""
-    threshold: Duration | None = Field(default=None, validate_default=True)
-    """For `latency`: the longest good duration. It must be a bucket bound of the contract's histogram."""
-
-    @field_validator("objective")
-    @classmethod
-    def _leaves_a_budget(cls, value: float) -> float:
-        if value == 100:  # noqa: PLR2004 -- percent
-            raise wrong(
-                "less than 100 percent", "100: it leaves no error budget, so a single failed request breaks it for good"
-            )
-        if not 0 < value < 100:  # noqa: PLR2004 -- percent; also catches NaN
-            raise wrong("a percentage above 0 and below 100", f"{value:g}")
-        return value
-
-    @field_validator("window")
-    @classmethod
-    def _alerts_can_fire(cls, value: timedelta, info: ValidationInfo) -> timedelta:
-        if not MIN_PERIOD <= value <= MAX_PERIOD:
-            allowed = f"a window from {format_duration(MIN_PERIOD)} to {format_duration(MAX_PERIOD)}"
-            raise wrong(allowed, format_duration(value))
-        objective = info.data.get("objective")
-        row = None if objective is None else unfireable(objective, value)
-        if row is not None:
-            raise wrong(
-                f"more than {lowest_objective(value):.2f} percent",
-                f"{objective:g}: the alert for {row.budget:.0%} of the budget in {format_duration(row.long)} "
-                "could not fire even if every request failed",
-                at=("objective",),
-            )
-        return value
-
-    @field_validator("threshold")
-    @classmethod
-    def _is_a_bucket_bound(cls, value: timedelta | None, info: ValidationInfo) -> timedelta | None:
-        kind = info.data.get("kind")
-        if kind is SloKind.LATENCY and value is None:
-            raise wrong("a threshold, the longest good duration, for an SLO of the kind latency", "none")
-        if kind is SloKind.AVAILABILITY and value is not None:
-            raise wrong("no threshold for an SLO of the kind availability", format_duration(value))
-        if value is not None:
-            _check_bound(value)
-        return value
-
-
-def _check_bound(value: timedelta) -> None:
-    bounds = [timedelta(seconds=bound) for bound in HTTP_SERVER_DURATION.buckets]
-    if value in bounds:
-        return
-    below = [bound for bound in bounds if bound < value][-1:]
-    above = [bound for bound in bounds if bound > value][:1]
-    around = " and ".join(format_duration(bound) for bound in below + above)
-    raise wrong(
-        f"a bucket bound of {HTTP_SERVER_DURATION.name} (nearest: {around})",
-        f"{format_duration(value)}, which the histogram cannot tell from its neighbours",
-    )
-
-
-class RolloutPlan(_Model):
+class RolloutPlan(Model):
     """How a new version is let in."""
 
     strategy: Literal["canary"] = "canary"
@@ -147,7 +40,20 @@ class RolloutPlan(_Model):
     """A new pod that is not Ready by then fails the rollout."""
 
 
-class Service(_Model):
+class Dependency(Model):
+    """Something a service cannot do its work without, or does worse."""
+
+    name: Name
+    """Another service of the catalogue, or what else it is called."""
+    kind: Literal[
+        "service", "http", "grpc", "postgresql", "mysql", "mongodb", "redis", "rabbitmq", "kafka", "other"
+    ] = "service"
+    """What it is; decides which client metrics and links its panels have."""
+    critical: bool = True
+    """Whether the service's promises break without it."""
+
+
+class Service(Model):
     """One service: who owns it, how it is run, what it promises."""
 
     name: Name
@@ -160,8 +66,24 @@ class Service(_Model):
     """1 pages at night; 3 never pages."""
     language: Literal["python"] = "python"
     """What the service is written in."""
-    framework: Literal["fastapi", "starlette", "asgi"] = "fastapi"
-    """What serves its requests; decides which metrics it must emit."""
+    framework: Literal[
+        "fastapi",
+        "starlette",
+        "litestar",
+        "quart",
+        "asgi",
+        "flask",
+        "django",
+        "falcon",
+        "pyramid",
+        "wsgi",
+        "aiohttp",
+        "tornado",
+        "grpc",
+        "celery",
+        "batch",
+    ] = "fastapi"
+    """What serves its requests, or does its work; decides which metrics it must emit."""
     image: str = Field(min_length=1, pattern=IMAGE_PATTERN)
     """Image with its tag; the tag is the version."""
     port: int = Field(default=8080, ge=1, le=65535, strict=True)
@@ -170,10 +92,37 @@ class Service(_Model):
     """Stable pods, unless the environment says otherwise."""
     health: str = Field(default="/healthz", pattern=PATH_PATTERN)
     """Path of the readiness and liveness probe; never measured."""
+    openapi: Annotated[str, Field(min_length=1)] | None = None
+    """Path of its OpenAPI document, beside the catalogue: what `operation` and `each` in its SLOs speak of."""
+    dependencies: Annotated[tuple[Dependency, ...], UniqueNames("dependency")] = ()
+    """What it calls."""
+    links: dict[str, Annotated[str, Field(pattern=URL_PATTERN)]] = Field(default={})
+    """Title to URL: repository, documentation, whatever whoever is on call will look for."""
+    runbooks: dict[Annotated[str, Field(pattern=ALERT_PATTERN)], Annotated[str, Field(pattern=URL_PATTERN)]] = Field(
+        default={}
+    )
+    """Alert to the URL of this service's own page on it, instead of the general one."""
+    metrics: Annotated[tuple[OwnMetric, ...], UniqueNames("metric")] = ()
+    """Metrics of its own, beside the contract's: what `metric` in its SLOs may name."""
     slos: Annotated[tuple[Slo, ...], UniqueNames("SLO")] = ()
     """What is promised. Names are unique within the service."""
     rollout: RolloutPlan = RolloutPlan()
     """How a new version is let in."""
+
+    @field_validator("slos")
+    @classmethod
+    def _can_be_measured(cls, value: tuple[Slo, ...], info: ValidationInfo) -> tuple[Slo, ...]:
+        own: tuple[OwnMetric, ...] = info.data.get("metrics", ())
+        for index, slo in enumerate(value):
+            at = ("slos", index)
+            if (slo.each or slo.operation) and not info.data.get("openapi"):
+                field = "each" if slo.each else "operation"
+                raise wrong(f"the service's openapi document, for an SLO with {field}", "none", at=(*at, field))
+            if slo.metric is not None:
+                metric = measured(slo.kind, slo.metric, own, (*at, "metric"))
+                if slo.kind is SloKind.QUEUE_WAIT and slo.threshold is not None:
+                    check_bound(slo.threshold, metric.name, metric.buckets, at=(*at, "threshold"))
+        return value
 
     @property
     def version(self) -> str:
@@ -181,7 +130,7 @@ class Service(_Model):
         return self.image.rpartition(":")[2]
 
 
-class Catalogue(_Model):
+class Catalogue(Model):
     """The whole of `services.yaml`."""
 
     version: Literal[1]
@@ -190,7 +139,7 @@ class Catalogue(_Model):
     """Where `docs/runbooks/` is published, with a trailing slash; every alert's `runbook_url` begins with it."""
     services: Annotated[tuple[Service, ...], UniqueNames("service")] = Field(min_length=1)
     """Every service. Names are unique."""
-    webhooks: dict[str, Annotated[str, Field(pattern=WEBHOOK_PATTERN)]] = {}
+    webhooks: dict[str, Annotated[str, Field(pattern=WEBHOOK_PATTERN)]] = Field(default={})
     """Owner to the URL that receives its alerts, or to the path of a mounted file that holds a secret one.
     An owner without one is still alerted in Alertmanager, which then tells nobody."""
 

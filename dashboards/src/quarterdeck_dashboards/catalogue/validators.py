@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 OWN_ERROR = "quarterdeck"
-"""Type of the errors raised here: their context has `expected`, `found`, and perhaps `at`, `key`, `words`."""
+"""Type of the errors raised here: their context has `expected`, `found`, and perhaps `at`, `key`, `word`, `words`."""
 
 
 def wrong(
@@ -25,6 +25,7 @@ def wrong(
     *,
     at: tuple[str | int, ...] | None = None,
     key: str | None = None,
+    word: str | None = None,
     words: Iterable[str] = (),
 ) -> PydanticCustomError:
     """Return the error to raise.
@@ -34,9 +35,10 @@ def wrong(
         found: what stands there.
         at: the path, from the enclosing model, of the value at fault, when it is not the validated field.
         key: the key of the validated mapping that is at fault.
-        words: valid words, of which the one nearest to *key* is suggested.
+        word: the word that is at fault, where it is not *key*.
+        words: valid words, of which the one nearest to *word* or *key* is suggested.
     """
-    context = {"expected": expected, "found": found, "at": at, "key": key, "words": sorted(words)}
+    context = {"expected": expected, "found": found, "at": at, "key": key, "word": word or key, "words": sorted(words)}
     return PydanticCustomError(OWN_ERROR, "expected {expected}, found {found}", context)
 
 

@@ -14,10 +14,19 @@ from quarterdeck_contract.labels import Label
 from quarterdeck_dashboards import build
 from quarterdeck_dashboards.alertmanager import routes
 from quarterdeck_dashboards.check import alerts, expression, rules
-from quarterdeck_dashboards.series import SYNTHETIC, Series, SeriesKind, by_name, contract, external, of_exposition
+from quarterdeck_dashboards.series import (
+    SYNTHETIC,
+    Series,
+    SeriesKind,
+    by_name,
+    contract,
+    external,
+    of_exposition,
+    of_metric,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import timedelta
     from pathlib import Path
 
@@ -70,10 +79,17 @@ def check(
     generated = build.rule_files(catalogue, scrape_interval=scrape_interval)
     found = [rule for name, text in generated.items() for rule in rules.parse(text, f"{build.RULES}/{name}")]
     found += [rule for path in files for rule in rules.parse(_text(path), str(path))]
-    known = {**contract(), **by_name(SYNTHETIC), **external()}
+    known = {**contract(), **by_name(SYNTHETIC), **external(), **by_name(_own(catalogue))}
     for path in expositions:
         known |= by_name(of_exposition(_text(path)))
     return examine(catalogue, Sources(tuple(found), registered_queries(), registered_pages(), known))
+
+
+def _own(catalogue: Catalogue) -> Iterator[Series]:
+    """Yield the series of the metrics that services declare beside the contract's."""
+    for service in catalogue.services:
+        for metric in service.metrics:
+            yield from of_metric(metric.stated())
 
 
 def examine(catalogue: Catalogue, sources: Sources) -> Result:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract import labels as l_
 from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
 from quarterdeck_dashboards.alerts import SEVERITY, burn_alerts, rows_by_severity
-from quarterdeck_dashboards.catalogue.model import SloKind
+from quarterdeck_dashboards.catalogue.objective import SloKind
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.proof.timeline import CLUSTER, Check, Phase, Test, counter, minutes, selector
 from quarterdeck_dashboards.series import LE, bucket_bound, buckets, count

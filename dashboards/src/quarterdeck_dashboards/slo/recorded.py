@@ -27,6 +27,31 @@ EVENTS = Series(f"slo:events:{_RATE}", SeriesKind.GAUGE, SLO_LABELS)
 """All events per second, good and bad. Absent when nothing measured them."""
 
 
+def errors_in(window: timedelta) -> Series:
+    """Return the number of bad events in *window*.
+
+    >>> from datetime import timedelta
+    >>> errors_in(timedelta(hours=6)).name
+    'slo:errors:sum6h'
+    """
+    return Series(f"slo:errors:sum{format_duration(window)}", SeriesKind.GAUGE, SLO_LABELS)
+
+
+def events_in(window: timedelta) -> Series:
+    """Return the number of all events in *window*."""
+    return Series(f"slo:events:sum{format_duration(window)}", SeriesKind.GAUGE, SLO_LABELS)
+
+
+BUDGET_REMAINING = Series("slo:error_budget_remaining:ratio", SeriesKind.GAUGE, SLO_LABELS)
+"""Share of the error budget of the objective's window that is left: 1 untouched, 0 spent, below 0 overspent."""
+
+BURN_RATE = Series("slo:burn_rate:1h", SeriesKind.GAUGE, SLO_LABELS)
+"""How many times faster than allowed the budget was spent in the last hour: 1 spends it evenly over the window."""
+
+EXHAUSTION = Series("slo:error_budget_exhaustion:seconds", SeriesKind.GAUGE, SLO_LABELS)
+"""Time until the budget is spent if the last hour goes on. Absent while nothing is spent."""
+
+
 def error_ratio(window: timedelta) -> Series:
     """Return the share of bad events among all events of *window*; absent when there were none.
 

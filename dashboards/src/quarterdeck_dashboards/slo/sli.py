@@ -1,20 +1,41 @@
-"""What counts as an event, and what as a bad one: the one definition behind rules, dashboards and reports."""
+"""What counts as an event, and what as a bad one: the one definition behind rules, dashboards and reports.
+
+An event is a request, something taken from a queue, or, where the promise is about time, a second: then there is one
+a second, and it is bad or not.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
+from quarterdeck_contract import metrics
 from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
-from quarterdeck_dashboards.catalogue.model import SloKind
-from quarterdeck_dashboards.promql import Selector, at_least, equals, lacks, matches, sum_by
-from quarterdeck_dashboards.series import LE, bucket_bound, buckets, count
+from quarterdeck_dashboards.catalogue.objective import SloKind
+from quarterdeck_dashboards.promql import (
+    Selector,
+    Vector,
+    at_least,
+    equals,
+    is_below,
+    lacks,
+    matches,
+    max_by,
+    older_than,
+    selecting,
+    sum_by,
+)
+from quarterdeck_dashboards.series import LE, bucket_bound, buckets, count, only
 from quarterdeck_dashboards.slo.recorded import SERVICE_LABELS
 from quarterdeck_dashboards.slo.windows import RATE_WINDOW
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quarterdeck_contract.metrics import Metric
     from quarterdeck_dashboards.catalogue import Service, Slo
-    from quarterdeck_dashboards.promql import Matcher, Vector
+    from quarterdeck_dashboards.promql import Matcher
 
 SERVER_ERROR = "5.."
 """Status codes that are the service's fault. 4xx are the caller's."""
@@ -27,38 +48,135 @@ def of_service(service: Service) -> tuple[Matcher, Matcher]:
 
 def events(service: Service, slo: Slo) -> Vector:
     """Return how many events per second *slo* judges."""
-    requests = Selector(count(HTTP_SERVER_DURATION)).where(*of_service(service))
-    if slo.kind is SloKind.LATENCY:
-        requests = requests.where(lacks(l_.HTTP_STATUS_CODE, SERVER_ERROR))
-    return sum_by(SERVICE_LABELS, requests.rate(RATE_WINDOW))
+    return _KINDS[slo.kind][0](service, slo)
 
 
 def errors(service: Service, slo: Slo) -> Vector:
-    """Return how many of those events per second are bad.
+    """Return how many of those events per second are bad: 0, not absent, when there are events and none is bad.
 
-    A service that never failed has no series with a 5xx status: then the answer is 0, from the events' own
-    labels, because an absent numerator would leave the ratio without data and hide that all is well. A slow
-    request has no series of its own either: it is one that the threshold's bucket does not hold.
+    An absent numerator would leave the ratio without data and hide that all is well, so the zero comes from the
+    events' own labels.
     """
-    all_events = events(service, slo)
-    if slo.kind is SloKind.LATENCY:
-        return at_least(all_events - _fast(service, slo), 0)
-    failed = Selector(count(HTTP_SERVER_DURATION)).where(
-        *of_service(service), matches(l_.HTTP_STATUS_CODE, SERVER_ERROR)
-    )
-    return sum_by(SERVICE_LABELS, failed.rate(RATE_WINDOW)) | all_events * 0
+    return _KINDS[slo.kind][1](service, slo)
 
 
-def _fast(service: Service, slo: Slo) -> Vector:
-    """Return the successful requests per second that took no longer than the threshold.
+def _requests(service: Service, slo: Slo) -> Vector:
+    return _rate(Selector(count(HTTP_SERVER_DURATION)).where(*of_service(service), *_narrowed(slo)))
 
-    Their bucket is on the same page as their count, so the difference of the two is never negative but by
-    rounding.
+
+def _failed(service: Service, slo: Slo) -> Vector:
+    """A service that never failed has no series with a 5xx status."""
+    conditions = (*of_service(service), *_narrowed(slo), matches(l_.HTTP_STATUS_CODE, SERVER_ERROR))
+    return _rate(Selector(count(HTTP_SERVER_DURATION)).where(*conditions)) | _requests(service, slo) * 0
+
+
+def _successful(service: Service, slo: Slo) -> Vector:
+    conditions = (*of_service(service), *_narrowed(slo), lacks(l_.HTTP_STATUS_CODE, SERVER_ERROR))
+    return _rate(Selector(count(HTTP_SERVER_DURATION)).where(*conditions))
+
+
+def _slow(service: Service, slo: Slo) -> Vector:
+    """A slow request has no series of its own: it is one that the threshold's bucket does not hold.
+
+    The bucket is on the same page as the count, so the difference is never negative but by rounding.
     """
+    conditions = (*of_service(service), *_narrowed(slo), lacks(l_.HTTP_STATUS_CODE, SERVER_ERROR))
+    within = _rate(Selector(buckets(HTTP_SERVER_DURATION)).where(*conditions, equals(LE, _bound(service, slo))))
+    return at_least(_successful(service, slo) - within, 0)
+
+
+def _taken(service: Service, slo: Slo) -> Vector:
+    return _rate(Selector(count(_metric(service, slo))).where(*of_service(service)))
+
+
+def _taken_late(service: Service, slo: Slo) -> Vector:
+    bound = equals(LE, _bound(service, slo))
+    within = _rate(Selector(buckets(_metric(service, slo))).where(*of_service(service), bound))
+    return at_least(_taken(service, slo) - within, 0)
+
+
+def _newest(service: Service, slo: Slo) -> Vector:
+    return max_by(SERVICE_LABELS, Selector(only(_metric(service, slo))).where(*of_service(service)).now)
+
+
+def _one_a_second_by_newest(service: Service, slo: Slo) -> Vector:
+    return _newest(service, slo) * 0 + 1
+
+
+def _stale(service: Service, slo: Slo) -> Vector:
+    return older_than(_newest(service, slo), slo.threshold.total_seconds() if slo.threshold else 0)
+
+
+def _growth(service: Service, slo: Slo) -> Vector:
+    return _rate(Selector(only(_metric(service, slo))).where(*of_service(service)))
+
+
+def _one_a_second_by_growth(service: Service, slo: Slo) -> Vector:
+    return _growth(service, slo) * 0 + 1
+
+
+def _too_slow(service: Service, slo: Slo) -> Vector:
+    return is_below(_growth(service, slo), slo.minimum or 0)
+
+
+def _custom_events(service: Service, slo: Slo) -> Vector:
+    return _rate(selecting(slo.events or "").where(*of_service(service)))
+
+
+def _custom_errors(service: Service, slo: Slo) -> Vector:
+    return _rate(selecting(slo.errors or "").where(*of_service(service))) | _custom_events(service, slo) * 0
+
+
+_KINDS: dict[SloKind, tuple[Callable[[Service, Slo], Vector], Callable[[Service, Slo], Vector]]] = {
+    SloKind.AVAILABILITY: (_requests, _failed),
+    SloKind.LATENCY: (_successful, _slow),
+    SloKind.FRESHNESS: (_one_a_second_by_newest, _stale),
+    SloKind.THROUGHPUT: (_one_a_second_by_growth, _too_slow),
+    SloKind.QUEUE_WAIT: (_taken, _taken_late),
+    SloKind.CUSTOM: (_custom_events, _custom_errors),
+}
+"""All events, and the bad ones among them, of each kind of objective."""
+
+
+def _rate(selector: Selector) -> Vector:
+    return sum_by(SERVICE_LABELS, selector.rate(RATE_WINDOW))
+
+
+def _narrowed(slo: Slo) -> tuple[Matcher, ...]:
+    """Return the conditions on requests that *slo* itself makes."""
+    conditions = []
+    if slo.route is not None:
+        conditions.append(_of_operation(slo.route) if slo.operation else equals(l_.HTTP_ROUTE, slo.route))
+    if slo.method is not None:
+        conditions.append(equals(l_.HTTP_METHOD, slo.method))
+    if slo.module is not None:
+        conditions.append(equals(l_.MODULE, slo.module))
+    return tuple(conditions)
+
+
+_PARAMETER = re.compile(r"\{[^/{}]*\}")
+
+
+def _of_operation(path: str) -> Matcher:
+    """Match an OpenAPI *path* as any framework writes it: `/users/{id}`, `/users/<int:id>`, `users/<id>/`.
+
+    >>> print(_of_operation("/users/{id}/orders"))
+    http_route=~"/?users/[{<][^/]*[}>]/orders/?"
+    """
+    if not _PARAMETER.search(path) and path == "/":
+        return equals(l_.HTTP_ROUTE, path)
+    literals = [re.sub(r"([.+*?()|\[\]^$\\])", r"\\\1", part) for part in _PARAMETER.split(path.strip("/"))]
+    return matches(l_.HTTP_ROUTE, f"/?{'[{<][^/]*[}>]'.join(literals)}/?")
+
+
+def _metric(service: Service, slo: Slo) -> Metric:
+    known = {metric.name: metric for metric in (*metrics.ALL, *(own.stated() for own in service.metrics))}
+    if slo.metric not in known:  # the catalogue refuses it
+        raise ValueError(f"{service.name}/{slo.name}: the metric {slo.metric} is not known")
+    return known[slo.metric]
+
+
+def _bound(service: Service, slo: Slo) -> str:
     if slo.threshold is None:  # the catalogue refuses it
-        raise ValueError(f"{service.name}/{slo.name}: a latency SLO needs a threshold")
-    bound = bucket_bound(slo.threshold.total_seconds())
-    fast = Selector(buckets(HTTP_SERVER_DURATION)).where(
-        *of_service(service), lacks(l_.HTTP_STATUS_CODE, SERVER_ERROR), equals(LE, bound)
-    )
-    return sum_by(SERVICE_LABELS, fast.rate(RATE_WINDOW))
+        raise ValueError(f"{service.name}/{slo.name}: an SLO of the kind {slo.kind.value} needs a threshold")
+    return bucket_bound(slo.threshold.total_seconds())

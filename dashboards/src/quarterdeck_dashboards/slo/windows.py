@@ -15,6 +15,10 @@ RATE_WINDOW = timedelta(minutes=5)
 """Window of the recorded rates that every longer window sums: the workbook's shortest, and at least four
 scrapes up to an interval of 75 s."""
 
+HOUR = timedelta(hours=1)
+"""Window of the sums that a whole period is added up from: 30 days read 720 of them, where the rates are 172,800 at
+an evaluation every 15 s."""
+
 MIN_PERIOD = timedelta(days=7)
 """Shortest period of an objective: a shorter one makes the fast rows shorter than RATE_WINDOW."""
 MAX_PERIOD = timedelta(days=90)
