@@ -5,81 +5,41 @@ Loaded by every pytest run where the package is installed, so nothing else is im
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opentelemetry.sdk.trace import ReadableSpan
-
-    from quarterdeck_instrumentation.testing import Page, Recording
-
-
-class Telemetry:
-    """Spans and metrics of one test."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-        self.spans: list[ReadableSpan] = []
-        """Spans that have ended, in that order: the service's own and those of requests."""
-
-    @property
-    def page(self) -> Page:
-        """The `/metrics` page at this moment."""
-        return self._recording.page()
-
-    def value(self, name: str, **labels: str) -> float:
-        """Return the sum of all samples called *name* that have at least *labels*; 0 when there are none."""
-        return self.page.value(name, **labels)
+    from quarterdeck_instrumentation.testing import Telemetry
 
 
 @pytest.fixture
 def telemetry() -> Iterator[Telemetry]:
-    """Record what instrumented applications do during the test; no file, no thread, no port, nothing of other tests.
+    """Record what the service does during the test; no file, no thread, no port, nothing of other tests.
 
-    Spans go through the global tracer provider, the only one that tracers made at import know. If the service set
-    one it is used; otherwise one is set, once for the run.
+    Each test has a tracer provider of its own, which keeps every span and sends none anywhere. Tracers that were got
+    earlier, at import for one, go over to it: the global provider is set once for the run, and hands each span to the
+    test in progress. A span belongs to the test in which it began, whatever thread or task ends it, and when. A
+    processor that the service adds during a test is gone with the test; one that was added before stays for all.
+
+    If the service has set a global provider of its own by then, it stays: OpenTelemetry allows no other. Its ended
+    spans are recorded for the test in progress, and its sampler decides which there are.
+
+    With pytest-xdist each worker is a process and has its own. Tests that run at once in threads of one process would
+    share what is recorded.
+
+    Example:
+        def test_an_order_is_one_request(telemetry, client):
+            client.get("/orders/7")
+
+            assert telemetry.value("http_server_request_duration_seconds_count", http_route="/orders/{order}") == 1
+            assert telemetry.span("GET /orders/{order}").attributes["http.response.status_code"] == 200
     """
-    from quarterdeck_instrumentation import activate, failures  # noqa: PLC0415 -- see the module
-    from quarterdeck_instrumentation.testing import recording  # noqa: PLC0415 -- likewise
-    from quarterdeck_instrumentation.tracing import Tracing  # noqa: PLC0415 -- likewise
+    from quarterdeck_instrumentation import activate  # noqa: PLC0415 -- see the module
+    from quarterdeck_instrumentation.testing import observing  # noqa: PLC0415 -- likewise
 
     activate()
-    failures.forget()
-    provider = _provider()
-    with recording() as recorded:
-        recorded.runtime.trace_with(Tracing(provider))
-        of_this_test = Telemetry(recorded)
-        _collected.append(of_this_test.spans)
-        try:
-            yield of_this_test
-        finally:
-            _collected.pop()
-
-
-_collected: list[list[Any]] = []
-"""Where ended spans go: the last one."""
-_watched: list[Any] = []
-"""The provider that has our processor, once there is one."""
-
-
-def _provider() -> Any:
-    """Return the global tracer provider, with its ended spans collected."""
-    from opentelemetry import trace  # noqa: PLC0415 -- see the module
-    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider  # noqa: PLC0415 -- likewise
-
-    class Collect(SpanProcessor):
-        def on_end(self, span: ReadableSpan) -> None:
-            if _collected:
-                _collected[-1].append(span)
-
-    provider: Any = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider):
-        provider = TracerProvider(shutdown_on_exit=False)
-        trace.set_tracer_provider(provider)
-    if provider not in _watched:
-        provider.add_span_processor(Collect())
-        _watched.append(provider)
-    return provider
+    with observing() as observed:
+        yield observed
