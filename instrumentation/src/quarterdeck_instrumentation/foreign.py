@@ -35,6 +35,8 @@ class Foreign(Metric):
     summary is a histogram without bounds."""
     spelt: bool = False
     """Whether `name` and `unit` are as Prometheus has them, not as OpenTelemetry has."""
+    elsewhere: bool = False
+    """Whether somebody else pushes it, so that we must not."""
 
 
 def family(metric: Metric) -> str:

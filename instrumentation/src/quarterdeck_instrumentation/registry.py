@@ -253,7 +253,7 @@ def describe(metric: Metric) -> str:
     fields: list[Any] = [METRIC, metric.name, metric.unit, metric.kind.value, metric.description, labels]
     fields.append(metric.buckets)
     if isinstance(metric, Foreign):
-        fields += [metric.merge.value, metric.lasts, metric.form, metric.spelt]
+        fields += [metric.merge.value, metric.lasts, metric.form, metric.spelt, metric.elsewhere]
     return json.dumps(fields)
 
 

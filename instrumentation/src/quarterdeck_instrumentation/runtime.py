@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import VERSION, metrics
 from quarterdeck_contract.labels import FAILED_COMPONENT
-from quarterdeck_instrumentation import exits, failures, native
+from quarterdeck_instrumentation import declarative, exits, failures, native
 from quarterdeck_instrumentation.cardinality import Watch
 from quarterdeck_instrumentation.exposition import session, snapshot, store
 from quarterdeck_instrumentation.exposition.collector import Collector
 from quarterdeck_instrumentation.exposition.reader import Reader
 from quarterdeck_instrumentation.exposition.server import PageServer, text
+from quarterdeck_instrumentation.exposition.writer import Writer
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import HttpServerMetrics
 from quarterdeck_instrumentation.meters import takeover
@@ -30,15 +31,15 @@ from quarterdeck_instrumentation.settings import Settings, effective
 from quarterdeck_instrumentation.vitals.worker import Vitals
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from opentelemetry.trace import TracerProvider
 
     from quarterdeck_instrumentation.exposition.page import Format
+    from quarterdeck_instrumentation.push.pusher import Pusher
     from quarterdeck_instrumentation.tracing import Tracing
 
-_WRITE_EVERY = 0.2
-"""Seconds between two writes while values change: with the write itself, the most that SIGKILL can lose."""
-_HEARTBEAT = 5.0
-"""Seconds between two writes while nothing changes: processor time and memory still do."""
 _PATIENCE = 0.5
 """Seconds that a page, or an end, waits for metrics that have to be asked for."""
 
@@ -58,16 +59,12 @@ class Runtime:
         self._label_sets = Watch(self.registry, settings.label_sets)
         self._name = store.worker_name()
         self._folder = ""
-        self._pair: store.Pair | None = None
-        self._sequence = 0
-        self._latest = b""
-        self._write_lock = native.lock()
-        self._changed = native.Bell()
+        self._writer = Writer(self.registry, self._update)
         self._tracing: Tracing | None = None
         self._tracing_resolved = False
         self._page: PageServer | None = None
         self._elected: int | None = None
-        self._index = snapshot.Index()
+        self._pusher: Pusher | None = None
         self._reader: Reader | None = None
         self._reading = native.lock()
 
@@ -75,20 +72,24 @@ class Runtime:
         """Take a place in the session's folder, start the threads, and see that they are not needed at the end."""
         atexit.register(self._at_exit, os.getpid())
         exits.watch(end, self.settings.flush_timeout)
-        if not self.settings.metrics_page:
+        if not (self.settings.metrics_page or self.settings.metrics_push):
             return
-        try:
-            self._folder = session.of_this_process(os.environ)
-            self._pair = store.Pair(self._folder, self._name)
-        except OSError as error:
-            failed("store", "there is no folder to share, so the page shows one worker", error)
         takeover.begin()
         self.vitals.start()
-        self.write()
-        self.registry.wake = self._changed.ring
-        failures.listen(self.registry.touch)
-        native.start_thread(self._keep_writing, "quarterdeck-values")
         self._observer.begin()
+        if self.settings.metrics_push:
+            self._push()
+        if self.settings.metrics_page:
+            self._show()
+
+    def _show(self) -> None:
+        try:
+            self._folder = session.of_this_process(os.environ)
+            self._writer.pair = store.Pair(self._folder, self._name)
+        except OSError as error:
+            failed("store", "there is no folder to share, so the page shows one worker", error)
+        self._writer.start()
+        failures.listen(self.registry.touch)
         address = (self.settings.metrics_host, self.settings.metrics_port) if self.settings.metrics_server else None
         self._page = PageServer(address, self._elect, self._collector, created=self.settings.created_timestamps)
         self._page.start()
@@ -132,36 +133,29 @@ class Runtime:
 
     def write(self) -> None:
         """Write the values down where they survive this process."""
-        try:
-            with self._write_lock:
-                self._own.update()
-                self.vitals.update()
-                self._label_sets.update()
-                self._sequence += 1
-                self._latest = snapshot.encode(self._sequence, *self.registry.snapshot())
-                if self._pair is not None:
-                    self._pair.write(self._latest)
-        except Exception as error:  # noqa: BLE001 -- a full disk, for one: the values stay in memory and are tried again
-            failed("store", "the values cannot be written down; it is tried again", error)
-            self.registry.changed = True
+        self._writer.write()
 
     def end(self) -> None:
         """Write and send what is left: the server says that it is about to end."""
         if self.settings.metrics_page:
             self._observer.refresh(_PATIENCE)
             self.write()
+        if self._pusher is not None:
+            self._pusher.begin_flush(self.settings.flush_timeout)
         if self._tracing is not None:
             self._tracing.flush(self.settings.flush_timeout)
+        if self._pusher is not None:
+            self._pusher.finish_flush()
         if self._folder and session.leader(self._folder) == os.getpid():
             # The leader is the only worker here. Should it go on all the same, it needs no folder for its page.
-            self._pair = None
+            self._writer.pair = None
             session.remove(self._folder)
 
     def abandon(self) -> None:
         """Let go of what a forked child inherited. The parent's locks stay: they are the parent process's own."""
         self.vitals.stop()
-        if self._pair is not None:
-            self._pair.close()
+        if self._writer.pair is not None:
+            self._writer.pair.close()
         if self._elected is not None:
             os.close(self._elected)
         if self._page is not None:
@@ -173,13 +167,9 @@ class Runtime:
             atexit.register(flush)
 
     def own_snapshot(self) -> snapshot.Snapshot:
-        """Return this worker's values, written down first: the page shows nothing that a kill could take back."""
+        """Return this worker's values, with what has to be asked for, written down first."""
         self._observer.refresh(_PATIENCE)
-        if self.registry.changed or not self._latest:
-            self.write()
-        own = snapshot.decode(self._latest, self._index)
-        self._index = own.index
-        return own
+        return self._writer.values()
 
     def page(self, form: Format) -> str:
         """Return the page of all workers, for a service that mounts it; any worker may be asked.
@@ -193,15 +183,26 @@ class Runtime:
                 self._reader = Reader(folder, self._name, self.own_snapshot)
             return text(*self._reader.collect(), form, created=self.settings.created_timestamps)
 
+    def _push(self) -> None:
+        from quarterdeck_instrumentation.push import pusher  # noqa: PLC0415 -- few services push
+
+        try:
+            self._pusher = pusher.make(declarative.asked(os.environ), self._taken)
+        except ValueError as error:
+            failed("metrics", "metrics are not pushed", error)
+
+    def _taken(self) -> tuple[snapshot.Snapshot, Mapping[int, Mapping[str, Any]]]:
+        self.write()
+        return self.own_snapshot(), self.registry.attributes
+
     def _at_exit(self, pid: int) -> None:
         if os.getpid() == pid:
             end()
 
-    def _keep_writing(self) -> None:
-        while True:
-            self._changed.wait(_HEARTBEAT)
-            self.write()
-            native.sleep(_WRITE_EVERY)
+    def _update(self) -> None:
+        self._own.update()
+        self.vitals.update()
+        self._label_sets.update()
 
     def _elect(self) -> None:
         if self._folder and self._elected is None:

@@ -28,7 +28,12 @@ class Settings:
     """Every choice a service's owner has, with its default."""
 
     metrics_page: bool = True
-    """Whether the values are kept and shown. `OTEL_METRICS_EXPORTER=none` says no."""
+    """Whether the values are kept and shown: `OTEL_METRICS_EXPORTER`, `prometheus` or nothing. `none` says no, and
+    `otlp` alone does: `prometheus,otlp` is both."""
+    metrics_push: bool = False
+    """Whether each worker posts its values over OTLP, in protobuf over HTTP: `OTEL_METRICS_EXPORTER`, `otlp` or
+    `prometheus,otlp`. Where to and how often: OpenTelemetry's own variables. Off, because what is scraped and pushed
+    is there twice."""
     metrics_host: str = "localhost"
     """Address the page listens on: `OTEL_EXPORTER_PROMETHEUS_HOST`. The default is the specification's: reachable
     from this machine alone, because a page nobody asked for should not be open to a network."""
@@ -86,8 +91,10 @@ def effective(environ: Mapping[str, str]) -> Settings:
 def read(environ: Mapping[str, str]) -> Settings:
     """Read the settings from *environ*."""
     default = Settings()
+    metrics_exporters = _metrics_exporters(environ)
     return Settings(
-        metrics_page=_words(environ, "OTEL_METRICS_EXPORTER") != ("none",),
+        metrics_page=not metrics_exporters or "prometheus" in metrics_exporters,
+        metrics_push="otlp" in metrics_exporters,
         metrics_host=environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "").strip() or default.metrics_host,
         metrics_port=_parsed(environ, "OTEL_EXPORTER_PROMETHEUS_PORT", _port, default.metrics_port),
         metrics_server=_parsed(environ, "QUARTERDECK_METRICS_SERVER", _switch, default.metrics_server),
@@ -128,6 +135,15 @@ def _health_paths(environ: Mapping[str, str]) -> frozenset[str]:
     if "QUARTERDECK_HEALTH_PATHS" not in environ:
         return frozenset(HEALTH_PATHS)
     return frozenset(_words(environ, "QUARTERDECK_HEALTH_PATHS"))
+
+
+def _metrics_exporters(environ: Mapping[str, str]) -> tuple[str, ...]:
+    named = _words(environ, "OTEL_METRICS_EXPORTER")
+    known = tuple(name for name in named if name in ("prometheus", "otlp", "none"))
+    if len(known) != len(named):
+        expected = "OTEL_METRICS_EXPORTER: expected prometheus, otlp or none"
+        failed("settings", f"{expected}; found {','.join(named)}; {','.join(known) or 'prometheus'} is used")
+    return known
 
 
 def _traces_exporters(environ: Mapping[str, str]) -> tuple[str, ...]:

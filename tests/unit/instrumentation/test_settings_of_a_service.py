@@ -31,6 +31,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ({"OTEL_EXPORTER_PROMETHEUS_PORT": "9999"}, {"metrics_port": 9999}),
         ({"OTEL_METRICS_EXPORTER": "none"}, {"metrics_page": False}),
         ({"OTEL_METRICS_EXPORTER": "prometheus"}, {}),
+        ({"OTEL_METRICS_EXPORTER": "otlp"}, {"metrics_page": False, "metrics_push": True}),
+        ({"OTEL_METRICS_EXPORTER": "prometheus, otlp"}, {"metrics_push": True}),
         ({"OTEL_TRACES_EXPORTER": "otlp, console"}, {"traces_exporters": ("otlp", "console")}),
         ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c"}, {}),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, {"traces_exporters": ("otlp",)}),
@@ -54,6 +56,7 @@ def test_each_variable_changes_its_own_setting(environ: dict[str, str], change: 
     ("name", "text", "expected"),
     [
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "http", "a port, a number from 1 to 65535"),
+        ("OTEL_METRICS_EXPORTER", "console", "prometheus, otlp or none"),
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "65536", "a port, a number from 1 to 65535"),
         ("QUARTERDECK_CREATED_TIMESTAMPS", "perhaps", "on or off"),
         ("QUARTERDECK_LABEL_SETS", "0", "a number of at least 1"),

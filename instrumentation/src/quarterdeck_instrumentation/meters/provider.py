@@ -148,10 +148,18 @@ class LeanMeter(metrics.Meter):
         return made
 
 
-def of_instrument(name: str, unit: str, description: str, kind: Kind, bounds: tuple[float, ...] = ()) -> Foreign:
-    """Return the metric of an OpenTelemetry instrument."""
+def of_instrument(
+    name: str,
+    unit: str,
+    description: str,
+    kind: Kind,
+    bounds: tuple[float, ...] = (),
+    *,
+    elsewhere: bool = False,
+) -> Foreign:
+    """Return the metric of an OpenTelemetry instrument; *elsewhere* says that somebody else pushes it."""
     merge = Merge.GREATEST if kind is Kind.GAUGE else Merge.SUM
-    return Foreign(name, unit, kind, description, (), bounds, merge)
+    return Foreign(name, unit, kind, description, (), bounds, merge, elsewhere=elsewhere)
 
 
 def _metric(

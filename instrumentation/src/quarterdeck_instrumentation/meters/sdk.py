@@ -98,13 +98,13 @@ class PageReader(MetricReader):
         for point in data.data_points:
             if isinstance(data, Histogram | ExponentialHistogram):
                 bounds, counts = _classic(point, metric.unit)
-                of = of_instrument(metric.name, metric.unit or "", metric.description or "", Kind.HISTOGRAM, bounds)
+                kind = Kind.HISTOGRAM
             else:
-                counts = []
+                bounds, counts = (), []
                 kind = Kind.GAUGE if isinstance(data, Gauge) else Kind.UP_DOWN_COUNTER
                 if isinstance(data, Sum) and data.is_monotonic:
                     kind = Kind.COUNTER
-                of = of_instrument(metric.name, metric.unit or "", metric.description or "", kind)
+            of = of_instrument(metric.name, metric.unit or "", metric.description or "", kind, bounds, elsewhere=True)
             if not home.names.take(of, Owner.OPENTELEMETRY):
                 return
             if changes:

@@ -80,7 +80,7 @@ def patch_sdk(module: ModuleType) -> None:
 
 def _with_ours(readers: Any) -> Any:
     try:
-        if not effective(os.environ).metrics_page:
+        if not effective(os.environ).metrics_page:  # what is not shown need not be read: its own readers push it
             return readers
         from quarterdeck_instrumentation.meters.sdk import PageReader  # noqa: PLC0415 -- only where the SDK's metrics are
 

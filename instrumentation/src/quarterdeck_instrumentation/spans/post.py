@@ -34,9 +34,11 @@ _ANSWER = 1 << 16
 class Poster:
     """One connection to one collector."""
 
-    def __init__(self, target: Target, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, target: Target, sleep: Callable[[float], None] = time.sleep, what: str = "spans") -> None:
+        """Post to *target*; *what* is said to be lost where it is."""
         self._target = target
         self._sleep = sleep
+        self._what = what
         self._connection: HTTPConnection | None = None
         self._headers = {"Content-Type": "application/x-protobuf", "User-Agent": "quarterdeck", **target.headers}
         if target.compression:
@@ -66,7 +68,7 @@ class Poster:
                 return
             wait = max(wait, pause * random.uniform(0.8, 1.2))  # noqa: S311 -- so that workers do not come at once
             if (status and status not in _AGAIN) or time.monotonic() + wait >= deadline:
-                raise UndeliveredError(f"spans could not be sent: {why}")
+                raise UndeliveredError(f"{self._what} could not be sent: {why}")
             self._sleep(wait)
             pause *= 2
 

@@ -49,17 +49,21 @@ class Target:
     """Seconds a span waits for others at most: `OTEL_BSP_SCHEDULE_DELAY`, in milliseconds there."""
 
 
-def read(environ: Mapping[str, str]) -> Target:
+def read(environ: Mapping[str, str], signal: str = "TRACES") -> Target:
     """Read the target from *environ*; what cannot be read is said, and its default used.
 
+    Args:
+        environ: what is asked.
+        signal: whose target, as the variables' names have it: `TRACES` or `METRICS`.
+
     Raises:
-        ValueError: the endpoint is no HTTP URL, so there is nowhere to send spans to.
+        ValueError: the endpoint is no HTTP URL, so there is nowhere to send anything to.
     """
     default = Target()
-    endpoint = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
+    endpoint = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "").strip()
     if not endpoint:
         base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or "http://localhost:4318"
-        endpoint = base.rstrip("/") + default.path
+        endpoint = f"{base.rstrip('/')}/v1/{signal.lower()}"
     url = urlsplit(endpoint)
     if url.scheme not in _PORTS or not url.hostname:
         raise ValueError(f"{endpoint.rpartition('@')[2]} is no http:// or https:// URL")
@@ -70,22 +74,29 @@ def read(environ: Mapping[str, str]) -> Target:
         host=url.hostname,
         port=url.port or _PORTS[url.scheme],
         path=(url.path or "/") + (f"?{url.query}" if url.query else ""),
-        headers=_headers(_of(environ, "HEADERS")),
+        headers=_headers(_of(environ, signal, "HEADERS")),
         timeout=min(
-            _number("OTEL_EXPORTER_OTLP_TIMEOUT", _of(environ, "TIMEOUT"), float, default.timeout), export_timeout
+            _number("OTEL_EXPORTER_OTLP_TIMEOUT", _of(environ, signal, "TIMEOUT"), float, default.timeout),
+            export_timeout,
         ),
-        compression=_compression(_of(environ, "COMPRESSION").lower()),
-        certificate=_of(environ, "CERTIFICATE"),
-        client_certificate=_of(environ, "CLIENT_CERTIFICATE"),
-        client_key=_of(environ, "CLIENT_KEY"),
+        compression=_compression(_of(environ, signal, "COMPRESSION").lower()),
+        certificate=_of(environ, signal, "CERTIFICATE"),
+        client_certificate=_of(environ, signal, "CLIENT_CERTIFICATE"),
+        client_key=_of(environ, signal, "CLIENT_KEY"),
         queue=queue,
         batch=min(_setting(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", int, default.batch), queue),
         delay=_setting(environ, "OTEL_BSP_SCHEDULE_DELAY", _milliseconds, default.delay),
     )
 
 
-def _of(environ: Mapping[str, str], name: str) -> str:
-    return (environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environ.get(f"OTEL_EXPORTER_OTLP_{name}") or "").strip()
+def milliseconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    """Return the variable called *name*, which is in milliseconds, in seconds; *default*, in seconds, without one."""
+    return _setting(environ, name, _milliseconds, default)
+
+
+def _of(environ: Mapping[str, str], signal: str, name: str) -> str:
+    own, general = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_{name}"), environ.get(f"OTEL_EXPORTER_OTLP_{name}")
+    return (own or general or "").strip()
 
 
 def _setting(environ: Mapping[str, str], name: str, parse: Callable[[str], T], default: T) -> T:
