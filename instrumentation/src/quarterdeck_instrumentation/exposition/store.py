@@ -43,9 +43,10 @@ class Pair:
             OSError: the disk is full, the folder is gone, …; the newer file is as it was.
         """
         self._open()
-        self._turn ^= 1
-        if os.pwrite(self._descriptors[self._turn], data, 0) != len(data):
-            raise OSError(f"{self._paths[self._turn]} was written in part")
+        turn = self._turn ^ 1
+        if os.pwrite(self._descriptors[turn], data, 0) != len(data):
+            raise OSError(f"{self._paths[turn]} was written in part")
+        self._turn = turn  # only now: on a full disk the whole file of the two stays whole, however often it is tried
 
     def close(self) -> None:
         """Close the files, which gives up the lock."""
