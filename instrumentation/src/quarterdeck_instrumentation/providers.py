@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_instrumentation import declarative
+from quarterdeck_instrumentation import declarative, plugins
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
@@ -114,9 +114,7 @@ def readable(environ: MutableMapping[str, str]) -> None:
 def _is_installed(propagator: str) -> bool:
     if propagator.lower() in ("tracecontext", "baggage", "none"):
         return True
-    from importlib.metadata import entry_points  # noqa: PLC0415 -- few services have other propagators
-
-    return bool(entry_points(group="opentelemetry_propagator", name=propagator))
+    return plugins.is_installed("opentelemetry_propagator", propagator)
 
 
 def _protocol(environ: Mapping[str, str]) -> str:
@@ -166,25 +164,17 @@ def _id_generator(environ: Mapping[str, str]) -> IdGenerator | None:
     name = environ.get(ID_GENERATOR, "").strip()
     if name in ("", "random"):
         return None
-    from importlib.metadata import entry_points  # noqa: PLC0415 -- few services make ids of their own
-
     try:
-        (entry,) = list(entry_points(group="opentelemetry_id_generator", name=name))[:1]
-        generator: IdGenerator = entry.load()()
+        generator: IdGenerator = plugins.load("opentelemetry_id_generator", name)()
     except Exception as error:  # noqa: BLE001 -- not installed, or its own set-up failed
-        failed(
-            "settings", f"{ID_GENERATOR}: expected the name of an installed one; found {name}; random is used", error
-        )
+        failed("settings", f"{ID_GENERATOR}: expected an installed one; found {name}; random is used", error)
         return None
     return generator
 
 
 def _exporter(name: str) -> SpanExporter | None:
-    from importlib.metadata import entry_points  # noqa: PLC0415 -- only tracing services pay for it
-
     try:
-        (entry,) = entry_points(group="opentelemetry_traces_exporter", name=name)
-        exporter: SpanExporter = entry.load()()
+        exporter: SpanExporter = plugins.load("opentelemetry_traces_exporter", name)()
     except Exception as error:  # noqa: BLE001 -- not installed, or its own set-up failed
         package = f"opentelemetry-exporter-{name.replace('_', '-')}"
         failed("traces", f"no spans are sent to {name}, which {package} provides", error)

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace import TraceFlags, get_current_span
 
+from quarterdeck_instrumentation import plugins
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
@@ -167,12 +168,9 @@ def named(environ: Mapping[str, str]) -> str:
 
 def load(environ: Mapping[str, str]) -> Sampler | None:
     """Return the sampler of another package that is asked for; None if there is none such, which is said."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 -- few services use another package's sampler
-
     name = environ.get(NAME, "").strip()
     try:
-        (entry,) = list(entry_points(group=_ENTRY_POINTS, name=name))[:1]
-        sampler = entry.load()(environ.get(ARGUMENT))
+        sampler = plugins.load(_ENTRY_POINTS, name)(environ.get(ARGUMENT))
         if not isinstance(sampler, Sampler):
             raise TypeError("its factory returned no Sampler")  # noqa: TRY301 -- said like all other reasons
     except Exception as error:  # noqa: BLE001 -- not installed, or its own set-up failed
