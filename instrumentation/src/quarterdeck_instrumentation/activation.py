@@ -57,6 +57,7 @@ FRAMEWORKS = {
     "gunicorn.workers.base": "quarterdeck_instrumentation.frameworks.gunicorn:patch_workers",
     "hypercorn.asyncio.run": "quarterdeck_instrumentation.frameworks.hypercorn:patch_run",
     "hypercorn.trio.run": "quarterdeck_instrumentation.frameworks.hypercorn:patch_run",
+    "granian._signals": "quarterdeck_instrumentation.frameworks.granian:patch_signals",
     "granian.server.mp": "quarterdeck_instrumentation.frameworks.granian:patch_server",
     "granian.server.mt": "quarterdeck_instrumentation.frameworks.granian:patch_server",
     "granian.server.embed": "quarterdeck_instrumentation.frameworks.granian:patch_server",

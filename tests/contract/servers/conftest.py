@@ -1,0 +1,239 @@
+"""A service under any server, with us or without, and a client that knows what it was answered."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quarterdeck_instrumentation.exposition import session
+from quarterdeck_instrumentation.testing import Page, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BIN = Path(sys.executable).parent
+COUNT = "http_server_request_duration_seconds_count"
+
+ASGI = """
+import os
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+async def item(request):
+    return PlainTextResponse(str(os.getpid()))
+
+async def leave(request):
+    os._exit(7)
+
+def make():
+    return Starlette(routes=[Route("/items/{item}", item), Route("/leave", leave)])
+
+app = make()
+"""
+WSGI = """
+import os
+from flask import Flask
+
+app = Flask(__name__)
+
+@app.get("/items/<item>")
+def item(item):
+    return str(os.getpid())
+
+@app.get("/leave")
+def leave():
+    os._exit(7)
+"""
+SOURCES = {"asgi": ASGI, "wsgi": WSGI}
+"""The same service for either kind of server, without one line of telemetry."""
+ROUTES = {"asgi": "/items/{item}", "wsgi": "/items/<item>"}
+"""Template of its one route that counts."""
+
+
+class Running:
+    """A service that runs, from outside."""
+
+    def __init__(self, folder: Path, kind: str, command: tuple[str, ...], until: Callable[..., Any]) -> None:
+        """Make a service of *kind*, `asgi` or `wsgi`, to be started by *command*, where `{port}` is its port."""
+        self.folder = folder
+        self.base = folder / "metrics"
+        self.route = ROUTES[kind]
+        self.source = folder / "app.py"
+        self.source.write_text(SOURCES[kind])
+        self.port, self.page_port = free_port(), free_port()
+        self.process: subprocess.Popen[bytes]
+        self.times: list[float] = []
+        """When each request was answered, in Unix time."""
+        self.pids: set[int] = set()
+        """Which processes answered."""
+        self._log = folder / "log"
+        self._command = [part.format(port=self.port) for part in command]
+        self._until = until
+
+    @property
+    def answered(self) -> int:
+        """How many requests were answered."""
+        return len(self.times)
+
+    @property
+    def log(self) -> str:
+        """What the service has said so far."""
+        return self._log.read_text()
+
+    def start(self, *launcher: str, **environ: str) -> Running:
+        """Start it under *launcher*, with *environ* added."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "QUARTERDECK_"))}
+        own = {
+            "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(self.page_port),
+            "QUARTERDECK_METRICS_DIR": str(self.base),
+            "OTEL_BSP_SCHEDULE_DELAY": "60000",  # nothing is sent before its end, or a full batch
+        }
+        programs = [str(BIN / each) for each in (*launcher, self._command[0])]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*programs, *self._command[1:]],
+                cwd=self.folder,
+                env={**kept, **own, **environ},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    def instrumented(self, workers: int, **environ: str) -> Running:
+        """Start it under `quarterdeck-instrument`, and wait until *workers* workers are on the page."""
+        self.start("quarterdeck-instrument", **environ)
+        return self.ready(workers)
+
+    def ready(self, workers: int) -> Running:
+        """Wait until *workers* workers are on the page."""
+        self.wait_for(lambda: self.workers() == workers, f"{workers} workers on the page")
+        return self
+
+    def wait_for(self, condition: Callable[[], Any], what: str) -> Any:
+        """Return *condition*'s first true value; say what the service said if there is none in time."""
+        try:
+            return self._until(condition, what)
+        except AssertionError as never:
+            raise AssertionError(f"{never}; {self.log}") from None
+
+    def listens(self) -> bool:
+        """Say whether it takes connections."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+    def ask(self, path: str, port: int = 0) -> str | None:
+        """Send one request on a connection of its own; return the answer, None when there was none."""
+        connection = HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            response = connection.getresponse()
+            body = response.read().decode()
+        except (OSError, HTTPException):
+            return None
+        finally:
+            connection.close()
+        return body if response.status == 200 else None
+
+    def send(self, requests: int) -> None:
+        """Send so many requests that count, one after the other, each until it is answered or the service ends."""
+        for number in range(requests):
+            self.wait_for(lambda number=number: self._item(number) or self.process.poll() is not None, "an answer")  # type: ignore[misc]  # a default binds the loop's number
+
+    def page(self) -> Page | None:
+        """Return the page; None while nobody serves it."""
+        text = self.ask("/metrics", self.page_port)
+        return parse(text) if text is not None else None
+
+    def workers(self) -> float:
+        """Return how many workers are on the page."""
+        assert self.process.poll() is None, self.log
+        page = self.page()
+        return page.value("quarterdeck_workers") if page is not None else 0.0
+
+    def counted(self) -> float | None:
+        """Return how many requests that count are on the page; None while nobody serves it."""
+        page = self.page()
+        return page.value(COUNT, http_route=self.route) if page is not None else None
+
+    def counts(self) -> None:
+        """Require every answered request to be on the page, and no other."""
+        self.wait_for(lambda: self.counted() == self.answered, f"{self.answered} requests on the page")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send its main process a signal, and return the exit status."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end, and return the exit status."""
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        """End it and its workers without a word."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(60)
+
+    def left(self) -> list[str]:
+        """Return what is left in the folder of sessions."""
+        return [each.name for each in self.base.iterdir()]
+
+    def swept(self) -> Running:
+        """Have done what the next start of anything does, a minute later: the folders of the dead are removed."""
+        for each in self.base.iterdir():
+            os.utime(each, (0, 0))
+        session.sweep(str(self.base))
+        return self
+
+    def _item(self, number: int) -> bool:
+        pid = self.ask(f"/items/{number}")
+        if pid is not None:
+            self.times.append(time.time())
+            self.pids.add(int(pid))
+        return pid is not None
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, below the range that the kernel gives to outgoing connections."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    """Return a port that nobody listens on."""
+    return free_port()
+
+
+@pytest.fixture
+def serving(tmp_path: Path, until: Callable[..., Any]) -> Iterator[Callable[..., Running]]:
+    """Return a function that makes a service of a kind, to be started by a command; it is ended with the test."""
+    made: list[Running] = []
+
+    def make(kind: str, *command: str) -> Running:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(Running(folder, kind, command, until))
+        return made[-1]
+
+    yield make
+    for each in made:
+        if hasattr(each, "process"):
+            each.kill()
