@@ -39,6 +39,9 @@ class Pools:
     def limit_requests(self, most: int) -> None:
         """Say that this worker's server serves at most *most* requests at once."""
         self._most_requests = most
+        if most:
+            self._record(REQUESTS, self._requests(), most)
+            self._registry.touch()  # an idle worker writes its values seldom, and this is its first
 
     def update(self, loops: Iterable[AbstractEventLoop]) -> None:
         """Record how full they are."""
