@@ -6,16 +6,18 @@ import ast
 import inspect
 import re
 import sys
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import differences as upstream
 
 from quarterdeck_contract import labels, metrics
 from quarterdeck_contract.naming import series_names
-from quarterdeck_instrumentation import settings
+from quarterdeck_instrumentation import declarative, environment, settings
+from quarterdeck_instrumentation.push import pusher
+from quarterdeck_instrumentation.spans import target
 from quarterdeck_scripts.cli import quarterdeck
 
 if TYPE_CHECKING:
@@ -69,16 +71,35 @@ def contract() -> str:
 
 
 def instrumentation() -> str:
-    """Return the page of the instrumentation's settings, one row a field."""
-    documented = _field_docs(settings.Settings)
-    lines = [MARK, "# Settings of the instrumentation", "", "| variables | default | meaning |", "|---|---|---|"]
-    for field in fields(settings.Settings):
-        text = documented[field.name]
-        variables = dict.fromkeys(re.findall(r"`((?:OTEL|QUARTERDECK)_[A-Z_]+)[=`]", text))
-        default = ", ".join(sorted(field.default)) if isinstance(field.default, frozenset) else field.default
-        shown = "nothing" if default == () else f"`{default}`"
-        lines.append(f"| {'<br>'.join(f'`{name}`' for name in variables)} | {shown} | {text} |")
+    """Return the page of the instrumentation's settings: every variable that is read, and who comes before whom."""
+    lines = [MARK, "# Settings of the instrumentation", "", *_rows(settings.Settings)]
+    lines += ["", "## Where spans and metrics are posted", ""]
+    lines += ["Each `OTEL_EXPORTER_OTLP_` variable has a form for one signal, which goes before it:"]
+    lines += ["`OTEL_EXPORTER_OTLP_TRACES_`, `OTEL_EXPORTER_OTLP_METRICS_`.", "", *_rows(target.Target)]
+    lines += ["", "## How metrics are pushed", "", *_rows(pusher.Plan)]
+    lines += ["", "## Other variables", "", *_HEAD]
+    for name, (default, meaning) in environment.VARIABLES.items():
+        lines.append(f"| `{name}` | {f'`{default}`' if default else 'nothing'} | {meaning} |")
+    stated = inspect.getdoc(declarative) or ""
+    lines += ["", "## A configuration file", "", stated]
     return "\n".join(lines) + "\n"
+
+
+_HEAD = ("| variables | default | meaning |", "|---|---|---|")
+
+
+def _rows(cls: Any) -> Iterator[str]:
+    """Return one row for each field of *cls* whose docstring names a variable."""
+    yield from _HEAD
+    documented = _field_docs(cls)
+    for field in fields(cls):
+        text = documented.get(field.name, "")
+        variables = dict.fromkeys(re.findall(r"`((?:OTEL|QUARTERDECK)_[A-Z_]+)[=`]", text))
+        if variables:
+            default = ", ".join(sorted(field.default)) if isinstance(field.default, frozenset) else field.default
+            shown = "nothing" if default in ((), "", MISSING) else f"`{default}`"
+            lines = "<br>".join(f"`{name}`" for name in variables)
+            yield f"| {lines} | {shown} | {text} |"
 
 
 def differences() -> str:

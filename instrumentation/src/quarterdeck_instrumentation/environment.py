@@ -34,6 +34,11 @@ VARIABLES: dict[str, Variable] = {
         "grpc` has to be installed.",
     ),
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": Variable("", "The same for spans alone; it goes before the general one."),
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": Variable(
+        "", "The same for metrics; they are pushed by `http/protobuf` alone."
+    ),
+    "OTEL_PYTHON_METER_PROVIDER": Variable("", "Entry point of the meter provider, in place of ours."),
+    "OTEL_PYTHON_TRACER_PROVIDER": Variable("", "Entry point of the tracer provider, in place of ours."),
     "OTEL_TRACES_SAMPLER": Variable(
         "parentbased_always_on",
         "Which traces are kept. On the lean path: `always_on`, `always_off`, `traceidratio`, and "

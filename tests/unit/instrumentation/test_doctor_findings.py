@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from quarterdeck_instrumentation.doctor.facts import Facts, Holder, Hook, Need, Page, Port, Process, Reach, Run, Stage
-from quarterdeck_instrumentation.doctor.findings import Level, examine, exit_code
+from quarterdeck_instrumentation.doctor.finding import Level
+from quarterdeck_instrumentation.doctor.findings import examine, exit_code
 from quarterdeck_instrumentation.doctor.report import as_json, text
 from quarterdeck_instrumentation.doctor.versions import fits, requirement
 
@@ -173,6 +174,18 @@ def test_all_is_well() -> None:
             )
             for stage in (Stage.DNS, Stage.TCP, Stage.TLS, Stage.HTTP)
         ],
+        (
+            {"reach_metrics": Reach("http://c:4318/v1/metrics", Stage.TCP, "why")},
+            "collector-tcp",
+            Level.BROKEN,
+            "http://c:4318/v1/metrics: no connection can be made (TCP: why)",
+        ),
+        (
+            {"run": replace(RUN, processes=(replace(PROCESS, off_the_page={"a": "the contract has one"}),))},
+            "off-the-page",
+            Level.WARNING,
+            "the service's metric a is not on the page: the contract has one",
+        ),
         ({"run": RUN}, "instrumented", Level.NOTE, "process 7 (uvicorn app:app): fastapi.applications patched"),
         (
             {"run": replace(RUN, processes=(replace(PROCESS, instrumentors=("redis",)),))},

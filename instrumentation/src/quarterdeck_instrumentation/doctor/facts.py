@@ -101,6 +101,11 @@ class Process:
     why_sdk: str = ""
     """Why the SDK makes the spans of our provider; empty: it does not."""
     native_fastapi: str = ""
+    meter_provider: str = ""
+    """Who makes OpenTelemetry's instruments: `quarterdeck`, a class, or nobody."""
+    why_meter_provider: str = ""
+    off_the_page: dict[str, str] = field(default_factory=dict)
+    """Instruments of the service that are not on the page, and why."""
     agents: tuple[str, ...] = ()
     """Other agents that are imported."""
     settings: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -158,6 +163,9 @@ class Facts:
     port: Port | None = None
     page: Page | None = None
     reach: Reach | None = None
+    """Of the collector of spans."""
+    reach_metrics: Reach | None = None
+    """Of the collector that metrics are pushed to."""
     proxy: str = ""
     """The variable that names a proxy which the collector would be reached through; empty: none."""
     folder: str = ""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE
+from quarterdeck_instrumentation.doctor.command_findings import run
 from quarterdeck_instrumentation.doctor.facts import Holder, Stage
+from quarterdeck_instrumentation.doctor.finding import Finding, Level
 from quarterdeck_instrumentation.doctor.packages import OURS
 from quarterdeck_instrumentation.doctor.versions import fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from quarterdeck_instrumentation.doctor.facts import Facts, Process
+    from quarterdeck_instrumentation.doctor.facts import Facts, Reach
 
 PYTHON = (3, 11)
 """The oldest Python this runs on."""
@@ -22,31 +22,6 @@ OPENTELEMETRY = ">=1.39,<2"
 """Versions of OpenTelemetry's API and SDK that are tested, and required."""
 _TOP = 5
 """Metric families that are named as the largest."""
-
-
-class Level(IntEnum):
-    """How much a finding matters."""
-
-    NOTE = 0
-    """Good to know."""
-    WARNING = 1
-    """A person should look at it: telemetry may be missing, doubled or dear."""
-    BROKEN = 2
-    """Something that is asked for does not work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was found. The three texts are clauses without a full stop."""
-
-    name: str
-    """Stays the same from release to release, for machines."""
-    level: Level
-    found: str
-    why: str
-    """Why it matters."""
-    next_step: str = ""
-    """What to do, an imperative; nothing for what is good."""
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -119,7 +94,8 @@ def distros(facts: Facts) -> Iterator[Finding]:
 
 def agents(facts: Facts) -> Iterator[Finding]:
     """Look for agents that patch what is patched here."""
-    imported = {agent for process in _processes(facts) for agent in process.agents}
+    processes = facts.run.processes if facts.run is not None else ()
+    imported = {agent for process in processes for agent in process.agents}
     for agent in sorted({*facts.agents, *imported}):
         yield Finding(
             "other-agent",
@@ -260,7 +236,12 @@ def tracing(facts: Facts) -> Iterator[Finding]:
             "a collector that is behind the proxy is not reached",
             "set OTEL_TRACES_EXPORTER=otlp_proto_http, whose exporter heeds it, or name the collector in NO_PROXY",
         )
-    yield from _collector(facts)
+    yield from _collector(facts.reach, "spans")
+
+
+def pushing(facts: Facts) -> Iterator[Finding]:
+    """Look at the collector that metrics are pushed to."""
+    yield from _collector(facts.reach_metrics, "metrics")
 
 
 _COLLECTOR = {
@@ -271,90 +252,21 @@ _COLLECTOR = {
 }
 
 
-def _collector(facts: Facts) -> Iterator[Finding]:
-    reach = facts.reach
+def _collector(reach: Reach | None, what: str) -> Iterator[Finding]:
     if reach is None:
         return
     if reach.stage is Stage.DONE:
-        what = "took an empty batch" if reach.posted else "accepts connections; gRPC itself was not tried"
-        yield Finding("collector", Level.NOTE, f"{reach.url} {what} ({reach.detail})", "spans can be sent")
+        did = "took an empty batch" if reach.posted else "accepts connections; gRPC itself was not tried"
+        yield Finding("collector", Level.NOTE, f"{reach.url} {did} ({reach.detail})", f"{what} can be sent")
         return
     stage = reach.stage.name.lower()
     yield Finding(
         f"collector-{stage}",
         Level.BROKEN,
         f"{reach.url}: {reach.stage.value} ({stage.upper()}: {reach.detail})",
-        "spans are dropped and counted",
+        f"{what} are dropped, and that is counted",
         _COLLECTOR[reach.stage],
     )
-
-
-def run(facts: Facts) -> Iterator[Finding]:
-    """Look at what the command's processes said of themselves."""
-    ran = facts.run
-    if ran is None:
-        return
-    command = " ".join(ran.command)
-    if ran.error or ran.status:
-        how = ran.error or f"it ended with status {ran.status} after {ran.seconds:g} s"
-        yield Finding("command", Level.BROKEN, f"{command}: {how}", "nothing more can be said of it", "see its output")
-    elif not ran.processes:
-        yield Finding(
-            "command",
-            Level.WARNING,
-            f"{command}: no Python process with anything to instrument was seen in {ran.seconds:g} s",
-            "it may not be Python, have an environment of its own, or need longer",
-            "give it longer by --for, or start its Python by quarterdeck-instrument inside it",
-        )
-    for process in ran.processes:
-        yield from _process(process)
-
-
-def _process(process: Process) -> Iterator[Finding]:
-    who = f"process {process.pid}"
-    patched = [hook.module for hook in process.hooks if not hook.failure]
-    loaded = f", and instrumentors for {', '.join(process.instrumentors)}" if process.instrumentors else ""
-    yield Finding(
-        "instrumented",
-        Level.NOTE if patched else Level.WARNING,
-        f"{who} ({process.arguments}): {', '.join(patched) or 'nothing'} patched{loaded}",
-        "requests through these are measured",
-    )
-    for component, text in process.failures:
-        yield Finding("failure", Level.BROKEN, f"{who}, {component}: {text}", "that part is missing", "see its cause")
-    early = [hook.module for hook in process.hooks if hook.early]
-    if early:
-        yield Finding(
-            "import-order",
-            Level.NOTE,
-            f"{who}: {', '.join(early)} imported before the instrumentation",
-            "classes are changed in place, so they are measured; a function that was copied out of a module is not",
-        )
-    if process.provider and not process.provider.startswith("quarterdeck_instrumentation."):
-        yield Finding(
-            "provider",
-            Level.NOTE,
-            f"{who}: the service's own {process.provider} makes the spans",
-            "its exporters and its sampler are in force, and ours are not",
-        )
-    if process.why_sdk:
-        yield Finding("provider", Level.NOTE, f"{who}: the SDK makes the spans: {process.why_sdk}", "they cost more")
-    if process.native_fastapi.startswith("on "):
-        yield Finding(
-            "fastapi",
-            Level.WARNING,
-            f"{who}: FastAPI's own telemetry is {process.native_fastapi}",
-            "a request may have two spans",
-            "import the instrumentation before FastAPI, or switch FastAPI's off",
-        )
-    elif process.native_fastapi:
-        yield Finding(
-            "fastapi", Level.NOTE, f"{who}: FastAPI's own telemetry is {process.native_fastapi}", "one span each"
-        )
-
-
-def _processes(facts: Facts) -> Sequence[Process]:
-    return facts.run.processes if facts.run is not None else ()
 
 
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
@@ -365,6 +277,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     page,
     folder,
     tracing,
+    pushing,
     run,
 )
 """All that is looked at, in the order it is told in."""

@@ -32,7 +32,8 @@ def gather(environ: dict[str, str]) -> Facts:
     plan = providers.plan(chosen, environ)
     traced = bool(chosen.traces_exporters)
     versions, needs, duplicates = packages.installed()
-    port, page = machine.port(chosen.metrics_host, chosen.metrics_port) if chosen.metrics_page else (None, None)
+    listens = chosen.metrics_page and chosen.metrics_server
+    port, page = machine.port(chosen.metrics_host, chosen.metrics_port) if listens else (None, None)
     folder = session.base(environ)
     multiproc = environ.get(_MULTIPROC, "")
     providers.readable(dict(environ))
@@ -59,6 +60,7 @@ def gather(environ: dict[str, str]) -> Facts:
         port=port,
         page=page,
         reach=_reach(chosen, environ),
+        reach_metrics=_tried(environ, "METRICS", post=True) if chosen.metrics_push else None,
         proxy=_proxy(chosen, environ),
         folder=folder,
         folder_error=machine.writable(folder),
@@ -80,8 +82,12 @@ def _reach(chosen: Settings, environ: Mapping[str, str]) -> Reach | None:
     if not any(name.startswith(providers.OTLP) for name in chosen.traces_exporters):
         return None
     grpc = "otlp_proto_grpc" in providers.plan(chosen, environ).exporters
+    return _tried(_of_grpc(environ) if grpc else environ, "TRACES", post=not grpc)
+
+
+def _tried(environ: Mapping[str, str], signal: str, *, post: bool) -> Reach:
     try:
-        return reach(target.read(_of_grpc(environ) if grpc else environ), post=not grpc)
+        return reach(target.read(environ, signal), post=post)
     except ValueError as error:
         return Reach(str(error).split(" ", 1)[0], Stage.DNS, str(error))
 

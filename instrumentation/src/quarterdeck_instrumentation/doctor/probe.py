@@ -69,6 +69,7 @@ def report(early: list[str]) -> dict[str, Any]:
         "provider": f"{type(provider).__module__}.{type(provider).__qualname__}" if provider is not None else "",
         "why_sdk": getattr(provider, "why", ""),
         "native_fastapi": _native_fastapi(),
+        **_meters(),
         "agents": [name for name in _AGENTS if name in modules],
         "settings": _settings(),
         "began": _began(),
@@ -96,6 +97,16 @@ def _provider() -> Any:
 def _native_fastapi() -> str:
     hooks = sys.modules.get("quarterdeck_instrumentation.frameworks.fastapi")
     return "" if hooks is None else str(hooks.native_telemetry())
+
+
+def _meters() -> dict[str, Any]:
+    takeover = sys.modules.get("quarterdeck_instrumentation.meters.takeover")
+    known = {} if takeover is None else takeover.facts()
+    return {
+        "meter_provider": known.get("meter_provider") or "",
+        "why_meter_provider": known.get("because", ""),
+        "off_the_page": {str(name): str(why) for name, why in known.get("not_on_the_page", {}).items()},
+    }
 
 
 def _settings() -> dict[str, list[str]]:

@@ -7,13 +7,14 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_instrumentation.doctor.findings import Level, exit_code
+from quarterdeck_instrumentation.doctor.finding import Level
+from quarterdeck_instrumentation.doctor.findings import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quarterdeck_instrumentation.doctor.facts import Facts
-    from quarterdeck_instrumentation.doctor.findings import Finding
+    from quarterdeck_instrumentation.doctor.finding import Finding
 
 SCHEMA = 1
 """Version of the JSON form; a key is added without a new one, and never changed or removed."""

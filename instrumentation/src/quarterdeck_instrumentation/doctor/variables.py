@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_instrumentation import declarative, providers, settings
 from quarterdeck_instrumentation.environment import VARIABLES
 from quarterdeck_instrumentation.exposition import session
+from quarterdeck_instrumentation.push import pusher
 from quarterdeck_instrumentation.spans import target
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def known() -> frozenset[str]:
     asked = _Asked()
     settings.read(asked)
     target.read(asked)
+    pusher.plan(asked)
     providers.readable(asked)
     return frozenset(asked.names) | VARIABLES.keys() | {session.VARIABLE, declarative.VARIABLE}
 

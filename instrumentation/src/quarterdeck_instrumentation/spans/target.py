@@ -27,7 +27,8 @@ class Target:
     host: str = "localhost"
     port: int = 4318
     path: str = "/v1/traces"
-    """The four of `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or of `OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/traces` added."""
+    """The four of `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or of `OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/traces` added.
+    Without either: port 4318 of this machine, by HTTP. A name and a password in them are not used."""
     headers: dict[str, str] = field(default_factory=dict)
     """`OTEL_EXPORTER_OTLP_HEADERS`: `name=value` separated by commas, values in percent encoding."""
     timeout: float = 10.0
