@@ -22,8 +22,14 @@ class Label:
 
     @property
     def prometheus(self) -> str:
-        """The label's name in Prometheus: every character outside `[a-zA-Z0-9_]` becomes an underscore."""
-        return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in self.name)
+        """The label's name in Prometheus: every character outside `[a-zA-Z0-9_]` becomes an underscore.
+
+        A name that begins with a digit or one underscore has `key_` before it, as Prometheus' OTLP receiver has it.
+        """
+        name = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in self.name)
+        if name[:1].isdigit():
+            return f"key_{name}"
+        return f"key{name}" if name.startswith("_") and not name.startswith("__") else name
 
 
 HTTP_METHOD = Label(
