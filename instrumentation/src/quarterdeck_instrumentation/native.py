@@ -41,7 +41,8 @@ def start_thread(run: Callable[[], object], name: str) -> None:
     """
     start = original("_thread", "start_new_thread")
     threading = import_module("threading")
-    if start is threading._start_new_thread:  # noqa: SLF001 -- where gevent puts its own, documented in its changelog
+    # Where gevent puts its own, documented in its changelog; from Python 3.13 `threading` has no such name any more.
+    if start is getattr(threading, "_start_new_thread", import_module("_thread").start_new_thread):
         threading.Thread(target=run, name=name, daemon=True).start()
     else:
         start(run, ())
