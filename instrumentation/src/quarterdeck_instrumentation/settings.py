@@ -71,9 +71,12 @@ def choose(**chosen: Any) -> None:
     """Have *chosen*, fields of `Settings`, come before the environment from now on.
 
     Raises:
-        TypeError: there is no such field.
+        TypeError: there is no such field, or it is of another type.
+        ValueError: the value is outside its range.
     """
     replace(Settings(), **chosen)
+    for name, value in chosen.items():
+        _check(name, value, getattr(Settings(), name))
     _chosen.update(chosen)
 
 
@@ -158,6 +161,26 @@ def _words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(word for word in (part.strip() for part in environ.get(name, "").split(",")) if word)
 
 
+def _check(name: str, value: Any, default: Any) -> None:
+    """Raise where *value*, chosen in code, cannot be the setting called *name*."""
+    if isinstance(default, frozenset | tuple):
+        # A lone text would be taken for a set of its letters.
+        fits = not isinstance(value, str | bytes) and all(isinstance(each, str) for each in value)
+        expected = "texts, in a set, list or tuple"
+    else:
+        numbers = (int, float) if isinstance(default, float) else type(default)
+        fits = isinstance(value, numbers) and (isinstance(default, bool) or not isinstance(value, bool))
+        expected = type(default).__name__
+    if not fits:
+        raise TypeError(f"{name}: expected {expected}; found {value!r}")
+    within = _RANGES.get(name)
+    if within is not None:
+        try:
+            within(str(value))
+        except ValueError as error:
+            raise ValueError(f"{name}: expected {error}; found {value!r}") from None
+
+
 def _parsed(environ: Mapping[str, str], name: str, parse: Callable[[str], T], default: T) -> T:
     text = environ.get(name, "").strip()
     if not text:
@@ -196,3 +219,11 @@ def _switch(text: str) -> bool:
     if text.lower() not in words:
         raise ValueError("on or off")
     return words[text.lower()]
+
+
+_RANGES: dict[str, Callable[[str], Any]] = {
+    "metrics_port": _port,
+    "label_sets": _positive,
+    "flush_timeout": _seconds,
+}
+"""Setting → who raises for a value outside its range."""

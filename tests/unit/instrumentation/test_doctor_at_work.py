@@ -18,7 +18,7 @@ import pytest
 from quarterdeck_instrumentation.doctor import machine, packages
 from quarterdeck_instrumentation.doctor.facts import Holder, Need, Stage
 from quarterdeck_instrumentation.doctor.reach import reach
-from quarterdeck_instrumentation.doctor.variables import unknown
+from quarterdeck_instrumentation.doctor.variables import ignored, unknown
 from quarterdeck_instrumentation.settings import Settings
 from quarterdeck_instrumentation.spans.target import Target
 from quarterdeck_instrumentation.testing import recording
@@ -363,6 +363,29 @@ def test_variables_that_somebody_reads_are_known(install: Callable[..., None]) -
 
     assert unknown(dict.fromkeys(known, "x")) == ()
     assert unknown({"OTEL_SERVICENAME": "x", "QUARTERDECK_LABELS": "1"}) == ("OTEL_SERVICENAME", "QUARTERDECK_LABELS")
+
+
+def test_variables_that_are_not_heeded_are_known() -> None:
+    """Those that say nothing, and those of instrumentors that are still OpenTelemetry's, are left out."""
+    environ = dict.fromkeys(
+        ("OTEL_PYTHON_FLASK_EXCLUDED_URLS", "OTEL_PYTHON_HTTPX_EXCLUDED_URLS", "OTEL_LOGS_EXPORTER"), "x"
+    )
+
+    assert [name for name, _ in ignored(environ)] == ["OTEL_LOGS_EXPORTER", "OTEL_PYTHON_FLASK_EXCLUDED_URLS"]
+    assert ignored({"OTEL_LOGS_EXPORTER": "none", "OTEL_PYTHON_LOG_CORRELATION": "false"}) == ()
+
+
+@pytest.mark.parametrize(("rate", "agents"), [("None", ["Datadog"]), ("0.1", ["Datadog", "Sentry's tracing"])])
+def test_other_agents_in_the_command_are_told(doctor: Doctor, rate: str, agents: list[str]) -> None:
+    """Sentry only if it traces: most have it for errors alone."""
+    (doctor.folder / "ddtrace.py").touch()
+    client = f"get_client = lambda: type('Client', (), {{'options': {{'traces_sample_rate': {rate}}}}})"
+    (doctor.folder / "sentry_sdk.py").write_text(client)
+
+    found = doctor.findings("python", "-c", "import ddtrace, sentry_sdk, flask")
+
+    assert found["status"] == 3
+    assert found["facts"]["run"]["processes"][0]["agents"] == agents
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

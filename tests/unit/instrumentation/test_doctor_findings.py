@@ -81,6 +81,12 @@ def test_all_is_well() -> None:
             "distro (opentelemetry-distro) beside ours, and OTEL_PYTHON_DISTRO is not set",
         ),
         ({"agents": ("Datadog",)}, "other-agent", Level.WARNING, "Datadog is at work as well"),
+        (
+            {"ignored_variables": (("OTEL_LOGS_EXPORTER", "logs are sent nowhere"),)},
+            "ignored-variable",
+            Level.WARNING,
+            "OTEL_LOGS_EXPORTER is set, and not heeded: logs are sent nowhere",
+        ),
         ({"enabled": False}, "disabled", Level.WARNING, "switches everything off"),
         ({"said": (("settings", "X: expected a port"),)}, "setting", Level.WARNING, "X: expected a port"),
         (
@@ -258,6 +264,14 @@ def test_a_distro_that_is_chosen_is_no_riddle(chosen: str) -> None:
     facts = replace(WELL, distros=("distro (opentelemetry-distro)",), distro_chosen=chosen)
 
     assert "duplicate-distro" not in {finding.name for finding in examine(facts)}
+
+
+def test_the_launcher_that_starts_ours_is_no_other_agent() -> None:
+    """`opentelemetry-instrument` is told which distribution to start."""
+    facts = replace(WELL, agents=("opentelemetry-instrument",))
+
+    assert "other-agent" in {finding.name for finding in examine(facts)}
+    assert "other-agent" not in {finding.name for finding in examine(replace(facts, distro_chosen="quarterdeck"))}
 
 
 def test_what_matters_most_comes_first() -> None:

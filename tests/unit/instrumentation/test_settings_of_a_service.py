@@ -74,6 +74,31 @@ def test_a_value_that_cannot_be_read_is_counted_and_its_default_used(
     assert f"{name}: expected {expected}; found {text}; " in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("chosen", "kind", "words"),
+    [
+        ({"health_paths": "/up"}, TypeError, "health_paths: expected texts, in a set, list or tuple; found '/up'"),
+        ({"health_paths": [1]}, TypeError, r"health_paths: expected texts, in a set, list or tuple; found \[1\]"),
+        ({"metrics_page": "no"}, TypeError, "metrics_page: expected bool; found 'no'"),
+        ({"label_sets": True}, TypeError, "label_sets: expected int; found True"),
+        ({"label_sets": 0}, ValueError, "label_sets: expected a number of at least 1; found 0"),
+        ({"metrics_port": 70000}, ValueError, "metrics_port: expected a port, a number from 1 to 65535; found 70000"),
+        ({"flush_timeout": 61.0}, ValueError, "flush_timeout: expected a number of seconds from 0 to 60; found 61.0"),
+        ({"metrics_prot": 1}, TypeError, "metrics_prot"),
+    ],
+)
+def test_a_choice_in_code_that_cannot_be_is_the_services_own_mistake(
+    chosen: dict[str, object], kind: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is raised where it was made, and nothing is chosen."""
+    monkeypatch.setattr(settings, "_chosen", {})
+
+    with pytest.raises(kind, match=words):
+        choose(**{"flush_timeout": 1, **chosen})
+
+    assert effective({}) == Settings()
+
+
 def test_who_says_so_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The service's code, or a variable; what says no more than the default says nothing."""
     monkeypatch.setattr(settings, "_chosen", {})

@@ -149,6 +149,8 @@ class Facts:
     """Component and what was said while the settings were read."""
     unknown_variables: tuple[str, ...] = ()
     """Variables beginning with `OTEL_` or `QUARTERDECK_` that nobody here reads."""
+    ignored_variables: tuple[tuple[str, str], ...] = ()
+    """Variables of OpenTelemetry's that are set and not heeded here, and what is so instead."""
     variables: frozenset[str] = frozenset()
     """Names of all variables beginning with `OTEL_` or `QUARTERDECK_` that are set."""
     config_file: str = ""

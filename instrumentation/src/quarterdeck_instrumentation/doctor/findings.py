@@ -8,7 +8,7 @@ from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIV
 from quarterdeck_instrumentation.doctor.command_findings import run
 from quarterdeck_instrumentation.doctor.facts import Holder, Stage
 from quarterdeck_instrumentation.doctor.finding import Finding, Level
-from quarterdeck_instrumentation.doctor.packages import OURS
+from quarterdeck_instrumentation.doctor.packages import LAUNCHER, OURS
 from quarterdeck_instrumentation.doctor.versions import fits
 
 if TYPE_CHECKING:
@@ -95,8 +95,9 @@ def distros(facts: Facts) -> Iterator[Finding]:
 def agents(facts: Facts) -> Iterator[Finding]:
     """Look for agents that patch what is patched here."""
     processes = facts.run.processes if facts.run is not None else ()
+    started = {agent for agent in facts.agents if not (agent == LAUNCHER and facts.distro_chosen == "quarterdeck")}
     imported = {agent for process in processes for agent in process.agents}
-    for agent in sorted({*facts.agents, *imported}):
+    for agent in sorted(started | imported):
         yield Finding(
             "other-agent",
             Level.WARNING,
@@ -119,6 +120,14 @@ def settings(facts: Facts) -> Iterator[Finding]:
     for component, text in facts.said:
         where = "setting" if component == "settings" else component
         yield Finding(where, Level.WARNING, text, "what was asked for is not what happens", "correct it")
+    for name, instead in facts.ignored_variables:
+        yield Finding(
+            "ignored-variable",
+            Level.WARNING,
+            f"{name} is set, and not heeded: {instead}",
+            "what it asks for does not happen",
+            "unset it",
+        )
     for name in facts.unknown_variables:
         yield Finding(
             "unknown-variable",

@@ -10,7 +10,7 @@ from quarterdeck_instrumentation import activation, declarative, failures, provi
 from quarterdeck_instrumentation.doctor import machine, packages
 from quarterdeck_instrumentation.doctor.facts import Facts, Reach, Stage
 from quarterdeck_instrumentation.doctor.reach import reach
-from quarterdeck_instrumentation.doctor.variables import unknown
+from quarterdeck_instrumentation.doctor.variables import ignored, unknown
 from quarterdeck_instrumentation.exposition import session
 from quarterdeck_instrumentation.spans import sampling, target
 
@@ -49,6 +49,7 @@ def gather(environ: dict[str, str]) -> Facts:
             each.name: (settings.shown(chosen, each.name), origins.get(each.name, "default")) for each in fields(chosen)
         },
         unknown_variables=unknown(environ),
+        ignored_variables=ignored(environ),
         variables=frozenset(name for name in environ if name.startswith(("OTEL_", "QUARTERDECK_"))),
         config_file=environ.get(declarative.VARIABLE, ""),
         config_file_used=declarative.used(environ),

@@ -15,22 +15,12 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
 OURS = "quarterdeck-instrumentation"
-AGENTS = {
-    "ddtrace": "Datadog",
-    "newrelic": "New Relic",
-    "elasticapm": "Elastic APM",
-    "elasticotel": "Elastic's OpenTelemetry distribution",
-    "splunk_otel": "Splunk's OpenTelemetry distribution",
-    "logfire": "Logfire",
-    "sentry_sdk": "Sentry",
-    "scout_apm": "Scout",
-    "opentelemetry.instrumentation.auto_instrumentation": "opentelemetry-instrument",
-}
-"""Module → whose agent it is: each of them may patch what is patched here."""
+LAUNCHER = "opentelemetry-instrument"
+"""Starts whichever distribution it finds: ours, if it is told so."""
 _BOOTSTRAPS = {
     "ddtrace": "Datadog",
     "newrelic": "New Relic",
-    "opentelemetry/instrumentation/auto_instrumentation": "opentelemetry-instrument",
+    "opentelemetry/instrumentation/auto_instrumentation": LAUNCHER,
 }
 """Folder on PYTHONPATH, in part → whose agent starts from it."""
 

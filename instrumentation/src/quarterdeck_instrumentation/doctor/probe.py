@@ -20,8 +20,16 @@ FOLDER = "QUARTERDECK_DOCTOR_FOLDER"
 """Environment variable with the folder that each process writes its report to. Set by the doctor, not by users."""
 _EVERY = 0.2
 """Seconds between two reports."""
-_AGENTS = ("ddtrace", "newrelic", "elasticapm", "elasticotel", "splunk_otel", "logfire", "sentry_sdk", "scout_apm")
-"""Modules of other agents."""
+_AGENTS = {
+    "ddtrace": "Datadog",
+    "newrelic": "New Relic",
+    "elasticapm": "Elastic APM",
+    "elasticotel": "Elastic's OpenTelemetry distribution",
+    "splunk_otel": "Splunk's OpenTelemetry distribution",
+    "logfire": "Logfire",
+    "scout_apm": "Scout",
+}
+"""Module → whose agent it is: each of them patches what is patched here."""
 _INSTRUMENTORS = "opentelemetry.instrumentation."
 
 
@@ -70,7 +78,7 @@ def report(early: list[str]) -> dict[str, Any]:
         "why_sdk": getattr(provider, "why", ""),
         "native_fastapi": _native_fastapi(),
         **_meters(),
-        "agents": [name for name in _AGENTS if name in modules],
+        "agents": [*(whose for name, whose in _AGENTS.items() if name in modules), *_sentry()],
         "settings": _settings(),
         "began": _began(),
     }
@@ -97,6 +105,15 @@ def _provider() -> Any:
 def _native_fastapi() -> str:
     hooks = sys.modules.get("quarterdeck_instrumentation.frameworks.fastapi")
     return "" if hooks is None else str(hooks.native_telemetry())
+
+
+def _sentry() -> list[str]:
+    """Return Sentry, if it makes spans; most services have it for errors alone."""
+    sentry = sys.modules.get("sentry_sdk")
+    client = sentry.get_client() if sentry is not None and hasattr(sentry, "get_client") else None
+    options = getattr(client, "options", None) or {}
+    traces = options.get("traces_sample_rate") or options.get("traces_sampler")
+    return ["Sentry's tracing"] if traces else []
 
 
 def _meters() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from quarterdeck_instrumentation import declarative, providers, settings
+from quarterdeck_instrumentation.contrib import OURS
 from quarterdeck_instrumentation.environment import VARIABLES
 from quarterdeck_instrumentation.exposition import session
 from quarterdeck_instrumentation.push import pusher
@@ -41,6 +42,25 @@ def unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
     ours = {name for name in environ if name.startswith(_PREFIXES)}
     left = {name for name in ours if not name.startswith(_INSTRUMENTORS + _SIGNALS)}
     return tuple(sorted(left - known() - set(_of_packages())))
+
+
+_IGNORED = {
+    "OTEL_LOGS_EXPORTER": "logs are sent nowhere",
+    "OTEL_PYTHON_LOG_CORRELATION": "logs are left as they are",
+    "OTEL_PYTHON_TRACER_CONFIGURATOR": "every tracer makes spans",
+    "OTEL_PYTHON_EXCLUDED_URLS": "QUARTERDECK_HEALTH_PATHS names whole paths",
+}
+"""Variable that is not heeded → what is so instead."""
+_NOTHING = frozenset(("", "none", "false"))
+
+
+def ignored(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the variables of *environ* that OpenTelemetry's own instrumentation heeds and this one does not."""
+    instead = dict(_IGNORED)
+    for name in OURS:
+        instead[f"OTEL_PYTHON_{name.upper().replace('-', '_')}_EXCLUDED_URLS"] = _IGNORED["OTEL_PYTHON_EXCLUDED_URLS"]
+    asked = {name for name in instead if environ.get(name, "").strip().lower() not in _NOTHING}
+    return tuple((name, instead[name]) for name in sorted(asked))
 
 
 def known() -> frozenset[str]:
