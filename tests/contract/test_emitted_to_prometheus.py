@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from quarterdeck_contract import metrics
+from quarterdeck_contract.naming import series_names
 from quarterdeck_contract.prometheus import FEATURE_FLAGS
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ COUNT = "http_server_request_duration_seconds_count"
 BUCKET = "http_server_request_duration_seconds_bucket"
 FAILED = f'{COUNT}{{http_response_status_code="500"}}'
 OK = f'{COUNT}{{http_response_status_code="200"}}'
+
+GREATEST = ("shop_info", "shop_rate_ratio")
+"""Gauges, of which a page shows the greatest of its workers'."""
 
 CONFIGURATION = """
 global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}
@@ -61,6 +66,20 @@ class Prometheus:
         data = self.ask("query", query=query, **parameters)
         return float(data["result"][0]["value"][1]) if data and data["result"] else None
 
+    def vector(self, job: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """Return the values of *job* at this moment by name and labels; over its instances their sum, or the greatest.
+
+        Bounds are spelt as numbers: 10 as it is pushed is 10.0 as it is scraped, which is Prometheus' own affair.
+        """
+        found: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
+        for each in (self.ask("query", query=f'{{job="{job}"}}') or {"result": []})["result"]:
+            labels = {name: value for name, value in each["metric"].items() if name not in ("job", "instance")}
+            if "le" in labels:
+                labels["le"] = str(float(labels["le"]))
+            key = (labels.pop("__name__"), tuple(sorted(labels.items())))
+            found.setdefault(key, []).append(float(each["value"][1]))
+        return {key: max(values) if key[0] in GREATEST else sum(values) for key, values in found.items()}
+
     def samples(self, series: str) -> list[tuple[float, float]]:
         """Return the samples of the one series, (time, value)."""
         data = self.ask("query", query=f"{series}[1h]")
@@ -83,14 +102,15 @@ def prometheus(
     """Return a function that starts a Prometheus, with the contract's flags or without, and has it scrape once."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(checkout: Service, *, flags: bool = True) -> Prometheus:
+    def start(checkout: Service, *, flags: bool = True, otlp_port: int | None = None) -> Prometheus:
         folder = tmp_path / f"prometheus-{len(started)}"
         folder.mkdir()
         (folder / "prometheus.yml").write_text(CONFIGURATION.format(port=checkout.metrics_port))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_server(("127.0.0.1", otlp_port or 0)) as listener:
             port = listener.getsockname()[1]
         arguments = [
             tool("prometheus"),
+            *(["--web.enable-otlp-receiver"] if otlp_port else []),
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
@@ -185,3 +205,98 @@ def test_an_exemplar_leads_to_its_trace(
     (trace_id,) = until(exemplars, "an exemplar in Prometheus")
     until(lambda: f'"trace_id": "0x{trace_id}"' in checkout.log.read_text(), "the exported span")
     assert checkout.log.read_text().count('"kind": "SpanKind.SERVER"') == 1
+
+
+SHOP = """
+import prometheus_client as client
+from flask import Flask
+from opentelemetry import metrics
+from opentelemetry.metrics import Observation
+
+app = Flask(__name__)
+meter = metrics.get_meter("shop")
+orders = meter.create_counter("shop.orders", "{order}", "Orders.")
+stock = meter.create_up_down_counter("shop.stock", "By", "Stock.")
+rate = meter.create_gauge("shop.rate", "1", "Rate.")
+waits = meter.create_histogram("shop.wait", "ms", explicit_bucket_boundaries_advisory=[0.5, 10])
+meter.create_observable_counter("shop.total.uses", [lambda _: [Observation(7, {"2.x": True})]], "By/s")
+visits = client.Counter("visits", "Visits.", ["page"])
+sizes = client.Histogram("size", "Sizes.", unit="bytes", buckets=(10, 100))
+weights = client.Summary("weight", "Weights.", unit="grams")
+busy = client.Gauge("busy", "Busy.", multiprocess_mode="livesum")
+client.Info("shop", "This shop.").info({"version": "1.2"})
+
+
+@app.get("/order")
+def order():
+    orders.add(1, {"kind": "book", "count": 2})
+    stock.add(5)
+    rate.set(0.25)
+    waits.record(7)
+    visits.labels("order").inc()
+    sizes.observe(50)
+    weights.observe(2)
+    busy.set(1)
+    return ""
+
+
+@app.get("/healthz")
+def healthz():
+    return ""
+"""
+"""A service with metrics of its own, of both libraries."""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_services_own_counters_count_in_full_from_birth(
+    service: Callable[..., Service], prometheus: Callable[..., Prometheus], until: Callable[..., Any], workers: str
+) -> None:
+    """First seen at three, whichever library they are of: their increase is three."""
+    shop = service("--workers", workers, source=SHOP, server="gunicorn").ready(int(workers))
+    server = prometheus(shop)
+
+    with server.held():
+        for _ in range(3):
+            assert shop.get("/order")[0] == 200
+        until(lambda: shop.value("shop_orders_total") == shop.value("visits_total") == 3.0, "three orders on the page")
+
+    for series in (
+        *("shop_orders_total", "shop_wait_milliseconds_count", 'visits_total{page="order"}'),
+        *("size_bytes_count", "weight_grams_count"),
+    ):
+        samples = until(lambda series=series: server.samples(series)[3:], f"scrapes of {series}")
+        assert server.value(f"increase({series}[1m])", time=str(samples[-1][0])) == 3.0, series
+
+
+def test_what_is_pushed_is_what_is_scraped(
+    service: Callable[..., Service], prometheus: Callable[..., Prometheus], until: Callable[..., Any]
+) -> None:
+    """By name, labels and value, over both workers: Prometheus' own receiver derives the same names as the page."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free_port = listener.getsockname()[1]
+    shop = service(
+        *("--workers", "2"),
+        source=SHOP,
+        server="gunicorn",
+        OTEL_METRICS_EXPORTER="prometheus,otlp",
+        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"http://127.0.0.1:{free_port}/api/v1/otlp/v1/metrics",
+        OTEL_METRIC_EXPORT_INTERVAL="300",
+        OTEL_SERVICE_NAME="shop",
+    ).ready(2)
+    server = prometheus(shop, otlp_port=free_port)
+    for _ in range(12):
+        assert shop.get("/order")[0] == 200
+
+    def of_the_service(job: str) -> dict[Any, float]:
+        own = ("shop_", "visits_", "size_", "weight_", "busy", "http_server_request_duration_seconds_count")
+        return {key: value for key, value in server.vector(job).items() if key[0].startswith(own)}
+
+    def settled() -> bool:
+        scraped, pushed = of_the_service("checkout"), of_the_service("shop")
+        orders = [value for (name, _), value in scraped.items() if name == "shop_orders_total"]
+        return orders == [12.0] and scraped == pushed
+
+    until(settled, f"the same both ways; {shop.log.read_text()}")
+    emitted = {name for metric in metrics.ALL for name in series_names(metric)}
+    scraped, pushed = ({name for name, _ in server.vector(job)} for job in ("checkout", "shop"))
+    assert emitted & scraped == emitted & pushed
