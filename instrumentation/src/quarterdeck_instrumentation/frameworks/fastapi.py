@@ -32,6 +32,10 @@ def patch_applications(module: ModuleType) -> None:
 
     @wraps(call)
     async def measured(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        if getattr(scope.get(MARK), "span", None) is not None:  # as nearly always: no more to find out
+            scope.setdefault(_NATIVE, None)
+            await call(self, scope, receive, send)
+            return
         try:
             _settle(self, scope)
         except Exception as mistake:  # noqa: BLE001 -- then a request may be two spans, and is served
