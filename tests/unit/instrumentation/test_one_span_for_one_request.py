@@ -7,6 +7,7 @@ import sys
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import aiohttp.web
 import django
 import django.conf
 import django.core.wsgi
@@ -17,7 +18,11 @@ import fastapi
 import flask
 import httpx
 import pytest
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
 from django.http import HttpResponse
+from opentelemetry.instrumentation.aiohttp_server import AioHttpServerInstrumentor
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiMiddleware
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.instrumentation.falcon import FalconInstrumentor
@@ -25,6 +30,7 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.pyramid import PyramidInstrumentor
 from opentelemetry.instrumentation.starlette import StarletteInstrumentor
+from opentelemetry.instrumentation.tornado import TornadoInstrumentor
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiMiddleware
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -36,7 +42,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from quarterdeck_instrumentation import failures
+from quarterdeck_instrumentation import activation, failures
 from quarterdeck_instrumentation.testing import recording
 from quarterdeck_instrumentation.tracing import Tracing
 
@@ -286,3 +292,74 @@ def test_request_hooks_are_called_with_our_span(
         get(middleware, asynchronous=False)
 
     assert [(span.attributes or {}).get("tenant") for span in spans.finished()] == ["acme"] * 3
+
+
+class TestServersOfTheirOwn:
+    """aiohttp.server and Tornado, which are served by themselves, over a socket."""
+
+    MODULES = (
+        *("aiohttp.web_protocol", "aiohttp.web_response", "aiohttp.web_runner"),
+        *(name for name in activation.FRAMEWORKS if name.startswith("tornado.")),
+        *("opentelemetry.instrumentation.aiohttp_server", "opentelemetry.instrumentation.tornado"),
+    )
+
+    @pytest.mark.filterwarnings("ignore:Inheritance class _InstrumentedApplication")  # which is theirs
+    @pytest.mark.parametrize("first", ["theirs", "ours"])
+    @pytest.mark.parametrize("serve", ["aiohttp", "tornado"])
+    def test_theirs_stands_aside(
+        self, spans: Spans, patched: Callable[..., AbstractContextManager[None]], serve: str, first: str
+    ) -> None:
+        """Whichever was applied first."""
+        with ExitStack() as stack:
+            instrumentor: Any = AioHttpServerInstrumentor() if serve == "aiohttp" else TornadoInstrumentor()
+            if first == "ours":
+                stack.enter_context(patched(*self.MODULES))
+            instrumentor.instrument(tracer_provider=spans.provider)
+            stack.callback(instrumentor.uninstrument)
+            if first == "theirs":
+                stack.enter_context(patched(*self.MODULES))
+
+            assert asyncio.run(self.aiohttp() if serve == "aiohttp" else self.tornado()).endswith(b"7")
+
+        ((name, kind),) = [(span.name, span.kind) for span in spans.finished()]
+        assert (name, kind) == ("GET /a/{item}" if serve == "aiohttp" else "GET /a/{1}", SpanKind.SERVER)
+        assert sum(failures.counts().values()) == 0
+
+    async def aiohttp(self) -> bytes:
+        """Ask aiohttp's server."""
+
+        async def item(request: aiohttp.web.Request) -> aiohttp.web.Response:
+            return aiohttp.web.Response(text=request.match_info["item"])
+
+        app = aiohttp.web.Application()
+        app.router.add_get("/a/{item}", item)
+        runner = aiohttp.web.AppRunner(app)
+        await runner.setup()
+        await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
+        answer = await self.ask(runner.addresses[0][1])
+        await runner.cleanup()
+        return answer
+
+    async def tornado(self) -> bytes:
+        """Ask Tornado's server."""
+
+        class Item(tornado.web.RequestHandler):
+            def get(self, item: str) -> None:
+                self.write(item)
+
+        server = tornado.httpserver.HTTPServer(tornado.web.Application([(r"/a/([^/]+)", Item)]))
+        sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
+        server.add_sockets(sockets)
+        answer = await self.ask(sockets[0].getsockname()[1])
+        server.stop()
+        await server.close_all_connections()
+        return answer
+
+    async def ask(self, port: int) -> bytes:
+        """Send one request, and return the whole answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /a/7 HTTP/1.1\r\nHost: checkout\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
