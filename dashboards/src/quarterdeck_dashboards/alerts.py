@@ -117,10 +117,19 @@ def _burning(service: Service, slo: Slo, rows: tuple[BurnRateRow, ...]) -> Vecto
         long, short = (
             select(recorded.error_ratio(window), service, slo).now > limit for window in (row.long, row.short)
         )
-        # One failed request of a quiet night is a large share of its few: a share alone must wake nobody.
-        enough = select(recorded.errors_in(row.long), service, slo).now >= slo.minimum_errors
-        conditions.append(long & short & enough)
+        conditions.append(long & short & _enough(service, slo, row))
     return reduce(operator.or_, conditions)
+
+
+def _enough(service: Service, slo: Slo, row: BurnRateRow) -> Vector:
+    """Return a condition on the number of bad events, in the long window or already in the last RATE_WINDOW.
+
+    One failed request of a quiet night is a large share of its few: a share alone must wake nobody. An event is in
+    the sum in full only when it has been in the rate for a whole RATE_WINDOW, so the rate is asked as well.
+    """
+    errors = select(recorded.ERRORS, service, slo).now * RATE_WINDOW.total_seconds()
+    counted = select(recorded.errors_in(row.long), service, slo).now
+    return (counted >= slo.minimum_errors) | (errors >= slo.minimum_errors)
 
 
 def service_alerts(settings: AlertSettings, service: Service) -> tuple[AlertingRule, ...]:

@@ -30,7 +30,8 @@ def test_a_page_fires_on_either_fast_row_with_both_of_its_windows_and_enough_err
         return f'slo:error_ratio:{window}{{namespace="shop",service="checkout",slo="availability"}}'
 
     def enough(window: str) -> str:
-        return f'(slo:errors:sum{window}{{namespace="shop",service="checkout",slo="availability"}} >= 5)'
+        own = '{namespace="shop",service="checkout",slo="availability"}'
+        return f"((slo:errors:sum{window}{own} >= 5)\nor\n((slo:errors:rate5m{own} * 300) >= 5))"
 
     assert page.expr == (
         f"((({ratio('1h')} > 0.072) and ({ratio('5m')} > 0.072)) and {enough('1h')})\nor\n"

@@ -188,6 +188,7 @@ _KINDS = {
     "tuple_type": "a list",
     "too_short": "at least one item",
     "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt:g}",
     "less_than_equal": "at most {le}",
 }
 """What pydantic's error types mean to someone who writes YAML."""

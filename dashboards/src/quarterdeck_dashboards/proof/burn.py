@@ -8,14 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
-from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
 from quarterdeck_dashboards.alerts import SEVERITY, burn_alerts, rows_by_severity
-from quarterdeck_dashboards.catalogue.objective import SloKind
 from quarterdeck_dashboards.duration import format_duration
-from quarterdeck_dashboards.proof.timeline import CLUSTER, Check, Phase, Test, counter, minutes, selector
-from quarterdeck_dashboards.series import LE, bucket_bound, buckets, count
+from quarterdeck_dashboards.proof import traffic
+from quarterdeck_dashboards.proof.timeline import CLUSTER, Check, Test, minutes
+from quarterdeck_dashboards.proof.traffic import Span
 from quarterdeck_dashboards.slo.objective import detection_time, threshold
-from quarterdeck_dashboards.slo.windows import RATE_WINDOW, rows_for
+from quarterdeck_dashboards.slo.windows import RATE_WINDOW, Severity, rows_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,31 +22,14 @@ if TYPE_CHECKING:
     from quarterdeck_dashboards.alerts import AlertSettings
     from quarterdeck_dashboards.catalogue import Service, Slo
     from quarterdeck_dashboards.rulefile import AlertingRule
-    from quarterdeck_dashboards.slo.windows import BurnRateRow, Severity
+    from quarterdeck_dashboards.slo.windows import BurnRateRow
 
-TRAFFIC = 6_000_000
-"""Requests per minute, so many that every error ratio of interest is a whole number of them."""
 SLACK = 2
 """Evaluations that sampling and evaluating at intervals may add or take."""
 BELOW = 0.98
 """Share of the threshold at which an alert must stay silent."""
 IDLE = timedelta(hours=1)
 """Length of the pause in which no request comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """A stretch of traffic."""
-
-    length: int
-    """Minutes."""
-    error_ratio: float = 0.0
-    traffic: int = TRAFFIC
-
-    @property
-    def bad(self) -> int:
-        """Bad requests per minute."""
-        return round(self.error_ratio * self.traffic)
 
 
 @dataclass(frozen=True)
@@ -80,8 +62,8 @@ class _Case:
     def check(self, minute: int, *, fires: bool) -> Check:
         return Check(minute, self.rule, {l_.CLUSTER.prometheus: CLUSTER}, fires)
 
-    def test(self, claim: str, spans: tuple[_Span, ...], checks: tuple[Check, ...], *, born: int = 0) -> Test:
-        series = _series(self.service, self.slo, spans, born=born)
+    def test(self, claim: str, spans: tuple[Span, ...], checks: tuple[Check, ...], *, born: int = 0) -> Test:
+        series = traffic.series(self.service, self.slo, spans, born=born)
         return Test(f"{self.rule.labels[SEVERITY]} for {self.slo.name} {claim}", series, checks)
 
 
@@ -104,6 +86,77 @@ def tests(settings: AlertSettings, service: Service, slo: Slo, severity: Severit
             yield _in_time(case, row)
             yield _just_below(case, row)
         yield _after_idleness(case)
+        if severity is Severity.PAGE:  # a ticket's take minutes of processor time, and have the same rates below them
+            yield _through_a_restart(case)
+            yield _through_lost_scrapes(case)
+
+
+def quiet_tests(settings: AlertSettings, service: Service, slo: Slo) -> Iterator[Test]:
+    """Yield the test of *slo*'s page at so little traffic that numbers decide, and not shares.
+
+    To be evaluated at the rules' own interval, because summed rates stand for so many seconds each.
+    """
+    rows = rows_by_severity(service, slo).get(Severity.PAGE, ())
+    for rule in burn_alerts(settings, service, slo):
+        if rule.labels[SEVERITY] == Severity.PAGE.value:
+            yield _few_failures(_Case(service, slo, rule, rows, 1))
+
+
+def _few_failures(case: _Case) -> Test:
+    """Every one of a few requests fails: silent at one below the number that it takes, firing at twice that."""
+    few = case.slo.minimum_errors - 1
+    begins, calm = minutes(IDLE), minutes(IDLE) + 1 + minutes(2 * RATE_WINDOW)
+    fires = calm + minutes(2 * RATE_WINDOW)
+    return case.test(
+        f"is silent when {few} of {few} requests fail, and fires at twice as many as it takes",
+        (
+            Span(begins, traffic=0),
+            Span(1, 1.0, traffic=few),
+            Span(calm - begins - 1, traffic=0),
+            Span(1, 1.0, traffic=2 * case.slo.minimum_errors),
+            Span(fires - calm - 1, traffic=0),
+        ),
+        (
+            *(case.check(begins + minute, fires=False) for minute in (1, 3, minutes(RATE_WINDOW), calm - begins)),
+            case.check(calm + 1 + case.slack, fires=True),
+        ),
+    )
+
+
+def _through_a_restart(case: _Case) -> Test:
+    """Counters begin anew, all at once, half-way to the alert: nothing counts as negative, nothing twice."""
+    row = case.rows[0]
+    ratio = _ratio(case, row)
+    takes = case.detected(row, ratio)
+    if takes is None:
+        raise ValueError(row)
+    begins = case.clean
+    half = max(1, minutes(takes) // 2)
+    # A rate does not see what was counted between the last scrape before a restart and the first after it.
+    fires = begins + minutes(takes) + case.slack + case.pace
+    return case.test(
+        f"fires in time ({ratio:.4%}) although every counter begins anew on the way, and not because of it",
+        (Span(begins - 1), Span(1, resets=True), Span(half, ratio), Span(fires - begins - half, ratio, resets=True)),
+        (case.check(begins, fires=False), case.check(fires, fires=True)),
+    )
+
+
+def _through_lost_scrapes(case: _Case) -> Test:
+    """Two scrapes of five are lost, again and again: too few to lose the rate."""
+    row = case.rows[0]
+    ratio = _ratio(case, row)
+    takes = case.detected(row, ratio)
+    if takes is None:
+        raise ValueError(row)
+    begins = case.clean
+    fires = begins + minutes(takes) + case.slack + case.pace
+    rounds = math.ceil((fires - begins) / 5)
+    bad = tuple(span for _ in range(rounds) for span in (Span(3, ratio), Span(2, ratio, lost=True)))
+    return case.test(
+        f"fires in time ({ratio:.4%}) although two scrapes of five are lost",
+        (Span(begins), *bad, Span(1, ratio)),
+        (case.check(begins, fires=False), case.check(begins + 5 * rounds + 1, fires=True)),
+    )
 
 
 def _in_time(case: _Case, row: BurnRateRow) -> Test:
@@ -119,7 +172,7 @@ def _in_time(case: _Case, row: BurnRateRow) -> Test:
     return case.test(
         f"fires {format_duration(timedelta(minutes=minutes(takes)))} after {ratio:.4%} turned bad, by the "
         f"{format_duration(row.long)} window, and resets",
-        (_Span(begins), _Span(ends - begins, ratio), _Span(reset - ends)),
+        (Span(begins), Span(ends - begins, ratio), Span(reset - ends)),
         (
             case.check(max(begins, begins + math.floor(takes / timedelta(minutes=1)) - case.slack), fires=False),
             case.check(fires, fires=True),
@@ -135,7 +188,7 @@ def _just_below(case: _Case, row: BurnRateRow) -> Test:
     ends = case.clean + length
     return case.test(
         f"stays silent at {ratio:.4%} bad, just below the {format_duration(row.long)} window's threshold",
-        (_Span(case.clean), _Span(length, ratio)),
+        (Span(case.clean), Span(length, ratio)),
         (case.check(ends, fires=False),),
     )
 
@@ -151,7 +204,7 @@ def _after_idleness(case: _Case) -> Test:
     fires = begins + minutes(takes) + case.slack
     return case.test(
         f"is silent while nobody calls, and fires in time when the first calls fail ({ratio:.4%})",
-        (_Span(case.clean), _Span(minutes(IDLE), traffic=0), _Span(fires - begins, ratio)),
+        (Span(case.clean), Span(minutes(IDLE), traffic=0), Span(fires - begins, ratio)),
         (case.check(begins, fires=False), case.check(fires, fires=True)),
         born=begins,
     )
@@ -162,40 +215,3 @@ def _ratio(case: _Case, row: BurnRateRow) -> float:
     own = case.limit(row)
     above = [limit for other in rows_for(case.slo.window) if (limit := case.limit(other)) > own]
     return math.sqrt(own * min(above)) if above else min(1.0, 2 * own)
-
-
-def _series(service: Service, slo: Slo, spans: tuple[_Span, ...], *, born: int) -> dict[str, str]:
-    """Return what a pod of *service* exposes; series of failures exist from minute *born*."""
-    good = [Phase(span.length, span.traffic - span.bad) for span in spans]
-    bad = [Phase(span.length, span.bad) for span in spans]
-    everything = [Phase(span.length, span.traffic) for span in spans]
-    name = count(HTTP_SERVER_DURATION).name
-    if slo.kind is SloKind.AVAILABILITY or slo.threshold is None:
-        return {
-            selector(name, _labels(service, "200")): counter(good),
-            selector(name, _labels(service, "500")): counter(bad, born=born),
-        }
-    bound = {LE.prometheus: bucket_bound(slo.threshold.total_seconds())}
-    return {
-        selector(name, _labels(service, "200")): counter(everything),
-        selector(buckets(HTTP_SERVER_DURATION).name, _labels(service, "200") | bound): counter(good),
-        # Failures are the availability objective's: half of all requests fail, and latency does not care.
-        selector(name, _labels(service, "500")): counter(everything, born=born),
-    }
-
-
-def _labels(service: Service, status: str) -> dict[str, str]:
-    return {
-        label.prometheus: value
-        for label, value in (
-            (l_.CLUSTER, CLUSTER),
-            (l_.NAMESPACE, service.namespace),
-            (l_.SERVICE, service.name),
-            (l_.POD, f"{service.name}-0"),
-            (l_.VERSION, service.version),
-            (l_.TRACK, "stable"),
-            (l_.HTTP_METHOD, "GET"),
-            (l_.HTTP_ROUTE, "/"),
-            (l_.HTTP_STATUS_CODE, status),
-        )
-    }

@@ -32,6 +32,10 @@ class Phase:
     """Minutes."""
     growth: int
     """Of the counter, per minute."""
+    resets: bool = False
+    """Whether the counter begins anew, at 0, just before it."""
+    lost: bool = False
+    """Whether its samples are missing, though the counter grows."""
 
 
 def counter(phases: Iterable[Phase], *, born: int = 0) -> str:
@@ -39,15 +43,22 @@ def counter(phases: Iterable[Phase], *, born: int = 0) -> str:
 
     >>> counter([Phase(2, 5), Phase(3, 0)])
     '0 5+5x1 10+0x2'
+    >>> counter([Phase(2, 5), Phase(2, 5, lost=True), Phase(1, 5)])
+    '0 5+5x1 _x2 25+5x0'
+    >>> counter([Phase(2, 5), Phase(2, 3, resets=True)])
+    '0 5+5x1 3+3x1'
     """
     value, minute = 0, 0
     parts = ["0" if born == 0 else f"_x{born} 0"]
     for phase in phases:
         begin = max(minute, born)
         minute += phase.length
-        if minute > begin:
-            parts.append(f"{value + phase.growth}+{phase.growth}x{minute - begin - 1}")
-            value += phase.growth * (minute - begin)
+        if minute <= begin:
+            continue
+        value = 0 if phase.resets else value
+        samples = minute - begin
+        parts.append(f"_x{samples}" if phase.lost else f"{value + phase.growth}+{phase.growth}x{samples - 1}")
+        value += phase.growth * samples
     return " ".join(parts)
 
 
