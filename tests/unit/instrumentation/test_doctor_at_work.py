@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -319,6 +321,57 @@ def test_each_stage_fails_by_its_name(free_port: int) -> None:
         thread.join()
     assert found.stage is Stage.HTTP
     assert "BadStatusLine" in found.detail
+
+
+def test_an_interrupt_ends_the_command_too(doctor: Doctor) -> None:
+    """Nobody is left running."""
+    (doctor.folder / "start.sh").write_text("echo $$ > pid; exec sleep 600")
+    command = [LAUNCHER, "doctor", "--for", "60", "sh", "start.sh"]
+    asked = subprocess.Popen(command, env=doctor.environ, cwd=doctor.folder, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not (doctor.folder / "pid").exists() or not (doctor.folder / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+    asked.send_signal(signal.SIGINT)
+    said, _ = asked.communicate()
+
+    assert (asked.returncode, said) == (130, "")
+    assert not runs(int((doctor.folder / "pid").read_text()))
+    assert list((doctor.folder / "tmp").iterdir()) == []
+
+
+def test_a_distribution_that_is_half_removed_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without metadata stops nobody."""
+    (tmp_path / "opentelemetry_api-9.9.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+
+    versions, _, duplicates = packages.installed()
+
+    assert versions["opentelemetry-api"] != "9.9"
+    assert duplicates == ()
+
+
+@pytest.mark.parametrize("chosen", ["", "quarterdeck"])
+def test_another_distribution_that_is_really_installed(
+    doctor: Doctor, environment: Callable[..., Path], chosen: str
+) -> None:
+    """In an environment of its own: it is named, unless ours is chosen; and all requirements are met."""
+    python = environment("doctor", "opentelemetry-distro==0.66b1", "flask>=3")
+    done = subprocess.run(
+        [python.parent / "quarterdeck-instrument", "doctor", "--json", python, "-c", "import flask"],
+        env={**doctor.environ, "OTEL_PYTHON_DISTRO": chosen},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    whole = json.loads(done.stdout)
+    found = {each["name"]: each["found"] for each in whole["findings"]}
+    assert done.returncode == (0 if chosen else 3), done.stdout
+    assert whole["facts"]["needs"] == []
+    assert ("distro (opentelemetry-distro) beside ours" in found.get("duplicate-distro", "")) is not bool(chosen)
+    assert "flask.app" in found["instrumented"]
 
 
 def test_what_is_asked_for_by_an_extra_is_optional() -> None:

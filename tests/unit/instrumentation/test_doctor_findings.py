@@ -69,6 +69,12 @@ def test_all_is_well() -> None:
             "it is not installed",
         ),
         (
+            {"packages": {**WELL.packages, "fastapi": "0.165.0", "flask": "3.1.3"}},
+            "hooks",
+            Level.NOTE,
+            "there are hooks for fastapi 0.165.0, flask 3.1.3",
+        ),
+        (
             {"duplicates": ("opentelemetry-api (1.45.1, 1.39.0)",)},
             "duplicate-package",
             Level.WARNING,

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from quarterdeck_contract.errors import EXIT_INTERRUPTED
 from quarterdeck_instrumentation.doctor.findings import examine, exit_code
 from quarterdeck_instrumentation.doctor.gather import gather
 from quarterdeck_instrumentation.doctor.report import as_json, text
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str], prepare: Callable[[dict[str, str]], dict[str,
         environ = prepare(dict(os.environ))
         try:
             facts = replace(facts, run=run(asked.command, asked.seconds, environ))
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
         finally:
             session.remove(environ.get(session.VARIABLE, ""))
     findings = examine(facts)

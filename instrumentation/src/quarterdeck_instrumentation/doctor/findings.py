@@ -8,7 +8,7 @@ from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIV
 from quarterdeck_instrumentation.doctor.command_findings import run
 from quarterdeck_instrumentation.doctor.facts import Holder, Stage
 from quarterdeck_instrumentation.doctor.finding import Finding, Level
-from quarterdeck_instrumentation.doctor.packages import LAUNCHER, OURS
+from quarterdeck_instrumentation.doctor.packages import LAUNCHER, OURS, is_telemetry
 from quarterdeck_instrumentation.doctor.versions import fits
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ def versions(facts: Facts) -> Iterator[Finding]:
             f"{name} is installed more than once",
             "which one is imported depends on the order of the path",
             "remove all but one, or take a copied folder off PYTHONPATH",
+        )
+    hooked = [f"{name} {version}" for name, version in facts.packages.items() if not is_telemetry(name)]
+    if hooked:
+        yield Finding(
+            "hooks", Level.NOTE, f"there are hooks for {', '.join(hooked)}", "what is not ours needs [contrib]"
         )
     set_of = ", ".join(
         f"{name} {facts.packages[name]}" for name in (OURS, "opentelemetry-api") if name in facts.packages

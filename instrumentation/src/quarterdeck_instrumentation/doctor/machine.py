@@ -29,7 +29,10 @@ def port(host: str, number: int) -> tuple[Port, Page | None]:
     """Return who listens on *number*, and the page if it is one of ours. Nothing stays open."""
     text = _asked(host, number)
     if text is not None and f"\n{_MARK}" in f"\n{text}":
-        return Port(host, number, Holder.OURS, _holder(number)), read(text)
+        page = None
+        with suppress(ValueError):  # of a newer release, in a form that is not known here
+            page = read(text)
+        return Port(host, number, Holder.OURS, _holder(number)), page
     if text is not None:
         return Port(host, number, Holder.OTHER, _holder(number)), None
     try:

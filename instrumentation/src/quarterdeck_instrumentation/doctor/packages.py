@@ -31,20 +31,20 @@ def installed() -> tuple[dict[str, str], tuple[Need, ...], tuple[str, ...]]:
     stated: list[tuple[str, str, list[str]]] = []
     seen: set[str] = set()
     for each in distributions():
-        name = canonical(each.metadata["Name"] or "")
+        name, version, requires = _stated(each)
         folder = str(each.locate_file(""))
         if f"{name}@{folder}" in seen or not name:  # a folder may be on the path twice
             continue
         seen.add(f"{name}@{folder}")
-        every.setdefault(name, []).append(each.version)
-        if _is_telemetry(name) and len(every[name]) == 1:
-            stated.append((name, each.version, each.requires or []))
+        every.setdefault(name, []).append(version)
+        if is_telemetry(name) and len(every[name]) == 1:
+            stated.append((name, version, requires))
     first = {name: versions[0] for name, versions in every.items()}
     needs = [need for name, version, texts in stated for need in unmet(name, version, texts, first)]
     twice = [f"{name} ({', '.join(versions)})" for name, versions in every.items() if len(versions) > 1]
     matter = frameworks()
-    shown = {name: version for name, version in first.items() if _is_telemetry(name) or name in matter}
-    return dict(sorted(shown.items())), tuple(needs), tuple(each for each in twice if _is_telemetry(each))
+    shown = {name: version for name, version in first.items() if is_telemetry(name) or name in matter}
+    return dict(sorted(shown.items())), tuple(needs), tuple(each for each in twice if is_telemetry(each))
 
 
 def unmet(name: str, version: str, requires: Iterable[str], found: dict[str, str]) -> Iterable[Need]:
@@ -52,7 +52,7 @@ def unmet(name: str, version: str, requires: Iterable[str], found: dict[str, str
     for text in requires:
         needed, clauses, marker = requirement(text)
         have = found.get(canonical(needed), "")
-        if marker or not (_is_telemetry(canonical(needed)) or needed == "protobuf"):
+        if marker or not (is_telemetry(canonical(needed)) or needed == "protobuf"):
             continue
         if not have or not fits(have, clauses):
             yield Need(name, version, f"{needed}{clauses}", have)
@@ -82,10 +82,19 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def _stated(each: Distribution) -> tuple[str, str, list[str]]:
+    """Return name, version and requirements of a distribution; nothing for one that is half removed."""
+    try:
+        return canonical(each.metadata["Name"]), each.version, each.requires or []
+    except Exception:  # noqa: BLE001 -- what metadata that is not there raises depends on Python's version
+        return "", "", []
+
+
 def _of(entry: EntryPoint) -> str:
     of: Distribution | None = entry.dist
     return "?" if of is None else of.metadata["Name"]
 
 
-def _is_telemetry(name: str) -> bool:
+def is_telemetry(name: str) -> bool:
+    """Say whether a distribution is OpenTelemetry's or ours."""
     return name.startswith(("opentelemetry", "quarterdeck"))
