@@ -185,6 +185,8 @@ def _serves(server: str, port: int) -> list[str]:
         return ["app.py", str(port)]
     if server == "gunicorn":
         return ["app:app", "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--access-logfile", "-"]
+    if server == "hypercorn":
+        return ["app:app", "--bind", f"127.0.0.1:{port}"]
     return ["app:app", "--port", str(port)]
 
 
