@@ -37,6 +37,7 @@ def test_there_is_a_rule_file_a_service_and_one_for_prometheus_itself(catalogue:
         "proofs/page-of-service-checkout.yaml",
         "proofs/page-of-service-mailer.yaml",
         "proofs/page-of-service-orders.yaml",
+        "proofs/quiet-of-service-checkout.yaml",
         "proofs/ticket-of-service-checkout.yaml",
         "proofs/ticket-of-service-mailer.yaml",
         "rules/monitoring.yaml",
@@ -119,7 +120,7 @@ def test_check_passes_on_what_generate_wrote_and_shows_what_changed(root: Path, 
     path.write_text(path.read_text().replace("> 0.072", "> 0.5"))
     stale = runner.invoke(rules, ["check", *options], standalone_mode=False)
 
-    assert (generated.return_value, len(generated.stdout.splitlines())) == (0, 6)
+    assert (generated.return_value, len(generated.stdout.splitlines())) == (0, 7)
     assert (fresh.return_value, fresh.stdout) == (0, "")
     assert stale.return_value == 1
     assert '-      (((slo:error_ratio:1h{namespace="shop",service="checkout",slo="availability"} > 0.5)' in stale.stdout
