@@ -25,7 +25,7 @@ class Source:
     """Something that is read."""
 
     def __init__(self, work: Callable[[], None], *, eager: bool = False) -> None:
-        self.eager = eager
+        self.spacing = 0.01 if eager else 0.0
         self.reads = threading.Semaphore(0)
         self._work = work
 

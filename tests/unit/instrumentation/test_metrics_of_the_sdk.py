@@ -139,3 +139,22 @@ def test_every_provider_is_given_a_reader_when_it_is_made(recorded: Recording, p
     for provider in providers:
         provider.get_meter("a.library").create_counter("jobs").add(1)
     assert foreign(recorded.page()) == {}
+
+
+def test_a_measurement_has_the_provider_read(
+    recorded: Recording, patched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once until it is: less than a second of what a worker measured is lost to SIGKILL."""
+    woken: list[bool] = []
+    with patched("opentelemetry.sdk.metrics"):
+        provider = MeterProvider(shutdown_on_exit=False)
+    monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", provider)
+    monkeypatch.setattr(home, "wake", lambda: woken.append(True))
+    jobs = provider.get_meter("a.service").create_counter("jobs")
+
+    jobs.add(1)
+    jobs.add(1)
+    assert len(woken) == 1
+    assert recorded.page().value("jobs_total") == 2.0
+    jobs.add(1)
+    assert len(woken) == 2

@@ -30,8 +30,9 @@ class Follower(Protocol):
 class Source(Protocol):
     """What cannot be recorded as it happens, only read from time to time."""
 
-    eager: bool
-    """Whether it says when there is something new; if not, it is read every few seconds."""
+    spacing: float
+    """Seconds at least between two readings, of a source that says when there is something new. 0: it does not say,
+    and is read every few seconds."""
 
     def read(self, registry: Registry) -> None:
         """Bring the children in *registry* up to date; may raise, and may take long, as a user's callback may."""
@@ -46,7 +47,7 @@ class Home:
         self.names = Names()
         self.sources: list[Source] = []
         self.wake: Callable[[], None] = _nobody
-        """Called when there is a new source, or an eager one has something new; must return at once."""
+        """Called when there is a new source, or one has something new; must return at once."""
 
     def registry(self) -> Registry:
         """Return the registry, made at first use."""

@@ -177,7 +177,7 @@ class Histogram(_Children[Distribution], metrics.Histogram):
 class _Observable:
     """An instrument that is asked: every few seconds, and when the page is made in its worker."""
 
-    eager = False
+    spacing = 0.0
 
     def __init__(self, metric: Foreign) -> None:
         self._metric = metric

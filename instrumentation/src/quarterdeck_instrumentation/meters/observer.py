@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 _EVERY = 5.0
 """Seconds between two readings of sources that do not say when there is something new, between scrapes: a callback
 may ask a database, and there may be many workers."""
-_SPACING = 0.25
-"""Seconds at least between two readings of eager sources: with a write, well below a second lost to SIGKILL."""
 _SHARE = 20
-"""Times as long as a reading took until the next of eager sources: reading takes at most a twentieth of the time."""
+"""Times as long as a reading took until the next of what is new: reading takes at most a twentieth of the time."""
 _LONG = 1.0
 """Seconds that a source may take before it is said that it does."""
 
@@ -49,7 +47,7 @@ class Observer:
         if not self._home.sources:
             return
         if not self._started:
-            self._read(eager_alone=False)
+            self._read(news_alone=False)
             return
         done = native.Bell()
         self._waiting.append(done)
@@ -77,21 +75,22 @@ class Observer:
             now = time.monotonic()
             waiting, self._waiting = self._waiting, []
             if waiting or now >= must:
-                self._read(eager_alone=False)
+                self._read(news_alone=False)
                 must = now + _EVERY
             elif news and now >= may:
-                self._read(eager_alone=True)
+                self._read(news_alone=True)
             else:
                 continue
             news = False
             for each in waiting:
                 each.ring()
             finished = time.monotonic()
-            may = finished + max(_SPACING, _SHARE * (finished - now))
+            spacing = max((source.spacing for source in self._home.sources), default=0.0)
+            may = finished + max(spacing, _SHARE * (finished - now))
 
-    def _read(self, *, eager_alone: bool) -> None:
+    def _read(self, *, news_alone: bool) -> None:
         for source in list(self._home.sources):
-            if eager_alone and not source.eager:
+            if news_alone and not source.spacing:
                 continue
             begun = time.monotonic()
             try:

@@ -71,7 +71,7 @@ def _telling(change: Callable[..., None], metrics: Metrics) -> Callable[..., Non
 class Metrics:
     """The registry's own metrics: counters, gauges, histograms, summaries, infos, enums."""
 
-    eager = True
+    spacing = 0.25
 
     def __init__(self) -> None:
         self.changed = True
@@ -100,7 +100,7 @@ class Metrics:
 class Collectors:
     """Collectors that the service has written itself."""
 
-    eager = False
+    spacing = 0.0
 
     def __init__(self) -> None:
         self._readings = Readings()

@@ -9,6 +9,7 @@ classic one that its upper bound falls into, so a quantile can be too high by th
 from __future__ import annotations
 
 import os
+import weakref
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,6 @@ from quarterdeck_instrumentation.meters.readings import Reading, Readings
 from quarterdeck_instrumentation.registry import BUCKETS, VALUE, Distribution, Exemplar, TracedCell
 
 if TYPE_CHECKING:
-    import weakref
     from collections.abc import Iterable, Sequence
 
     from opentelemetry.sdk.metrics.export import MetricsData
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from quarterdeck_instrumentation.registry import Registry
 
 _DELTA = AggregationTemporality.DELTA
+_SPACING = 0.75
+"""Seconds at least between two readings: callbacks of the provider's observable instruments are asked in each, and may
+ask a database; with a write it is less than a second that SIGKILL can lose."""
 
 
 class PageReader(MetricReader):
@@ -51,23 +54,45 @@ class PageReader(MetricReader):
     Every provider is given one when it is made; a service need not name it, but may.
     """
 
-    eager = False
+    spacing = 0.0
 
     def __init__(self) -> None:
         super().__init__({sdk.Counter: _DELTA, sdk.UpDownCounter: _DELTA, sdk.Histogram: _DELTA})
         self._readings = Readings()
         self._reading: Reading | None = None
-        self.provider: weakref.ref[Any] | None = None
-        """Who it collects from, where that is known; only the global provider's data are shown."""
+        self._provider: weakref.ref[Any] | None = None
         self._pid = os.getpid()
+        self._news = False
         home.add(self)
+
+    def belongs_to(self, provider: Any) -> bool:
+        """Say whether it collects from *provider*, or from whom is not known."""
+        return self._provider is None or self._provider() is provider
+
+    def belong_to(self, provider: Any) -> None:
+        """Collect from *provider* alone, while it is the global one, and soon after it has measured something."""
+        self._provider = weakref.ref(provider)
+        consumer: Any = getattr(provider, "_measurement_consumer", None)
+        consume = getattr(consumer, "consume_measurement", None)
+        if consume is None:
+            return  # an SDK of another make: it is read every few seconds
+
+        def consuming(measurement: Any) -> None:
+            consume(measurement)
+            if not self._news:
+                self._news = True
+                home.wake()
+
+        consumer.consume_measurement = consuming
+        self.spacing = _SPACING
 
     def read(self, registry: Registry) -> None:
         """Collect from the provider, unless it is not the global one: another is some library's affair."""
         if self._collect is None:
             return  # its provider is still being made
-        if self.provider is not None and self.provider() is not api.get_meter_provider():
+        if self._provider is not None and self._provider() is not api.get_meter_provider():
             return
+        self._news = False
         with self._readings.of(registry) as self._reading:
             self.collect()
 

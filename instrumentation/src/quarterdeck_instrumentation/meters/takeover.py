@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import weakref
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +93,13 @@ def _with_ours(readers: Any) -> Any:
 def _belong(readers: Any, provider: Any) -> None:
     for reader in readers:
         if reader in _readers():
-            reader.provider = weakref.ref(provider)
+            reader.belong_to(provider)
 
 
 def _attach(provider: Any) -> None:
     """Have the data of *provider*, which the service made before we could see it, come to the page."""
     _State.why = f"the service has set {type(provider).__qualname__}"
-    if any(reader.provider is None or reader.provider() is provider for reader in _readers()):
+    if any(reader.belongs_to(provider) for reader in _readers()):
         return
     add = getattr(provider, "add_metric_reader", None)  # from SDK 1.40
     if add is not None:
