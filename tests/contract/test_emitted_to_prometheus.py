@@ -300,3 +300,26 @@ def test_what_is_pushed_is_what_is_scraped(
     emitted = {name for metric in metrics.ALL for name in series_names(metric)}
     scraped, pushed = ({name for name, _ in server.vector(job)} for job in ("checkout", "shop"))
     assert emitted & scraped == emitted & pushed
+
+
+def test_the_last_values_are_pushed_before_a_service_ends(
+    service: Callable[..., Service], prometheus: Callable[..., Prometheus], until: Callable[..., Any]
+) -> None:
+    """Those of both workers, although the next push was a minute away."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    shop = service(
+        *("--workers", "2"),
+        source=SHOP,
+        server="gunicorn",
+        OTEL_METRICS_EXPORTER="prometheus,otlp",
+        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"http://127.0.0.1:{port}/api/v1/otlp/v1/metrics",
+        OTEL_SERVICE_NAME="shop",
+    ).ready(2)
+    server = prometheus(shop, otlp_port=port)
+    for _ in range(12):
+        assert shop.get("/order")[0] == 200
+
+    assert shop.stop() == 0
+
+    until(lambda: server.value('sum(shop_orders_total{job="shop"})') == 12.0, f"twelve orders; {shop.log.read_text()}")
