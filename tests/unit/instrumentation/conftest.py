@@ -9,9 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from quarterdeck_instrumentation import activation, failures
 from quarterdeck_instrumentation.testing import Recording, recording
+from quarterdeck_instrumentation.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,3 +84,26 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
         (info / "entry_points.txt").write_text("\n".join(groups) + "\n")
 
     return installing
+
+
+class Spans:
+    """A provider, and the spans it has finished."""
+
+    def __init__(self) -> None:
+        self._exporter = InMemorySpanExporter()
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+
+    def finished(self) -> list[ReadableSpan]:
+        """Return them in the order they ended."""
+        return list(self._exporter.get_finished_spans())
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    """Return spans that ours go to as well."""
+    failures.forget()
+    with recording() as recorded:
+        made = Spans()
+        recorded.runtime.trace_with(Tracing(made.provider))
+        yield made

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import aiohttp.web
 import django
 import django.conf
+import django.core.asgi
 import django.core.wsgi
 import django.test
 import django.urls
@@ -17,12 +19,11 @@ import falcon
 import fastapi
 import flask
 import httpx
+import litestar
 import pytest
-import tornado.httpserver
-import tornado.netutil
-import tornado.web
 from django.http import HttpResponse
-from opentelemetry.instrumentation.aiohttp_server import AioHttpServerInstrumentor
+from litestar.params import FromPath  # noqa: TC002 -- Litestar reads it from signatures
+from litestar.plugins.opentelemetry import OpenTelemetryConfig, OpenTelemetryPlugin
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiMiddleware
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.instrumentation.falcon import FalconInstrumentor
@@ -30,11 +31,7 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.pyramid import PyramidInstrumentor
 from opentelemetry.instrumentation.starlette import StarletteInstrumentor
-from opentelemetry.instrumentation.tornado import TornadoInstrumentor
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiMiddleware
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 from pyramid.config import Configurator
 from pyramid.response import Response
@@ -42,38 +39,25 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from quarterdeck_instrumentation import activation, failures
-from quarterdeck_instrumentation.testing import recording
-from quarterdeck_instrumentation.tracing import Tracing
+from quarterdeck_instrumentation import failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from opentelemetry import trace
+    from tests.unit.instrumentation.conftest import Spans
 
     Making = AbstractContextManager[Any]
 
 MODULES = (
     *("starlette.applications", "starlette.routing", "fastapi.applications", "fastapi.routing"),
     *("flask.app", "falcon.app", "pyramid.router", "django.core.handlers.base", "django.core.handlers.wsgi"),
+    *("django.core.handlers.asgi", "litestar.app", "litestar._asgi.asgi_router"),
     *(
         f"opentelemetry.instrumentation.{name}"
         for name in ("asgi", "django.middleware.otel_middleware", "falcon", "pyramid.callbacks", "wsgi")
     ),
 )
-
-
-class Spans:
-    """A provider, and the spans it has finished."""
-
-    def __init__(self) -> None:
-        self._exporter = InMemorySpanExporter()
-        self.provider = TracerProvider()
-        self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-
-    def finished(self) -> list[ReadableSpan]:
-        """Return them in the order they ended."""
-        return list(self._exporter.get_finished_spans())
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -82,16 +66,6 @@ def _project() -> None:
     if not django.conf.settings.configured:
         django.conf.settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="none")  # noqa: S106 -- no secret
         django.setup()
-
-
-@pytest.fixture
-def spans() -> Iterator[Spans]:
-    """Return spans that ours go to as well."""
-    failures.forget()
-    with recording() as recorded:
-        made = Spans()
-        recorded.runtime.trace_with(Tracing(made.provider))
-        yield made
 
 
 def serve_fastapi(app: fastapi.FastAPI) -> fastapi.FastAPI:
@@ -210,7 +184,33 @@ def django_project(spans: Spans) -> Iterator[Any]:
         DjangoInstrumentor().uninstrument()
 
 
-ASGI = [fastapi_application, fastapi_class, starlette_application, asgi_middleware]
+@contextmanager
+def django_project_under_asgi(spans: Spans) -> Iterator[Any]:
+    """Make a project with the middleware in its settings."""
+    with django_project(spans):
+        yield django.core.asgi.get_asgi_application()
+
+
+def litestar_plugin(spans: Spans) -> Making:
+    """Make an application with Litestar's own plugin, which is made of the middleware."""
+
+    @litestar.get("/a/{item:str}")
+    async def answer(item: FromPath[str]) -> str:
+        return item
+
+    config = OpenTelemetryConfig(tracer_provider=spans.provider)
+    app: Any = litestar.Litestar([answer], plugins=[OpenTelemetryPlugin(config)])
+    return nullcontext(app)
+
+
+ASGI = [
+    fastapi_application,
+    fastapi_class,
+    starlette_application,
+    asgi_middleware,
+    django_project_under_asgi,
+    litestar_plugin,
+]
 WSGI = [
     flask_application,
     flask_class,
@@ -263,9 +263,18 @@ def test_theirs_stands_aside(
 
 def template(make: Any) -> str:
     """Return how the framework spells the one parameter."""
-    if make is django_project:
+    if make in (django_project, django_project_under_asgi):
         return "<str:item>"
     return "<item>" if "flask" in make.__name__ or make is wsgi_middleware else "{item}"
+
+
+def test_that_they_are_installed_loads_none_of_them() -> None:
+    """What a service does not use it does not wait for when it starts."""
+    code = "import fastapi, flask, sys; print([name for name in sys.modules if name.startswith('opentelemetry.instr')])"
+    command = (str(Path(sys.executable).parent / "quarterdeck-instrument"), sys.executable, "-c", code)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 @pytest.mark.parametrize("first", ["theirs", "ours"])
@@ -292,74 +301,3 @@ def test_request_hooks_are_called_with_our_span(
         get(middleware, asynchronous=False)
 
     assert [(span.attributes or {}).get("tenant") for span in spans.finished()] == ["acme"] * 3
-
-
-class TestServersOfTheirOwn:
-    """aiohttp.server and Tornado, which are served by themselves, over a socket."""
-
-    MODULES = (
-        *("aiohttp.web_protocol", "aiohttp.web_response", "aiohttp.web_runner"),
-        *(name for name in activation.FRAMEWORKS if name.startswith("tornado.")),
-        *("opentelemetry.instrumentation.aiohttp_server", "opentelemetry.instrumentation.tornado"),
-    )
-
-    @pytest.mark.filterwarnings("ignore:Inheritance class _InstrumentedApplication")  # which is theirs
-    @pytest.mark.parametrize("first", ["theirs", "ours"])
-    @pytest.mark.parametrize("serve", ["aiohttp", "tornado"])
-    def test_theirs_stands_aside(
-        self, spans: Spans, patched: Callable[..., AbstractContextManager[None]], serve: str, first: str
-    ) -> None:
-        """Whichever was applied first."""
-        with ExitStack() as stack:
-            instrumentor: Any = AioHttpServerInstrumentor() if serve == "aiohttp" else TornadoInstrumentor()
-            if first == "ours":
-                stack.enter_context(patched(*self.MODULES))
-            instrumentor.instrument(tracer_provider=spans.provider)
-            stack.callback(instrumentor.uninstrument)
-            if first == "theirs":
-                stack.enter_context(patched(*self.MODULES))
-
-            assert asyncio.run(self.aiohttp() if serve == "aiohttp" else self.tornado()).endswith(b"7")
-
-        ((name, kind),) = [(span.name, span.kind) for span in spans.finished()]
-        assert (name, kind) == ("GET /a/{item}" if serve == "aiohttp" else "GET /a/{1}", SpanKind.SERVER)
-        assert sum(failures.counts().values()) == 0
-
-    async def aiohttp(self) -> bytes:
-        """Ask aiohttp's server."""
-
-        async def item(request: aiohttp.web.Request) -> aiohttp.web.Response:
-            return aiohttp.web.Response(text=request.match_info["item"])
-
-        app = aiohttp.web.Application()
-        app.router.add_get("/a/{item}", item)
-        runner = aiohttp.web.AppRunner(app)
-        await runner.setup()
-        await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
-        answer = await self.ask(runner.addresses[0][1])
-        await runner.cleanup()
-        return answer
-
-    async def tornado(self) -> bytes:
-        """Ask Tornado's server."""
-
-        class Item(tornado.web.RequestHandler):
-            def get(self, item: str) -> None:
-                self.write(item)
-
-        server = tornado.httpserver.HTTPServer(tornado.web.Application([(r"/a/([^/]+)", Item)]))
-        sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
-        server.add_sockets(sockets)
-        answer = await self.ask(sockets[0].getsockname()[1])
-        server.stop()
-        await server.close_all_connections()
-        return answer
-
-    async def ask(self, port: int) -> bytes:
-        """Send one request, and return the whole answer."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /a/7 HTTP/1.1\r\nHost: checkout\r\nConnection: close\r\n\r\n")
-        answer = await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        return answer

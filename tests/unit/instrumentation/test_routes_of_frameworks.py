@@ -55,6 +55,12 @@ def _instrumented(patched: Callable[..., AbstractContextManager[None]]) -> Itera
         yield
 
 
+def module(recorded: Recording) -> str:
+    """Return the part of the service that the one request belonged to."""
+    (sample,) = recorded.page().find(COUNT)
+    return sample.labels["quarterdeck_module"]
+
+
 def outcome(recorded: Recording) -> tuple[str, str, str]:
     """Return route, status and error type of the one request there was."""
     (sample,) = recorded.page().find(COUNT)
@@ -122,8 +128,9 @@ class TestLitestar:
 
         mounted = Starlette(routes=[Route("/items/{item}/", inner)])
         mount = litestar.asgi("/legacy", is_mount=True, copy_scope=True)(mounted)
+        router = litestar.Router("/api", route_handlers=[Orders], tags=["shop"])
         files = litestar.asgi("/files", is_mount=True, copy_scope=True)(PlainTextResponse("file"))
-        return litestar.Litestar([litestar.Router("/api", route_handlers=[Orders]), mount, files])
+        return litestar.Litestar([router, mount, files])
 
     @pytest.mark.parametrize(
         ("path", "expected"),
@@ -143,6 +150,12 @@ class TestLitestar:
         get(self.app(), path)
 
         assert outcome(recorded) == expected
+
+    def test_a_route_belongs_to_the_first_tag_from_outside(self, recorded: Recording) -> None:
+        """Litestar's parts are routers and controllers, and tags are their names."""
+        get(self.app(), "/api/orders/7")
+
+        assert module(recorded) == "shop"
 
     def test_a_wrong_method_is_unmatched(self, recorded: Recording) -> None:
         """Litestar's router does not say which template it refused."""
@@ -214,6 +227,12 @@ class TestQuart:
 
         assert outcome(recorded) == expected
 
+    def test_a_route_belongs_to_its_blueprint(self, recorded: Recording) -> None:
+        """With those around it."""
+        get(self.app(), "/shop/orders/7")
+
+        assert module(recorded) == "shop.orders"
+
     def test_a_wrong_method_is_unmatched(self, recorded: Recording) -> None:
         """Quart, as Flask, does not say which rule it refused."""
         assert get(self.app(), "/shop/orders/7", "DELETE").status_code == 405
@@ -259,6 +278,12 @@ class TestPyramid:
         get_wsgi(self.app(), path)
 
         assert outcome(recorded) == expected
+
+    def test_a_route_belongs_to_its_views_module(self, recorded: Recording) -> None:
+        """Pyramid has no parts by name."""
+        get_wsgi(self.app(), "/api/orders/7")
+
+        assert module(recorded) == __name__
 
     def test_a_wrong_method_is_unmatched(self, recorded: Recording) -> None:
         """To Pyramid it is a route that does not match, so the answer is 404."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import io
 import sys
 import threading
@@ -68,9 +69,7 @@ def outcome(recorded: Recording) -> dict[str, str]:
     return sample.labels
 
 
-def labels(
-    route: str, status: str = "200", error: str = "", method: str = "GET", module: str = ""
-) -> dict[str, str]:
+def labels(route: str, status: str = "200", error: str = "", method: str = "GET", module: str = "") -> dict[str, str]:
     """Return the labels of an outcome over plain HTTP."""
     expected = {"http_request_method": method, "http_route": route, "url_scheme": "http"}
     if status:
@@ -454,7 +453,7 @@ class TestSpans:
 
     def test_a_body_may_be_closed_in_another_thread(self, spans: InMemorySpanExporter) -> None:
         """Nothing is said of a context that is not that thread's."""
-        body: Any = serve(self.streaming, environ(), ignore)
+        body: Any = contextvars.copy_context().run(serve, self.streaming, environ(), ignore)
         assert list(body) == [b"a"]
 
         closing = threading.Thread(target=body.close)
