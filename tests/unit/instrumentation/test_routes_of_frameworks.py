@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import falcon.asgi
+import flask
 import httpx
 import litestar
 import pytest
@@ -39,6 +40,7 @@ FRAMEWORKS = {
         "litestar.routes.asgi",
         "litestar.middleware._internal.exceptions.middleware",
     ),
+    "flask": ("flask.app",),
     "quart": ("quart.app",),
     "pyramid": ("pyramid.router",),
     "falcon": ("falcon.app", "falcon.asgi.app"),
@@ -178,6 +180,29 @@ class TestLitestar:
 
         assert get(litestar.Litestar([secret]), "/secrets/1").status_code == 401
         assert outcome(recorded) == ("/secrets/{secret}", "401", "")
+
+
+class TestFlask:
+    def test_blueprints_in_blueprints(self, recorded: Recording) -> None:
+        """All their prefixes are part of the route, and all their names of what it belongs to."""
+        outer = flask.Blueprint("shop", __name__, url_prefix="/shop/<tenant>")
+        inner = flask.Blueprint("orders", __name__)
+        inner.get("/<int:order>")(lambda tenant, order: f"{tenant}{order}")
+        outer.register_blueprint(inner, url_prefix="/orders")
+        app = flask.Flask(__name__)
+        app.register_blueprint(outer)
+
+        assert get_wsgi(app, "/shop/acme/orders/7").text == "acme7"
+        assert outcome(recorded) == ("/shop/<tenant>/orders/<int:order>", "200", "")
+        assert module(recorded) == "shop.orders"
+
+    def test_a_wrong_method_is_unmatched(self, recorded: Recording) -> None:
+        """Flask does not say which rule it refused."""
+        app = flask.Flask(__name__)
+        app.get("/a")(lambda: "a")
+
+        assert get_wsgi(app, "/a", "DELETE").status_code == 405
+        assert outcome(recorded) == ("unmatched", "405", "")
 
 
 class TestQuart:
