@@ -100,13 +100,10 @@ class Distribution:
         return bucket
 
 
+_SERIES_LINE = f'["{SERIES}"'
+
 Child = TypeVar("Child", Cell, TracedCell, Distribution)
 _HIDDEN = float("nan")
-
-
-def hide(child: Cell | Distribution) -> None:
-    """Have *child* on no page, for a series that its owner has removed; a new time of creation shows it again."""
-    child.values[CREATED] = _HIDDEN
 
 
 class Registry:
@@ -124,6 +121,7 @@ class Registry:
         self._with_exemplars: list[tuple[int, TracedCell | Distribution]] = []
         self._by_labels: dict[tuple[str | int, ...], Cell | Distribution] = {}
         self._sizes: dict[str, int] = {}
+        self._hidden: set[int] = set()
         self._index: list[str] = []
         self._indexed = 0
         self._index_bytes = b""
@@ -158,9 +156,20 @@ class Registry:
         with self._lock:
             return {name: (size, (name, OVERFLOW.name) in self._by_labels) for name, size in self._sizes.items()}
 
-    def now(self) -> float:
-        """Return the Unix time, for a child that is shown again."""
-        return self._clock()
+    def hide(self, child: Cell | Distribution) -> None:
+        """Have *child* on no page: its owner has removed the series. Its place may be given to another label set."""
+        with self._lock:
+            child.values[CREATED] = _HIDDEN
+            self._hidden.add(id(child))
+
+    def show(self, child: Cell | Distribution, created: float | None) -> None:
+        """Have *child* on the page, since *created*; where that is not known, since it was first shown."""
+        if id(child) in self._hidden:
+            with self._lock:
+                self._hidden.discard(id(child))
+                child.values[CREATED] = self._clock()
+        if created is not None:
+            child.values[CREATED] = created
 
     def snapshot(self) -> tuple[bytes, bytes, list[tuple[int, int, Exemplar]]]:
         """Return the index, all values at one moment, and the exemplars as (child, bucket, exemplar)."""
@@ -207,9 +216,11 @@ class Registry:
             key: tuple[str | int, ...] = (number, *labels)
             child = self._by_labels.get(key)
             if child is None and labels and self._sizes.get(metric.name, 0) >= self.label_sets:
-                key = (metric.name, OVERFLOW.name)
-                child = self._by_labels.get(key)
-                labels, attributes = (), None
+                child = self._in_place_of_a_hidden_one(number, key, labels, attributes)
+                if child is None:
+                    key = (metric.name, OVERFLOW.name)
+                    child = self._by_labels.get(key)
+                    labels, attributes = (), None
             if child is None:
                 child = self._born(make, metric, key, number, labels)
                 if attributes:
@@ -233,6 +244,30 @@ class Registry:
             self._with_exemplars.append((len(self._children), child))
         self._children.append(child)
         self._index.append(json.dumps([SERIES, number, labels]))
+        return child
+
+    def _in_place_of_a_hidden_one(
+        self, number: int, key: tuple[str | int, ...], labels: tuple[str, ...], attributes: Mapping[str, Any] | None
+    ) -> Cell | Distribution | None:
+        """Return a child that was hidden, as that of *labels* from now on; None if there is none of the same metric."""
+        hidden = self._hidden
+        before = next((had for had, child in self._by_labels.items() if id(child) in hidden and had[0] == number), None)
+        if before is None:
+            return None
+        child = self._by_labels.pop(before)
+        hidden.discard(id(child))
+        place = next(place for place, other in enumerate(self._children) if other is child)
+        series = [line for line, text in enumerate(self._index) if text.startswith(_SERIES_LINE)]
+        self._index[series[place]] = json.dumps([SERIES, number, labels])
+        self._indexed = -1
+        self._by_labels[key] = child
+        self.attributes.pop(place, None)
+        if attributes:
+            self.attributes[place] = attributes
+        if isinstance(child, TracedCell | Distribution):
+            child.exemplars.clear()
+        child.values[VALUE:] = array("d", bytes(8 * (len(child.values) - VALUE)))
+        child.values[CREATED] = self._clock()
         return child
 
     def _number(self, metric: Metric) -> int:

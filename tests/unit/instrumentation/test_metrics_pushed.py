@@ -18,7 +18,7 @@ from quarterdeck_instrumentation.exposition import snapshot
 from quarterdeck_instrumentation.foreign import Foreign, Merge
 from quarterdeck_instrumentation.push.encoding import requests
 from quarterdeck_instrumentation.push.pusher import Plan, Pusher, plan, resource
-from quarterdeck_instrumentation.registry import Exemplar, Registry, TracedCell, hide
+from quarterdeck_instrumentation.registry import Exemplar, Registry, TracedCell
 from quarterdeck_instrumentation.spans.sender import UndeliveredError
 from quarterdeck_instrumentation.spans.target import Target
 
@@ -137,7 +137,7 @@ def test_exemplars_name_their_traces() -> None:
 def test_what_is_hidden_or_pushed_elsewhere_is_not_pushed() -> None:
     """A series that its owner removed, and what a provider of the service's own measures."""
     values = registry()
-    hide(values.cell(JOBS, "a"))
+    values.hide(values.cell(JOBS, "a"))
     values.cell(Foreign("theirs", "", Kind.GAUGE, "", merge=Merge.GREATEST, elsewhere=True)).set(1)
 
     assert list(requests(WHOSE, taken(values), 1060.0, {})) == []

@@ -8,6 +8,7 @@ import pytest
 
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import Kind, Metric
+from quarterdeck_instrumentation.exposition import snapshot
 from quarterdeck_instrumentation.registry import BUCKETS, CREATED, VALUE, Registry
 
 LATENCY = Metric("latency", "s", Kind.HISTOGRAM, "How long.", (Label("who", ""),), (0.1, 1.0))
@@ -92,3 +93,29 @@ def test_a_snapshot_lists_children_in_the_order_of_their_values() -> None:
     ]
     assert list(memoryview(values).cast("d")) == [1000.0, 3.0, 1000.0, 4.0]
     assert exemplars == []
+
+
+def test_a_removed_series_gives_its_place_to_a_new_one() -> None:
+    """So label sets that come and go never overflow while there are few at a time, and the index does not grow."""
+    metrics = registry(label_sets=2)
+    metrics.cell(JOBS, "stays").add(1)
+    for name in ("a", "b", "c"):
+        child = metrics.cell(JOBS, name)
+        child.add(5)
+        shown = snapshot.decode(snapshot.encode(1, *metrics.snapshot()))
+        assert [each.labels for each in shown.index.series] == [("stays",), (name,)]
+        assert list(shown.values) == [1000.0, 1.0, 1000.0, 5.0]
+        metrics.hide(child)
+
+    metrics.cell(JOBS, "d")
+    assert metrics.cell(JOBS, "e") is metrics.cell(JOBS, "f")
+
+
+def test_a_metric_is_of_the_shape_it_had_first() -> None:
+    """Whatever a later one of the same name says: the index describes the first."""
+    metrics = registry()
+    metrics.distribution(LATENCY, "me")
+
+    other = metrics.distribution(Metric("latency", "s", Kind.HISTOGRAM, "", LATENCY.labels, (5.0,)), "you")
+
+    assert other.bounds == LATENCY.buckets

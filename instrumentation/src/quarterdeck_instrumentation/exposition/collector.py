@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 _MERGES: dict[Merge, Callable[[float, float], float]] = {Merge.SUM: add, Merge.GREATEST: max, Merge.LEAST: min}
 
 
+_GONE = 1000
+"""Sums that are kept although no worker has them at present, beyond as many as there are: a removed series may come
+back."""
+
+
 class Sum:
     """One metric with one label set, over all workers."""
 
@@ -95,7 +100,11 @@ class Sums:
                 total.add(values[start + CREATED], values[start + VALUE : stop])
             for series, bucket, exemplar in snapshot.exemplars:
                 way[series][0].add_exemplar(bucket, exemplar)
-        return [each for each in self._sums.values() if each.workers]
+        shown = [each for each in self._sums.values() if each.workers]
+        if len(self._sums) > 2 * len(shown) + _GONE:
+            self._sums = {key: each for key, each in self._sums.items() if each.workers}
+            self._ways = {}
+        return shown
 
     def _way(self, name: str, index: format_.Index) -> list[tuple[Sum, int, int]]:
         known = self._ways.get(name)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.metrics import Kind
-from quarterdeck_instrumentation.registry import CREATED, VALUE, Child, Distribution, Registry, TracedCell, hide
+from quarterdeck_instrumentation.registry import VALUE, Child, Distribution, Registry, TracedCell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ class Readings:
         yield reading
         for child in self._known.values():
             if id(child) not in reading.written:
-                hide(child)
+                registry.hide(child)
         self._known = reading.seen
         registry.touch()
 
@@ -72,7 +72,7 @@ class Reading:
         if again and metric.kind is not Kind.GAUGE:
             value += child.values[VALUE]  # another label set of the overflow series
         child.values[VALUE] = value
-        self._shown(child, created)
+        self._registry.show(child, created)
         if exemplar is not None:
             child.exemplars[0] = exemplar
 
@@ -106,16 +106,9 @@ class Reading:
         if again:
             now = type(now)("d", map(float.__add__, now, child.values[VALUE:]))
         child.values[VALUE:] = now
-        self._shown(child, created)
+        self._registry.show(child, created)
         if exemplars:
             child.exemplars.update(exemplars)
-
-    def _shown(self, child: TracedCell | Distribution, created: float | None) -> None:
-        began = child.values[CREATED]
-        if created is not None:
-            child.values[CREATED] = created
-        elif began != began:  # noqa: PLR0124 -- not a number: it was hidden
-            child.values[CREATED] = self._registry.now()
 
     def child(self, make: type[Child], metric: Foreign, labels: Labels) -> Child:
         """Return the child of *metric* for *labels*, as this reading's own to change."""
