@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+HTTP = (metrics.HTTP_SERVER_DURATION, metrics.HTTP_SERVER_ACTIVE)
+RPC = (metrics.RPC_SERVER_DURATION,)
 WHERE_LIMITED = (metrics.WORKER_BUSY, metrics.WORKER_CAPACITY)
 """What only a server with a limit, or an application that uses worker threads, emits."""
 
@@ -244,10 +246,14 @@ def lasting_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
     yield from _services(tmp_path_factory.mktemp("services"))
 
 
-def keeps_the_contract(page: Page) -> None:
-    """Require that what is on *page* is what is declared, both ways: names, labels, closed sets."""
+def keeps_the_contract(page: Page, served: tuple[metrics.Metric, ...] = HTTP) -> None:
+    """Require that what is on *page* is what is declared, both ways: names, labels, closed sets.
+
+    Of HTTP's metrics and gRPC's, those that are *served*.
+    """
     emitted = {sample.name for sample in page.samples}
-    expected = [each for each in metrics.ALL if each not in WHERE_LIMITED or prometheus_name(each) in emitted]
+    spoken = [each for each in metrics.ALL if each in served or each not in (*HTTP, *RPC)]
+    expected = [each for each in spoken if each not in WHERE_LIMITED or prometheus_name(each) in emitted]
     assert emitted == {name for metric in expected for name in series_names(metric)}
     for metric in expected:
         declared = {label.prometheus: set(label.values) for label in metric.labels}

@@ -53,11 +53,30 @@ ERROR_TYPE = Label(
 
 URL_SCHEME = Label("url.scheme", "`http` or `https`, as the server saw it.", ("http", "https"))
 
+RPC_SYSTEM = Label("rpc.system.name", "Which kind of remote procedure call: `grpc`.", ("grpc",))
+
+RPC_METHOD = Label(
+    "rpc.method",
+    "Service and method of a remote procedure call: `shop.Orders/Get`. Any method that the service does not have is "
+    "`_OTHER`.",
+)
+
+RPC_STATUS_CODE = Label(
+    "rpc.response.status_code",
+    "Name of the status code that a remote procedure call ended with. Of a server's fault are, by the conventions, "
+    "`UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS`.",
+    (
+        *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
+        *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE"),
+        *("UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
+    ),
+)
+
 MODULE = Label(
     "quarterdeck.module",
     "Which part of a modular service the route belongs to, in its framework's own terms: Django's app label, Flask's "
-    "blueprint, FastAPI's first tag, else the name of a mount; where a framework has no such parts, the Python module "
-    "of the handler. A function of the route, so it adds no series. Empty where the route is in no such part.",
+    "blueprint, FastAPI's first tag, gRPC's service, else a mount's name; where a framework has no such parts, the "
+    "Python module of the handler. A function of the route, so it adds no series. Empty where it is in no such part.",
 )
 """Ours, because the conventions have none: `code.function.name` names the one function, and `service.name` the whole
 process, where the question is which of its teams to ask."""

@@ -63,6 +63,18 @@ HTTP_SERVER_ACTIVE = Metric(
     (l_.HTTP_METHOD, l_.URL_SCHEME),
 )
 
+RPC_SERVER_DURATION = Metric(
+    "rpc.server.call.duration",
+    "s",
+    Kind.HISTOGRAM,
+    "Time from the arrival of a remote procedure call to its end; of a stream, to that of the stream.",
+    (l_.RPC_SYSTEM, l_.RPC_METHOD, l_.RPC_STATUS_CODE, l_.ERROR_TYPE, l_.MODULE),
+    SECONDS_BUCKETS,
+)
+"""By the conventions' name and unit since their version 1.38, stable since 1.45
+(https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/). Before, it was `rpc.server.duration`, in milliseconds,
+and the service was a label of its own; it is part of the method now. Only servers of gRPC have it."""
+
 BUILD_INFO = Metric(
     "quarterdeck.build.info",
     "",
@@ -243,6 +255,7 @@ LABEL_SETS_LIMIT = Metric(
 ALL: tuple[Metric, ...] = (
     HTTP_SERVER_DURATION,
     HTTP_SERVER_ACTIVE,
+    RPC_SERVER_DURATION,
     BUILD_INFO,
     WORKERS,
     FAILURES,

@@ -50,6 +50,8 @@ FRAMEWORKS = {
     "aiohttp.web_protocol": "quarterdeck_instrumentation.frameworks.aiohttp:patch_protocol",
     "aiohttp.web_response": "quarterdeck_instrumentation.frameworks.aiohttp:patch_responses",
     "aiohttp.web_runner": "quarterdeck_instrumentation.frameworks.aiohttp:patch_runners",
+    "grpc._server": "quarterdeck_instrumentation.frameworks.grpc:patch_servers",
+    "grpc.aio._server": "quarterdeck_instrumentation.frameworks.grpc:patch_asyncio_servers",
     "tornado.routing": "quarterdeck_instrumentation.frameworks.tornado:patch_routing",
     "tornado.tcpserver": "quarterdeck_instrumentation.frameworks.tornado:patch_servers",
     "tornado.web": "quarterdeck_instrumentation.frameworks.tornado:patch_handlers",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OURS = frozenset(
     {"aiohttp-server", "asgi", "django", "falcon", "fastapi", "flask", "pyramid", "starlette", "tornado", "wsgi"}
+    | {"grpc_aio_server", "grpc_server"}
 )
 """Instrumentors that are never loaded: what they do is done here, and twice would be two spans for a request."""
 _NAMES = {

@@ -58,9 +58,9 @@ class ServerSpan:
 
     __slots__ = ("_method", "_span", "_token")
 
-    def __init__(self, span: Any, token: Token[Context], method: str) -> None:
+    def __init__(self, span: Any, token: Token[Context] | None, method: str) -> None:
         self._span = span
-        self._token: Token[Context] | None = token
+        self._token = token
         self._method = method
 
     def end(self, outcome: Outcome) -> None:
@@ -110,6 +110,27 @@ class _LeanServerSpan(ServerSpan):
         return Exemplar(value, timestamp, own.trace_id.to_bytes(16, "big").hex(), own.span_id.to_bytes(8, "big").hex())
 
 
+class CallSpan(ServerSpan):
+    """The span of one remote procedure call; current wherever parts of it run, one after the other."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, span: Any, current: Context) -> None:
+        super().__init__(span, None, "")
+        self._context = current
+
+    def enter(self) -> ServerSpan:
+        """Make it current, until what is returned is left."""
+        return ServerSpan(self._span, context.attach(self._context), "")
+
+    def close(self, attributes: dict[str, str], *, failed: bool) -> None:
+        """End the span: how the call ended."""
+        self._span.set_attributes(attributes)
+        if failed:
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
+
+
 class Tracing:
     """Makes server spans with one tracer."""
 
@@ -145,6 +166,12 @@ class Tracing:
             span = self._tracer.start_span(name, parent or Context(), SpanKind.SERVER, attributes)
         token = context.attach(trace.set_span_in_context(span, parent) if parent else Context({_SPAN: span}))
         return _LeanServerSpan(span, token, name) if lean else ServerSpan(span, token, name)
+
+    def call(self, name: str, attributes: dict[str, str], headers: list[tuple[bytes, bytes]]) -> CallSpan:
+        """Begin the span of a remote procedure call, child of what its *headers* say; it is not current yet."""
+        parent = self._extract(headers, getter=_GETTER) or Context()
+        span = self._tracer.start_span(name, parent, SpanKind.SERVER, attributes)
+        return CallSpan(span, trace.set_span_in_context(span, parent))
 
     def flush(self, seconds: float) -> None:
         """Send what is queued, and wait for that no longer than *seconds*, whatever the exporter does.

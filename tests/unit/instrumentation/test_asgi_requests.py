@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -11,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, WebSocket
-from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount, Route
 
-from quarterdeck_instrumentation import activate, failures
+from quarterdeck_instrumentation import failures
 from quarterdeck_instrumentation.asgi import MARK, serve
 from quarterdeck_instrumentation.settings import Settings
 from quarterdeck_instrumentation.testing import Recording, Sample, recording
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from starlette.middleware.base import RequestResponseEndpoint
     from starlette.requests import Request
@@ -34,17 +33,10 @@ ACTIVE = "http_server_active_requests"
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _activated() -> Iterator[None]:
+def _activated(patched: Callable[..., AbstractContextManager[None]]) -> Iterator[None]:
     """Instrument Starlette and FastAPI, which are imported already; and undo it, for the sake of other tests."""
-    finders = sys.meta_path[:]
-    patched = [(FastAPI, "__call__"), (Starlette, "__call__")]
-    patched += [(route, "handle") for route in (APIRoute, Route, WebSocketRoute, Mount)]
-    originals = [(owner, name, vars(owner)[name]) for owner, name in patched]
-    activate()
-    yield
-    sys.meta_path[:] = finders
-    for owner, name, original in originals:
-        setattr(owner, name, original)
+    with patched("starlette.applications", "starlette.routing", "fastapi.applications", "fastapi.routing"):
+        yield
 
 
 @pytest.fixture
@@ -64,9 +56,7 @@ def outcome(recorded: Recording) -> dict[str, str]:
     return sample.labels
 
 
-def labels(
-    route: str, status: str = "200", error: str = "", method: str = "GET", module: str = ""
-) -> dict[str, str]:
+def labels(route: str, status: str = "200", error: str = "", method: str = "GET", module: str = "") -> dict[str, str]:
     """Return the labels of an outcome over plain HTTP."""
     expected = {"http_request_method": method, "http_route": route, "url_scheme": "http"}
     if status:

@@ -34,7 +34,8 @@ def patch_protocol(module: ModuleType) -> None:
     @wraps(handle)
     async def handling(self: Any, request: Any, start_time: Any, request_handler: Any) -> Any:
         runtime = runtime_.current()
-        if runtime is None or request_handler is not self._request_handler:  # which another one is, for what is no HTTP
+        measurable = request_handler is self._request_handler  # which another one is, for what is no HTTP
+        if runtime is None or not measurable or _measured(request) is not None:
             return await handle(self, request, start_time, request_handler)
         if request.path in runtime.settings.health_paths:
             span = request_.suppress(runtime)

@@ -84,7 +84,7 @@ def _patch_beginning(delegate: Any) -> None:
     @wraps(begin)
     def beginning(self: Any) -> Any:
         runtime = runtime_.current()
-        if runtime is None:
+        if runtime is None or getattr(self.request, MARK, None) is not None:
             return begin(self)
         if self.request.path in runtime.settings.health_paths:
             span = request_.suppress(runtime)
