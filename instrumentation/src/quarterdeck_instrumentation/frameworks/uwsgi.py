@@ -8,6 +8,7 @@ new random numbers among it, has to be done here.
 from __future__ import annotations
 
 import random
+import sys
 from typing import Any
 
 from quarterdeck_instrumentation import runtime
@@ -40,4 +41,4 @@ def patch_decorators(module: Any) -> None:
 def _forked() -> None:
     random.seed()
     runtime.forked()
-    serving.begin()
+    serving.begin(getattr(sys.modules[NAME], "cores", 0))  # threads, or greenlets
