@@ -69,3 +69,9 @@ def test_the_operators_wheel_runs_away_from_its_checkout(root: Path, wheels: Pat
         assert f"\n  {group} " in shown
         run(commands / "quarterdeck", group, "--help", cwd=tmp_path)
     assert "kube-apiserver" in run(commands / "quarterdeck", "tools", "list", cwd=tmp_path)
+
+
+@pytest.mark.tools
+def test_the_published_constraints_name_all_that_contrib_brings(root: Path) -> None:
+    """Resolved anew for an empty environment: the exact set, no more and no less, and it fits together."""
+    run(sys.executable, root / "tools" / "constraints.py", "--check", cwd=root)
