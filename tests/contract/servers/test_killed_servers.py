@@ -60,6 +60,8 @@ GRANIAN = ("granian", "app:app", "--port", "{port}", "--workers", "2", "--respaw
 HYPERCORN = ("hypercorn", "app:app", "--bind", "127.0.0.1:{port}", "--workers", "2")
 UVICORN = ("uvicorn", "app:app", "--port", "{port}")
 UWSGI = ("uwsgi", "--http-socket", "127.0.0.1:{port}", "--module", "app:app", "--disable-logging")
+GRACEFULLY = ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
+"""With `--die-on-term` uWSGI kills busy workers on SIGTERM, and has them run nothing at their exit."""
 SERVERS = {
     "uvicorn": Server("asgi", UVICORN, ("--limit-max-requests", str(REQUESTS)), workers=1, replaces=False),
     "uvicorn with workers": Server("asgi", (*UVICORN, "--workers", "2"), signal.SIGHUP),
@@ -71,7 +73,7 @@ SERVERS = {
     "hypercorn": Server("asgi", HYPERCORN, signal.SIGHUP, replaces=False, steady=False),
     "granian": Server("asgi", (*GRANIAN, "asgi"), signal.SIGHUP),
     "granian wsgi": Server("wsgi", (*GRANIAN, "wsgi"), signal.SIGHUP),
-    "uwsgi": Server("wsgi", (*UWSGI, "--master", "--processes", "2", "--die-on-term"), AFTER_TEN, tidy=False),
+    "uwsgi": Server("wsgi", (*UWSGI, "--master", "--processes", "2", *GRACEFULLY), AFTER_TEN, tidy=False),
 }
 EXPORTERS = ("up", "refusing", "black-holed", "absent")
 

@@ -1,13 +1,12 @@
-"""uWSGI: its workers begin telemetry before their first request, and draw span ids of their own.
+"""uWSGI: its workers begin telemetry before their first request; with `--lazy-apps`, with it.
 
 It is a C program with Python inside, so the applications it calls are measured by the hooks into their frameworks
-alone. Its workers end by Python's `atexit`. It forks behind Python's back: what Python does in a child of `os.fork`,
-new random numbers among it, has to be done here.
+alone. It forks behind Python's back, so what a worker must not inherit is let go of here. Its workers end by Python's
+`atexit`, unless they are busy: then it runs nothing, which `--die-on-term` makes of any SIGTERM under load.
 """
 
 from __future__ import annotations
 
-import random
 import sys
 from typing import Any
 
@@ -39,6 +38,5 @@ def patch_decorators(module: Any) -> None:
 
 
 def _forked() -> None:
-    random.seed()
     runtime.forked()
     serving.begin(getattr(sys.modules[NAME], "cores", 0))  # threads, or greenlets

@@ -1,0 +1,258 @@
+"""However a service is started, reloaded or scaled, its workers find one another and lose nothing."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Collector
+    from tests.contract.servers.conftest import Running
+
+GUNICORN = ("gunicorn", "app:app", "--bind", "127.0.0.1:{port}", "--no-control-socket", "--workers", "2")
+UVICORN = ("uvicorn", "app:app", "--port", "{port}")
+UWSGI = ("uwsgi", "--http-socket", "127.0.0.1:{port}", "--module", "app:app", "--disable-logging", "--master")
+UWSGI_WORKERS = (*UWSGI, "--processes", "2", "--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
+AUTO = "import quarterdeck_instrumentation.auto\n"
+CONFIGURED = "import quarterdeck_instrumentation\nquarterdeck_instrumentation.configure(label_sets=50)\n"
+IN_CODE: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "gunicorn": ("wsgi", AUTO, GUNICORN),
+    "gunicorn, configured": ("wsgi", CONFIGURED, GUNICORN),
+    "gunicorn --preload": ("wsgi", AUTO, (*GUNICORN, "--preload")),
+    "gunicorn gevent": ("wsgi", AUTO, (*GUNICORN, "-k", "gevent")),
+    "gunicorn uvicorn-worker": ("asgi", AUTO, (*GUNICORN, "-k", "uvicorn_worker.UvicornWorker")),
+    "uvicorn": ("asgi", AUTO, (*UVICORN, "--workers", "2")),
+    "hypercorn": ("asgi", AUTO, ("hypercorn", "app:app", "--bind", "127.0.0.1:{port}", "--workers", "2")),
+    "granian": ("asgi", AUTO, ("granian", "app:app", "--port", "{port}", "--workers", "2", "--interface", "asgi")),
+    "uwsgi": ("wsgi", AUTO, UWSGI_WORKERS),
+    "uwsgi --lazy-apps": ("wsgi", AUTO, (*UWSGI_WORKERS, "--lazy-apps")),
+}
+"""Kind of the service, first line of its code, and the command that starts it, without `quarterdeck-instrument`."""
+
+
+@pytest.mark.parametrize(("kind", "first", "command"), IN_CODE.values(), ids=IN_CODE.keys())
+def test_workers_of_a_service_that_starts_us_itself(
+    serving: Callable[..., Running], kind: str, first: str, command: tuple[str, ...]
+) -> None:
+    """Their parent knows nothing of us, and they share one page all the same."""
+    service = serving(kind, *command)
+    service.source.write_text(first + service.source.read_text())
+    service.start().wait_for(service.listens, "the service")
+    while len(service.pids) < 2:
+        service.send(1)
+
+    service.counts()
+    assert service.workers() == 2.0
+    assert service.end() == 0
+    assert service.swept().left() == []
+
+
+PYTHON = "import os, sys\nfrom app import app\nport = int(sys.argv[1])\n"
+SCRIPTS = {
+    "wsgiref": "from wsgiref.simple_server import make_server\nmake_server('127.0.0.1', port, app).serve_forever()",
+    "gevent": "from gevent.pywsgi import WSGIServer\nWSGIServer(('127.0.0.1', port), app, log=None).serve_forever()",
+    "gevent, patched": (
+        "from gevent.pywsgi import WSGIServer\nWSGIServer(('127.0.0.1', port), app, log=None).serve_forever()"
+    ),
+    "waitress": "import waitress\nwaitress.serve(app, port=port)",
+    "Django": """
+import django.conf, django.core.management, django.urls
+import app as application
+
+def item(request, item):
+    return django.http.HttpResponse(str(os.getpid()))
+
+django.conf.settings.configure(
+    ROOT_URLCONF=__name__, SECRET_KEY="-", ALLOWED_HOSTS=["*"], DEBUG=True,
+    INSTALLED_APPS=["django.contrib.staticfiles"], STATIC_URL="static/",
+)
+urlpatterns = [django.urls.path("items/<item>", item)]
+if __name__ == "__main__":
+    django.core.management.execute_from_command_line(["", "runserver", "--noreload", str(port)])
+""",
+    "uvicorn.run": "import uvicorn\nuvicorn.run(app, port=port)",
+    "uvicorn in a thread": """
+import signal, threading, uvicorn
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+server = uvicorn.Server(uvicorn.Config(app, port=port))
+threading.Thread(target=server.run, daemon=True).start()
+threading.Event().wait()
+""",
+    "hypercorn.serve": """
+import asyncio, hypercorn.asyncio, hypercorn.config
+asyncio.run(hypercorn.asyncio.serve(app, hypercorn.config.Config.from_mapping(bind=[f"127.0.0.1:{port}"])))
+""",
+}
+"""Servers of one process, started in code."""
+ASYNC = {"uvicorn.run", "uvicorn in a thread", "hypercorn.serve"}
+HANDLES = {"hypercorn.serve", "uvicorn in a thread"}
+"""Servers that end by themselves when told to; SIGTERM kills the others."""
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_server_of_one_process(serving: Callable[..., Running], collector: Collector, name: str) -> None:
+    """It is on the page before its first request, and its last spans are out before SIGTERM has killed it."""
+    service = serving("asgi" if name in ASYNC else "wsgi", "python", "serve.py", "{port}")
+    patched = "from gevent import monkey\nmonkey.patch_all()\n" if "patched" in name else ""
+    (service.folder / "serve.py").write_text(patched + PYTHON + SCRIPTS[name])
+    endpoint = f"http://127.0.0.1:{collector.port}"
+    service.instrumented(1, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, PYTHONWARNINGS="ignore::DeprecationWarning")
+    service.send(20)
+    service.counts() if name != "Django" else None
+
+    assert service.end() == (0 if name in HANDLES else -signal.SIGTERM), service.log
+    assert sum(span.startswith("GET /") for span in collector.names()) == service.answered, service.log
+    assert "MonkeyPatchWarning" not in service.log
+    assert service.left() == []
+
+
+def test_an_application_factory(serving: Callable[..., Running]) -> None:
+    """What it makes is measured, in each worker."""
+    service = serving("asgi", "uvicorn", "app:make", "--factory", "--port", "{port}", "--workers", "2")
+    service.instrumented(2).send(20)
+
+    service.counts()
+
+
+def changed(service: Running) -> None:
+    """Change the service's code, by a comment at its end."""
+    service.source.write_text(service.source.read_text() + "# changed\n")
+
+
+RELOADERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "uvicorn": ("asgi", (*UVICORN, "--reload")),
+    "gunicorn": ("wsgi", (*GUNICORN, "--reload", "--reload-engine", "poll")),
+    "flask run": ("wsgi", ("flask", "--app", "app", "run", "--port", "{port}", "--debug")),
+}
+
+
+@pytest.mark.parametrize(("kind", "command"), RELOADERS.values(), ids=RELOADERS.keys())
+def test_a_reloader_keeps_what_was_counted(
+    serving: Callable[..., Running], kind: str, command: tuple[str, ...]
+) -> None:
+    """The process that serves is another, and the page goes on where it was."""
+    workers = 2 if command[0] == "gunicorn" else 1
+    service = serving(kind, *command).instrumented(workers)
+    service.send(10)
+    service.counts()
+    before = service.pids.copy()
+
+    changed(service)
+    while not service.pids - before:
+        service.send(1)
+    service.ready(workers)
+
+    service.counts()
+    service.end()
+    assert service.left() == []
+
+
+def test_gunicorn_reloaded_and_scaled(serving: Callable[..., Running], collector: Collector) -> None:
+    """HUP, TTIN, TTOU: workers come and go, and every request stays on the page; every span is sent."""
+    service = serving("wsgi", *GUNICORN).instrumented(
+        2, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}"
+    )
+    for number, workers in ((signal.SIGTTIN, 3), (signal.SIGTTOU, 2), (signal.SIGHUP, 2)):
+        service.send(10)
+        before = service.pids.copy()
+        service.process.send_signal(number)
+        if number == signal.SIGHUP:
+            service.wait_for(lambda before=before: _all_ended(before), "the workers' end")
+        service.ready(workers)
+        service.counts()
+
+    assert service.end() == 0
+    assert collector.names().count(f"GET {service.route}") == service.answered
+    assert service.left() == []
+
+
+@pytest.mark.parametrize(
+    ("worker", "number"),
+    [("sync", signal.SIGINT), *((worker, signal.SIGQUIT) for worker in ("sync", "gthread", "gevent", "asgi"))],
+)
+def test_gunicorn_told_to_be_quick(
+    serving: Callable[..., Running], collector: Collector, worker: str, number: int
+) -> None:
+    """It does not wait for requests, and we not for more than the spans that are there.
+
+    Not uvicorn's worker: that one does not hear it, with us or without, and is killed after gunicorn's patience.
+    """
+    kind = "asgi" if worker == "asgi" else "wsgi"
+    service = serving(kind, *GUNICORN, "-k", worker)
+    service.instrumented(2, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}").send(20)
+
+    assert service.end(number) == 0
+    assert collector.names().count(f"GET {service.route}") == service.answered, service.log
+    assert service.left() == []
+
+
+def test_uwsgi_reloads_by_executing_itself(serving: Callable[..., Running]) -> None:
+    """SIGHUP: the master is another program with the same process id, and goes on with the same folder."""
+    service = serving("wsgi", *UWSGI_WORKERS).instrumented(2)
+    service.send(10)
+    before = service.pids.copy()
+    service.process.send_signal(signal.SIGHUP)
+    service.wait_for(lambda: _all_ended(before), "the workers' end")
+    service.ready(2).send(10)
+
+    service.counts()
+    assert service.end() == 0
+    assert service.swept().left() == []
+
+
+def test_uwsgis_workers_draw_span_ids_of_their_own(serving: Callable[..., Running], collector: Collector) -> None:
+    """It forks behind Python's back: what one worker draws, another must not repeat."""
+    service = serving("wsgi", *UWSGI_WORKERS)
+    service.source.write_text("import random\nrandom.random()\n" + service.source.read_text())
+    service.instrumented(2, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}")
+    while len(service.pids) < 2:
+        service.send(10)
+    service.end()
+
+    assert len(traces(collector)) == service.answered
+
+
+PORTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "gunicorn": ("wsgi", GUNICORN),
+    "hypercorn": ("asgi", ("hypercorn", "app:app", "--bind", "127.0.0.1:{port}", "--workers", "2")),
+    "granian": ("asgi", ("granian", "app:app", "--port", "{port}", "--workers", "2", "--interface", "asgi")),
+    "uwsgi": ("wsgi", UWSGI_WORKERS),
+}
+
+
+@pytest.mark.parametrize(("kind", "command"), PORTS.values(), ids=PORTS.keys())
+def test_two_services_with_one_page_port(serving: Callable[..., Running], kind: str, command: tuple[str, ...]) -> None:
+    """The second serves its requests, says once what it misses, and has the page when the first is gone."""
+    first = serving("asgi", *UVICORN).instrumented(1)
+    second = serving(kind, *command)
+    second.page_port = first.page_port
+    second.start("quarterdeck-instrument")
+    second.wait_for(second.listens, "the service")
+    second.send(20)
+    second.wait_for(lambda: "cannot listen on" in second.log, "the message")
+    assert first.workers() == 1.0
+
+    first.end()
+    second.ready(2).counts()
+
+    assert second.log.count("cannot listen on") == 1
+
+
+def traces(collector: Any) -> set[bytes]:
+    """Return the ids of the traces that *collector* has got."""
+    return {
+        span.trace_id
+        for post in collector.posts
+        for resource in post.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    }
+
+
+def _all_ended(pids: set[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
