@@ -7,10 +7,14 @@ contract's, so a series' name alone tells whose it is.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 
 from quarterdeck_contract.metrics import Kind, Metric
 from quarterdeck_contract.naming import prometheus_name
+
+
+_INVALID = re.compile(r"[^a-zA-Z0-9_:]")
 
 
 class Merge(enum.Enum):
@@ -41,7 +45,9 @@ class Foreign(Metric):
 
 def family(metric: Metric) -> str:
     """Return the name that *metric* has on the page, without `_bucket`, `_sum` or `_count`."""
-    return metric.name if isinstance(metric, Foreign) and metric.spelt else prometheus_name(metric)
+    if isinstance(metric, Foreign) and metric.spelt:
+        return _INVALID.sub("_", metric.name)  # from prometheus_client 0.22 it may be any UTF-8, which few can read
+    return prometheus_name(metric)
 
 
 def merge_of(metric: Metric) -> Merge:

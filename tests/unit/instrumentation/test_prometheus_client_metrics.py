@@ -112,6 +112,17 @@ def test_exemplars_keep_their_labels_whatever_they_are(recorded: Recording, regi
     assert [each.exemplar for each in page.find("wait_bucket")] == [{}, {"TraceID": "ab"}]
 
 
+def test_names_in_utf_8_are_escaped(recorded: Recording, registry: CollectorRegistry) -> None:
+    """As on the service's own page; the text formats that every Prometheus reads know no others."""
+    Counter("my.orders", "Orders.", ["order.kind"], registry=registry).labels("a").inc(exemplar={"trace.id": "x"})
+
+    page = recorded.page(Format.OPENMETRICS)
+
+    assert [(each.labels, each.exemplar) for each in page.find("my_orders_total")] == [
+        ({"order_kind": "a"}, {"trace_id": "x"})
+    ]
+
+
 def test_a_collector_of_the_services_own_is_asked(recorded: Recording, registry: CollectorRegistry) -> None:
     """Types that cannot be added up are each for themselves; one collector that raises keeps no other away."""
 

@@ -131,5 +131,5 @@ def _labels(pairs: Pairs) -> Labels:
 def _exemplar(found: Any) -> Exemplar | None:
     if found is None:
         return None
-    text = ",".join(label_text(name, value) for name, value in found.labels.items())
+    text = ",".join(label_text(_label(name).prometheus, value) for name, value in found.labels.items())
     return Exemplar(float(found.value), float(found.timestamp or 0.0), "", "", text)
