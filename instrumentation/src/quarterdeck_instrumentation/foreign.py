@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from quarterdeck_contract.metrics import Kind, Metric
 from quarterdeck_contract.naming import prometheus_name
 
-
 _INVALID = re.compile(r"[^a-zA-Z0-9_:]")
 
 
