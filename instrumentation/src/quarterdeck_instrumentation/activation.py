@@ -78,6 +78,8 @@ FRAMEWORKS = {
         "quarterdeck_instrumentation.frameworks.peers:patch_django"
     ),
     "opentelemetry.instrumentation.falcon": "quarterdeck_instrumentation.frameworks.peers:patch_falcon",
+    "opentelemetry.instrumentation.grpc._aio_server": "quarterdeck_instrumentation.frameworks.peers:patch_grpc",
+    "opentelemetry.instrumentation.grpc._server": "quarterdeck_instrumentation.frameworks.peers:patch_grpc",
     "opentelemetry.instrumentation.pyramid.callbacks": "quarterdeck_instrumentation.frameworks.peers:patch_exclusions",
     "opentelemetry.instrumentation.tornado": "quarterdeck_instrumentation.frameworks.peers:patch_exclusions",
     "opentelemetry.instrumentation.wsgi": "quarterdeck_instrumentation.frameworks.peers:patch_wsgi",

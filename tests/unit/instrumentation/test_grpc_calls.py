@@ -15,6 +15,7 @@ import grpc.aio
 import grpc.aio._server
 import pytest
 from opentelemetry import trace
+from opentelemetry.instrumentation import grpc as peers
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -438,6 +439,31 @@ class TestSpans:
         (span,) = spans.get_finished_spans()
         assert span.status.status_code is StatusCode.ERROR
         assert dict(span.attributes or {})["error.type"] == "LookupError"
+
+    @SERVERS
+    def test_opentelemetrys_own_interceptor_stands_aside(
+        self,
+        recorded: Recording,
+        spans: InMemorySpanExporter,
+        patched: Callable[..., AbstractContextManager[None]],
+        serves: Any,
+    ) -> None:
+        """Where the service gives it to its server itself: one call is one span."""
+        provider = recorded.runtime.tracing()._provider  # type: ignore[union-attr]
+        module, theirs = (
+            ("_server", peers.server_interceptor)
+            if serves is Threads
+            else ("_aio_server", peers.aio_server_interceptor)
+        )
+        with (
+            patched(f"opentelemetry.instrumentation.grpc.{module}"),
+            serves(answers, interceptors=[theirs(provider)]) as served,
+        ):
+            assert served.ask(unary) == b"answer"
+        counted(recorded)
+
+        (span,) = spans.get_finished_spans()
+        assert span.name == f"{SERVICE}/Get"
 
     def test_an_unknown_method_is_kept_as_it_was_sent(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
         """The name and the label have one value for all of them."""

@@ -41,6 +41,19 @@ def patch_aiohttp_server(module: Any) -> None:
     module.is_http_instrumentation_enabled = lambda: False
 
 
+def patch_grpc(module: Any) -> None:
+    """Have the interceptor for gRPC's servers, with threads or with asyncio, pass every call on."""
+    names = ("OpenTelemetryAioServerInterceptor", "OpenTelemetryServerInterceptor")
+    interceptor = next(getattr(module, name) for name in names if hasattr(module, name))
+    intercept = interceptor.intercept_service
+
+    @wraps(intercept)
+    def standing_aside(self: Any, continuation: Callable[[Any], Any], details: Any) -> Any:
+        return intercept(self, continuation, details) if runtime.current() is None else continuation(details)
+
+    interceptor.intercept_service = standing_aside
+
+
 def patch_asgi(module: ModuleType) -> None:
     """Have the ASGI middleware, which those for FastAPI and Starlette are made of, be ours."""
     middleware = module.OpenTelemetryMiddleware
