@@ -88,6 +88,10 @@ class Collect(SpanProcessor):
         if self.spans is not None:
             self.spans.append(plain(span))
 
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 -- the SDK's signature
+        """Do nothing: they are kept at once."""
+        return True
+
 
 class PerTest(TracerProvider):
     """The one global provider of a run, behind which each test has its own."""

@@ -190,6 +190,8 @@ class Tracing:
         def run() -> None:
             try:
                 flush(timeout)
+            except Exception as error:  # noqa: BLE001 -- anybody's processor
+                failed("traces", "a span processor could not be flushed", error)
             finally:
                 done.set()
 

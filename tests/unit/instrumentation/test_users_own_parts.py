@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -32,6 +32,7 @@ from quarterdeck_instrumentation.providers import Plan, make, plan
 from quarterdeck_instrumentation.settings import Settings
 from quarterdeck_instrumentation.spans.provider import LeanProvider
 from quarterdeck_instrumentation.spans.target import Target, read
+from quarterdeck_instrumentation.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,6 +136,37 @@ def test_the_provider_is_the_sdks_to_whoever_asks(posting: Callable[..., LeanPro
     (scope,) = collector.posts[0].resource_spans[0].scope_spans
     assert (scope.scope.name, scope.scope.version, scope.schema_url) == ("users", "1.2", "https://example.test/1")
     assert provider.lean
+
+
+class Stubborn(SpanProcessor):
+    """Flushes nothing, and says so, or raises."""
+
+    def __init__(self, *, raises: bool) -> None:
+        self._raises = raises
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Say no."""
+        if self._raises:
+            raise LookupError("not now")
+        return False
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_processor_that_does_not_flush_keeps_nothing_back(
+    posting: Callable[..., LeanProvider],
+    collector: Collector,
+    raises: bool,  # noqa: FBT001 -- a parameter
+) -> None:
+    """Spans of ours are sent first; where a processor says no or raises, they once stayed until they were lost."""
+    provider = posting()
+    provider.add_span_processor(Stubborn(raises=raises))
+    provider.get_tracer("users").start_span("one").end()
+
+    Tracing(provider).flush(20.0)
+
+    assert collector.names() == ["one"]
+    said = [("traces", "a span processor could not be flushed (LookupError: not now)")] if raises else []
+    assert failures.said() == said
 
 
 def test_resource_detectors_run(

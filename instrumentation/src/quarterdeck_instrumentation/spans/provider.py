@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -111,8 +112,11 @@ class LeanProvider(TracerProvider):
         super().add_span_processor(span_processor)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Send what is queued; False if that took longer than *timeout_millis*."""
-        return super().force_flush(timeout_millis) and self.sender.flush(timeout_millis / 1000)
+        """Send what is queued, ours first; False if that took longer than *timeout_millis*, or a processor says so."""
+        deadline = time.monotonic() + timeout_millis / 1000
+        sent = self.sender.flush(timeout_millis / 1000)
+        left = max(1, round((deadline - time.monotonic()) * 1000))
+        return super().force_flush(left) and sent
 
     def shutdown(self) -> None:
         """Send what is queued, as the SDK's processors do. A request still in progress is sent by the runtime."""
@@ -136,6 +140,10 @@ class _Sending(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         if span.context is not None and span.context.trace_flags.sampled:
             self._sender.add(span)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 -- the SDK's signature
+        """Do nothing: the provider flushes the sender itself."""
+        return True
 
 
 def _unusual(limits: SpanLimits) -> bool:
