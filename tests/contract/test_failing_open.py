@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from quarterdeck_instrumentation.exposition.collector import Collector
+from quarterdeck_instrumentation.exposition.snapshot import Snapshot
+from quarterdeck_instrumentation.exposition.store import Folder
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -65,7 +69,7 @@ def endless_head(client: socket.socket) -> None:
         client.sendall(b"x" * (1 << 16))
 
 
-class Collector:
+class Listener:
     """What listens where a collector should, and does something else."""
 
     def __init__(self, behave: Callable[[socket.socket], None]) -> None:
@@ -103,9 +107,9 @@ def port_of() -> Iterator[Callable[[Any], int]]:
                     return int(listener.getsockname()[1])
             if behave == "dropped":
                 return _full(stack)
-            collector = Collector(behave)
-            stack.callback(collector.close)
-            return collector.port
+            listening = Listener(behave)
+            stack.callback(listening.close)
+            return listening.port
 
         yield start
 
@@ -262,3 +266,10 @@ def test_a_full_disk_leaves_one_of_the_two_files_whole(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "2\n"
+
+
+def test_totals_that_cannot_be_read_at_this_moment_are_not_begun_anew(tmp_path: Path) -> None:
+    """As without a file descriptor to be had: the page is late, and no counter on it goes backwards."""
+    (tmp_path / "totals").mkdir()
+    with pytest.raises(OSError, match="totals"):
+        Collector(Folder(str(tmp_path)), "worker-1", Snapshot)

@@ -236,7 +236,7 @@ def fastapi_exchanges() -> list[Any]:
     async def item(item: int) -> int:
         return item
 
-    @app.api_route("/{rest:path}", methods=["POST", "BREW"])
+    @app.api_route("/{rest:path}", methods=["GET", "PUT", "POST", "BREW"])
     async def echo(rest: str, request: Request) -> Any:
         return {"rest": len(rest), "body": len(await request.body()), "query": len(request.query_params)}
 
@@ -289,7 +289,7 @@ def flask_exchanges() -> list[Any]:
     def item(item: int) -> str:
         return str(item)
 
-    @app.route("/<path:rest>", methods=["POST"])
+    @app.route("/<path:rest>", methods=["GET", "PUT", "POST"])
     def echo(rest: str) -> str:
         return f"{len(rest)} {len(request.get_data())} {len(request.args)}"
 

@@ -144,6 +144,9 @@ class Collector:
         """Collect from *folder*; *own* gives this worker's own last snapshot that is safely written down.
 
         Without a folder there is this worker alone.
+
+        Raises:
+            OSError: what the ended workers counted cannot be read at this moment; without it counters would go back.
         """
         self._folder = folder
         self._own_name = own_name
@@ -214,7 +217,7 @@ class Collector:
     def _take_over(self, folder: Folder) -> None:
         try:
             self._totals = folder.read_totals() or Snapshot()
-        except (CorruptSnapshotError, OSError) as error:
+        except CorruptSnapshotError as error:  # any other, too many open files for one, may be over in a moment
             failed("store", "what the ended workers counted cannot be read, so counters begin anew", error)
         for name in self._totals.index.folded:
             folder.forget(name)
