@@ -7,7 +7,7 @@ Three rules hold in every module. Importing changes nothing: `activate` does. Wh
 service: it is said once, counted, and the service goes on. And every start of every Python child pays for what is
 imported, so modules import late and little.
 
-    bootstrap, launcher, auto, distro → activation → frameworks, contrib → asgi, wsgi → request → runtime
+    bootstrap, launcher, auto, distro → activation → frameworks, contrib → asgi, wsgi → request, call → runtime
         → exposition, tracing → registry
 """
 
