@@ -97,7 +97,9 @@ def fastapi_application(spans: Spans) -> Iterator[Any]:
 def fastapi_class(spans: Spans) -> Iterator[Any]:
     """Make an application of the class that the instrumentor puts in FastAPI's place."""
     FastAPIInstrumentor().instrument(tracer_provider=spans.provider)
-    yield serve_fastapi(fastapi.FastAPI())
+    app = serve_fastapi(fastapi.FastAPI())
+    yield app
+    FastAPIInstrumentor.uninstrument_app(app)
     FastAPIInstrumentor().uninstrument()
 
 
@@ -292,6 +294,7 @@ def test_request_hooks_are_called_with_our_span(
         app, api = serve_flask(flask.Flask(__name__)), serve_fastapi(fastapi.FastAPI())
         FlaskInstrumentor.instrument_app(app, request_hook=hook, tracer_provider=spans.provider)
         FastAPIInstrumentor.instrument_app(api, server_request_hook=hook, tracer_provider=spans.provider)
+        stack.callback(FastAPIInstrumentor.uninstrument_app, api)  # it has changed Starlette's background tasks as well
         middleware = WsgiMiddleware(serve_flask(flask.Flask(__name__)), request_hook=hook)
         if first == "theirs":
             stack.enter_context(patched(*MODULES))
