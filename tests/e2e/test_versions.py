@@ -39,6 +39,8 @@ SERVED_BEFORE = ("fastapi==0.121.0", *SERVED[1:])
 TESTED = ("httpx==0.28.1", "hypothesis==6.170.15", "pytest==9.2.0", "pytest-timeout==2.4.0")
 RECORD_PATH = (
     "lean_spans_sent",
+    "metrics_of_the_sdk",
+    "metrics_pushed",
     "opentelemetry_instruments",
     "registry_of_a_worker",
     "server_spans",
