@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Collector
 
+CHOSEN = {"OTEL_PYTHON_DISTRO": "quarterdeck", "OTEL_PYTHON_CONFIGURATOR": "quarterdeck"}
 LAUNCHER = Path(sys.executable).parent / "quarterdeck-instrument"
 
 
@@ -168,7 +169,7 @@ def test_packages_that_do_not_fit_are_named(doctor: Doctor) -> None:
     }
     assert "distro (opentelemetry-distro) beside ours" in found["duplicate-distro"]["found"]
     assert "opentelemetry-api (1.40.0, 1.45.1) is installed more than once" in found["duplicate-package"]["found"]
-    chosen = doctor.findings(PYTHONPATH=str(info.parent), OTEL_PYTHON_DISTRO="quarterdeck")
+    chosen = doctor.findings(PYTHONPATH=str(info.parent), **CHOSEN)
     assert "duplicate-distro" not in chosen
 
 
@@ -278,6 +279,7 @@ def test_a_page_of_ours_is_counted() -> None:
     assert page is not None
     assert page.series["http_server_active_requests"] == 31
     assert page.overflowing == ("http_server_active_requests",)
+    assert page.labels["http_server_active_requests"] == (("url_scheme", 30), ("http_request_method", 1))
 
 
 def test_whoever_else_holds_the_port_is_not_us() -> None:
@@ -352,15 +354,17 @@ def test_a_distribution_that_is_half_removed_is_passed_over(tmp_path: Path, monk
     assert duplicates == ()
 
 
-@pytest.mark.parametrize("chosen", ["", "quarterdeck"])
+@pytest.mark.parametrize("chosen", [False, True], ids=["not chosen", "chosen"])
 def test_another_distribution_that_is_really_installed(
-    doctor: Doctor, environment: Callable[..., Path], chosen: str
+    doctor: Doctor,
+    environment: Callable[..., Path],
+    chosen: bool,  # noqa: FBT001 -- a parameter
 ) -> None:
     """In an environment of its own: it is named, unless ours is chosen; and all requirements are met."""
     python = environment("doctor", "opentelemetry-distro==0.66b1", "flask>=3")
     done = subprocess.run(
         [python.parent / "quarterdeck-instrument", "doctor", "--json", python, "-c", "import flask"],
-        env={**doctor.environ, "OTEL_PYTHON_DISTRO": chosen},
+        env={**doctor.environ, **(CHOSEN if chosen else {})},
         capture_output=True,
         text=True,
         check=False,
@@ -370,8 +374,23 @@ def test_another_distribution_that_is_really_installed(
     found = {each["name"]: each["found"] for each in whole["findings"]}
     assert done.returncode == (0 if chosen else 3), done.stdout
     assert whole["facts"]["needs"] == []
-    assert ("distro (opentelemetry-distro) beside ours" in found.get("duplicate-distro", "")) is not bool(chosen)
+    assert ("distro (opentelemetry-distro) beside ours" in found.get("duplicate-distro", "")) is not chosen
     assert "flask.app" in found["instrumented"]
+
+
+def test_a_configuration_file_is_looked_at(doctor: Doctor) -> None:
+    """What it says comes before the variables, which are named as not asked."""
+    file = 'file_format: "1.0"\ntracer_provider: {processors: [{simple: {exporter: {console: {}}}}]}\n'
+    (doctor.folder / "otel.yaml").write_text(file + "distribution: {quarterdeck: {label_sets: 5}}\n")
+
+    found = doctor.findings(OTEL_CONFIG_FILE="otel.yaml", OTEL_TRACES_SAMPLER="xray", OTEL_EXPORTER_PROMETHEUS_PORT="")
+
+    assert found["status"] == 3
+    assert found["config-file"]["found"].startswith("OTEL_CONFIG_FILE=otel.yaml is used, and OTEL_EXPORTER_PROMETHEUS_")
+    assert "OTEL_TRACES_SAMPLER not" in found["config-file"]["found"]
+    assert found["spans"]["found"].endswith("because OTEL_CONFIG_FILE describes the SDK's provider")
+    assert found["facts"]["settings"]["label_sets"] == ["5", "file"]
+    assert found["facts"]["said"] == []
 
 
 def test_what_is_asked_for_by_an_extra_is_optional() -> None:

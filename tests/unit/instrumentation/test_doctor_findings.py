@@ -84,7 +84,7 @@ def test_all_is_well() -> None:
             {"distros": ("distro (opentelemetry-distro)", "quarterdeck (quarterdeck-instrumentation)")},
             "duplicate-distro",
             Level.WARNING,
-            "distro (opentelemetry-distro) beside ours, and OTEL_PYTHON_DISTRO is not set",
+            "distro (opentelemetry-distro) beside ours, and OTEL_PYTHON_DISTRO is not set, OTEL_PYTHON_CONFIGURATOR not",
         ),
         ({"agents": ("Datadog",)}, "other-agent", Level.WARNING, "Datadog is at work as well"),
         (
@@ -137,7 +137,12 @@ def test_all_is_well() -> None:
             Level.NOTE,
             "42 series, most of a_seconds 40, b 2",
         ),
-        ({"page": Page({"a": 1}, ("a",))}, "cardinality-overflow", Level.WARNING, "a has more label sets"),
+        (
+            {"page": Page({"a": 1}, ("a",), {"a": (("user", 30), ("shop", 2))})},
+            "cardinality-overflow",
+            Level.WARNING,
+            "a has more label sets than it may have: user has 30 values",
+        ),
         (
             {"folder": "/x", "folder_error": "OSError: full"},
             "session-folder",
@@ -264,12 +269,13 @@ def test_each_fact_has_its_finding(change: dict[str, object], name: str, level: 
     assert words in text(facts, findings)
 
 
-@pytest.mark.parametrize("chosen", ["quarterdeck"])
-def test_a_distro_that_is_chosen_is_no_riddle(chosen: str) -> None:
-    """Others may be installed: ours is the one that is loaded."""
-    facts = replace(WELL, distros=("distro (opentelemetry-distro)",), distro_chosen=chosen)
+def test_a_distro_that_is_chosen_is_no_riddle() -> None:
+    """Others may be installed: ours is the one that is loaded, if its configurator is chosen too."""
+    half = replace(WELL, distros=("distro (opentelemetry-distro)",), distro_chosen="quarterdeck")
 
-    assert "duplicate-distro" not in {finding.name for finding in examine(facts)}
+    assert "duplicate-distro" in {finding.name for finding in examine(half)}
+    whole = replace(half, configurator_chosen="quarterdeck")
+    assert "duplicate-distro" not in {finding.name for finding in examine(whole)}
 
 
 def test_the_launcher_that_starts_ours_is_no_other_agent() -> None:

@@ -46,6 +46,8 @@ class Page:
     """Metric family → series it has on the page."""
     overflowing: tuple[str, ...]
     """Families with an overflow series: label sets beyond the limit share it."""
+    labels: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    """Metric family → each of its labels with how many values it has, the one with most first."""
 
 
 class Stage(Enum):
@@ -139,9 +141,12 @@ class Facts:
     duplicates: tuple[str, ...] = ()
     """Distributions that are installed more than once."""
     distros: tuple[str, ...] = ()
-    """Entry points of `opentelemetry_distro`, as name and distribution: `distro (opentelemetry-distro)`."""
+    """Entry points of `opentelemetry_distro` and of `opentelemetry_configurator`, as name and distribution: `distro
+    (opentelemetry-distro)`."""
     distro_chosen: str = ""
     """`OTEL_PYTHON_DISTRO`."""
+    configurator_chosen: str = ""
+    """`OTEL_PYTHON_CONFIGURATOR`."""
     enabled: bool = True
     settings: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Setting → value and who says so, `default` included."""
@@ -160,7 +165,7 @@ class Facts:
     lean: bool = False
     why_sdk: tuple[str, ...] = ()
     sampler: str = ""
-    """As it describes itself; empty: no spans are made."""
+    """Its name and argument; empty: no spans are made, or a file describes it."""
     page_wanted: bool = True
     port: Port | None = None
     page: Page | None = None

@@ -86,8 +86,11 @@ def versions(facts: Facts) -> Iterator[Finding]:
 def distros(facts: Facts) -> Iterator[Finding]:
     """Look for other distributions, which `opentelemetry-instrument` may load in our place."""
     others = [each for each in facts.distros if OURS not in each]
-    if others and facts.distro_chosen != "quarterdeck":
-        chosen = f"OTEL_PYTHON_DISTRO is {facts.distro_chosen or 'not set'}"
+    if others and not (facts.distro_chosen == facts.configurator_chosen == "quarterdeck"):
+        chosen = (
+            f"OTEL_PYTHON_DISTRO is {facts.distro_chosen or 'not set'}, "
+            f"OTEL_PYTHON_CONFIGURATOR {facts.configurator_chosen or 'not'}"
+        )
         yield Finding(
             "duplicate-distro",
             Level.WARNING,
@@ -193,10 +196,11 @@ def _cardinality(facts: Facts) -> Iterator[Finding]:
     shown = ", ".join(f"{family} {series}" for family, series in largest)
     yield Finding("cardinality", Level.NOTE, f"{sum(facts.page.series.values())} series, most of {shown}", "each costs")
     for family in facts.page.overflowing:
+        fills = "".join(f": {label} has {values} values" for label, values in facts.page.labels.get(family, ())[:1])
         yield Finding(
             "cardinality-overflow",
             Level.WARNING,
-            f"{family} has more label sets than it may have",
+            f"{family} has more label sets than it may have{fills}",
             "those beyond the limit share one series, so that they cannot be told apart",
             "find the label that grows with the traffic, or raise QUARTERDECK_LABEL_SETS",
         )
@@ -241,7 +245,8 @@ def tracing(facts: Facts) -> Iterator[Finding]:
         return
     path = "the lean path makes them" if facts.lean else f"the SDK makes them, because {'; '.join(facts.why_sdk)}"
     yield Finding("spans", Level.NOTE, f"spans go to {', '.join(facts.exporters)}; {path}", "the SDK's cost a tenfold")
-    yield Finding("sampler", Level.NOTE, f"the sampler is {facts.sampler}", "it decides which traces are kept")
+    if facts.sampler:
+        yield Finding("sampler", Level.NOTE, f"the sampler is {facts.sampler}", "it decides which traces are kept")
     if facts.proxy:
         yield Finding(
             "proxy",

@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from quarterdeck_contract import metrics
 from quarterdeck_contract.labels import OVERFLOW
 from quarterdeck_contract.naming import series_names
+from quarterdeck_instrumentation import cardinality
 from quarterdeck_instrumentation.doctor.facts import Holder, Page, Port
 from quarterdeck_instrumentation.testing import parse
 
@@ -54,7 +55,19 @@ def read(text: str) -> Page:
         series.setdefault(family, set()).add(tuple(sorted(labels.items())))
         if OVERFLOW.prometheus in labels:
             overflowing.add(family)
-    return Page({family: len(found) for family, found in series.items()}, tuple(sorted(overflowing)))
+    flat = ((family, dict(each)) for family, found in series.items() for each in found)
+    usages = cardinality.report(
+        (
+            (family, list(labels), [] if OVERFLOW.prometheus in labels else list(labels.values()))
+            for family, labels in flat
+        ),
+        len(series),
+    )
+    return Page(
+        {family: len(found) for family, found in series.items()},
+        tuple(sorted(overflowing)),
+        {usage.metric: usage.labels for usage in usages},
+    )
 
 
 def writable(folder: str) -> str:
