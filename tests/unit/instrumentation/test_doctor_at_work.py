@@ -374,7 +374,8 @@ def test_another_distribution_that_is_really_installed(
     found = {each["name"]: each["found"] for each in whole["findings"]}
     assert done.returncode == (0 if chosen else 3), done.stdout
     assert whole["facts"]["needs"] == []
-    assert ("distro (opentelemetry-distro) beside ours" in found.get("duplicate-distro", "")) is not chosen
+    named = "distro (opentelemetry-distro), configurator (opentelemetry-distro) beside ours"
+    assert (named in found.get("duplicate-distro", "")) is not chosen
     assert "flask.app" in found["instrumented"]
 
 

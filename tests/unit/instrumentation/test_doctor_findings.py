@@ -84,7 +84,7 @@ def test_all_is_well() -> None:
             {"distros": ("distro (opentelemetry-distro)", "quarterdeck (quarterdeck-instrumentation)")},
             "duplicate-distro",
             Level.WARNING,
-            "distro (opentelemetry-distro) beside ours, and OTEL_PYTHON_DISTRO is not set, OTEL_PYTHON_CONFIGURATOR not",
+            "distro (opentelemetry-distro) beside ours, and OTEL_PYTHON_DISTRO is not set, OTEL_PYTHON_CONFIGURATOR",
         ),
         ({"agents": ("Datadog",)}, "other-agent", Level.WARNING, "Datadog is at work as well"),
         (

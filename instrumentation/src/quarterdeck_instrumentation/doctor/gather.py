@@ -29,7 +29,8 @@ def gather(environ: dict[str, str]) -> Facts:
     failures.forget()
     chosen = settings.effective(environ)
     origins = settings.origins(environ)
-    plan = providers.plan(chosen, environ)
+    asked = declarative.asked(environ)
+    plan = providers.plan(chosen, asked)
     traced = bool(chosen.traces_exporters)
     versions, needs, duplicates = packages.installed()
     listens = chosen.metrics_page and chosen.metrics_server
@@ -42,8 +43,9 @@ def gather(environ: dict[str, str]) -> Facts:
         packages=versions,
         needs=needs,
         duplicates=duplicates,
-        distros=packages.named("opentelemetry_distro"),
+        distros=packages.named("opentelemetry_distro") + packages.named("opentelemetry_configurator"),
         distro_chosen=environ.get("OTEL_PYTHON_DISTRO", ""),
+        configurator_chosen=environ.get("OTEL_PYTHON_CONFIGURATOR", ""),
         enabled=activation.enabled(environ),
         settings={
             each.name: (settings.shown(chosen, each.name), origins.get(each.name, "default")) for each in fields(chosen)
@@ -56,13 +58,13 @@ def gather(environ: dict[str, str]) -> Facts:
         exporters=chosen.traces_exporters,
         lean=plan.lean and not plan.why,
         why_sdk=plan.why,
-        sampler=_sampler(environ) if traced else "",
+        sampler=_sampler(asked) if traced and asked is environ else "",
         page_wanted=chosen.metrics_page,
         port=port,
         page=page,
-        reach=_reach(chosen, environ),
+        reach=_reach(chosen, asked),
         reach_metrics=_tried(environ, "METRICS", post=True) if chosen.metrics_push else None,
-        proxy=_proxy(chosen, environ),
+        proxy=_proxy(chosen, asked),
         folder=folder,
         folder_error=machine.writable(folder),
         multiproc_dir=multiproc,
