@@ -178,10 +178,10 @@ urlpatterns = [django.urls.path("a/<str:item>", lambda _, item: HttpResponse(ite
 
 
 @contextmanager
-def django_project(spans: Spans) -> Iterator[Any]:
+def django_project(spans: Spans, **options: Any) -> Iterator[Any]:
     """Make a project with the middleware in its settings."""
     with django.test.override_settings(ROOT_URLCONF=sys.modules[__name__], MIDDLEWARE=[]):
-        DjangoInstrumentor().instrument(tracer_provider=spans.provider)
+        DjangoInstrumentor().instrument(tracer_provider=spans.provider, **options)
         yield django.core.wsgi.get_wsgi_application()
         DjangoInstrumentor().uninstrument()
 
@@ -296,11 +296,13 @@ def test_request_hooks_are_called_with_our_span(
         FastAPIInstrumentor.instrument_app(api, server_request_hook=hook, tracer_provider=spans.provider)
         stack.callback(FastAPIInstrumentor.uninstrument_app, api)  # it has changed Starlette's background tasks as well
         middleware = WsgiMiddleware(serve_flask(flask.Flask(__name__)), request_hook=hook)
+        project = stack.enter_context(django_project(spans, request_hook=hook))
         if first == "theirs":
             stack.enter_context(patched(*MODULES))
 
+        get(project, asynchronous=False)
         get(app, asynchronous=False)
         get(api, asynchronous=True)
         get(middleware, asynchronous=False)
 
-    assert [(span.attributes or {}).get("tenant") for span in spans.finished()] == ["acme"] * 3
+    assert [(span.attributes or {}).get("tenant") for span in spans.finished()] == ["acme"] * 4
