@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
-from quarterdeck_instrumentation import asgi, failures, mount, runtime
+from quarterdeck_instrumentation import asgi, failures, mount, runtime, wsgi
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _WAITING = ("posix.", "_socket.", "select.", "_io.", "_ssl.", "fcntl.", "time.sleep", "mmap.")
@@ -145,6 +145,28 @@ def mend(what: str) -> None:
     del what
 
 
+def requested_by_wsgi(wrapped: Any, number: int) -> bool:
+    """Send a request to a WSGI application, and say whether it was answered."""
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": f"/orders/{number}",
+        "wsgi.url_scheme": "http",
+        "HTTP_HOST": "shop",
+    }
+    statuses: list[str] = []
+    answer = wrapped(environ, lambda status, _: statuses.append(status))
+    body = b"".join(answer)
+    answer.close()
+    return (statuses, body) == (["200 OK"], b"answer")
+
+
+def wsgi_app(environ: Any, start_response: Any) -> Any:
+    """Answer."""
+    del environ
+    start_response("200 OK", [])
+    return [b"answer"]
+
+
 def calls_of(wrapped: Any, requests: int) -> list[str]:
     """Return what functions of C were called in this thread by some requests, of those that may wait."""
     called: set[str] = set()
@@ -154,9 +176,12 @@ def calls_of(wrapped: Any, requests: int) -> list[str]:
             owner = getattr(function, "__module__", None) or type(function.__self__).__module__
             called.add(f"{owner}.{function.__qualname__}")
 
+    measured = wsgi.Instrumented(wsgi_app)
+    requested_by_wsgi(measured, 0)
     sys.setprofile(profile)
     for number in range(requests):
         requested(wrapped, number)
+        requested_by_wsgi(measured, number)
     sys.setprofile(None)
     return sorted(name for name in called - _AT_ONCE if name.startswith(_WAITING))
 

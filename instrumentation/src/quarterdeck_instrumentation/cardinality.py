@@ -6,7 +6,6 @@ somebody's address, name or token.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from quarterdeck_contract import metrics
@@ -100,6 +99,8 @@ class Watch:
                 self._say(name)
 
     def _say(self, name: str) -> None:
+        import logging  # noqa: PLC0415 -- most metrics are never full
+
         index = snapshot.parse(self._registry.snapshot()[0])
         labels = next((usage.labels for usage in of_index(index, len(index.metrics)) if usage.metric == name), ())
         logging.getLogger("quarterdeck").warning(

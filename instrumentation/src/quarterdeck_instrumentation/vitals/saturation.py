@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import _socket  # not `socket`, whose sockets gevent replaces by some that it makes non-blocking
+import _socket  # not `socket`, which is slow to import, and whose sockets gevent replaces by non-blocking ones
 import os
-import socket
 import struct
 import sys
 from typing import TYPE_CHECKING, Any
@@ -114,9 +113,9 @@ def _listens(descriptor: int, but_not_on: int) -> bool:
     """Say whether *descriptor* is a TCP socket that takes connections, on another port than *but_not_on*."""
 
     def ask(found: _socket.socket) -> bool:
-        if found.family not in (socket.AF_INET, socket.AF_INET6):
+        if found.family not in (_socket.AF_INET, _socket.AF_INET6):
             return False
-        listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        listening = found.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN)
         return bool(listening) and found.getsockname()[1] != but_not_on
 
     return _asked(descriptor, ask) or False
@@ -126,9 +125,9 @@ def _queue(descriptor: int) -> tuple[int, int] | None:
     """Return how many connections wait at *descriptor*, and how many may; None when it is gone."""
 
     def ask(found: _socket.socket) -> tuple[int, int] | None:
-        if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        if not found.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN):
             return None  # closed, and its number given to another
-        length, limit = _QUEUE.unpack(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUE.size))
+        length, limit = _QUEUE.unpack(found.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, _QUEUE.size))
         return length, limit
 
     return _asked(descriptor, ask)
