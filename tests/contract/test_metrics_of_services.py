@@ -84,6 +84,7 @@ api.set_meter_provider(MeterProvider(
 STARTS = {
     "lean": (("--workers", "2"), SOURCE),
     "preloaded": (("--workers", "2", "--preload"), SOURCE),
+    "greenlets": (("--workers", "2", "--worker-class", "gevent"), SOURCE),
     "the SDK's": (("--workers", "2"), OWN_PROVIDER + SOURCE),
     "the SDK's, preloaded": (("--workers", "2", "--preload"), OWN_PROVIDER + SOURCE),
 }

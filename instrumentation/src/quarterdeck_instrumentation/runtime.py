@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from quarterdeck_instrumentation.tracing import Tracing
 
 _PATIENCE = 0.5
-"""Seconds that a page, or an end, waits for metrics that have to be asked for."""
+"""Seconds that a page waits for metrics that have to be asked for; an end no longer than half its deadline."""
 
 
 class Runtime:
@@ -137,13 +138,15 @@ class Runtime:
 
     def end(self) -> None:
         """Write and send what is left: the server says that it is about to end."""
+        deadline = time.monotonic() + self.settings.flush_timeout
         if self.settings.metrics_page:
-            self._observer.refresh(_PATIENCE)
             self.write()
+            if self._observer.refresh(min(_PATIENCE, self.settings.flush_timeout / 2)):
+                self.write()
         if self._pusher is not None:
-            self._pusher.begin_flush(self.settings.flush_timeout)
+            self._pusher.begin_flush(deadline - time.monotonic())
         if self._tracing is not None:
-            self._tracing.flush(self.settings.flush_timeout)
+            self._tracing.flush(deadline - time.monotonic())
         if self._pusher is not None:
             self._pusher.finish_flush()
         if self._folder and session.leader(self._folder) == os.getpid():

@@ -21,6 +21,8 @@ _EVERY = 5.0
 may ask a database, and there may be many workers."""
 _SHARE = 20
 """Times as long as a reading took until the next of what is new: reading takes at most a twentieth of the time."""
+_WAITING = 16
+"""Refreshes that wait at once, at most: where a source hangs, those that have given up are forgotten."""
 _LONG = 1.0
 """Seconds that a source may take before it is said that it does."""
 
@@ -34,6 +36,7 @@ class Observer:
         self._registry = registry
         self._bell = native.Bell()
         self._waiting: list[native.Bell] = []
+        self._lock = native.lock()
         self._started = False
 
     def begin(self) -> None:
@@ -42,20 +45,26 @@ class Observer:
         if self._home.sources:
             self._wake()
 
-    def refresh(self, seconds: float) -> None:
-        """Read all sources now, and wait for that no longer than *seconds*; without a thread, here."""
+    def refresh(self, seconds: float) -> bool:
+        """Read all sources now, wait for that no longer than *seconds*, and say whether it is done.
+
+        Without a thread they are read here; without sources there is nothing to do.
+        """
         if not self._home.sources:
-            return
+            return False
         if not self._started:
             self._read(news_alone=False)
-            return
+            return True
         done = native.Bell()
-        self._waiting.append(done)
+        with self._lock:
+            self._waiting = [*self._waiting[-_WAITING:], done]
         self._bell.ring()
-        if not done.wait(seconds):
+        read = done.wait(seconds)
+        if not read:
             failed(
                 "metrics", f"metrics that are asked for did not come within {seconds:g} s, so the last ones are shown"
             )
+        return read
 
     def _wake(self) -> None:
         if not self._started:
@@ -73,7 +82,8 @@ class Observer:
             now = time.monotonic()
             news = self._bell.wait((min(may, must) if news else must) - now) or news
             now = time.monotonic()
-            waiting, self._waiting = self._waiting, []
+            with self._lock:
+                waiting, self._waiting = self._waiting, []
             if waiting or now >= must:
                 self._read(news_alone=False)
                 must = now + _EVERY
