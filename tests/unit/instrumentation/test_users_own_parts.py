@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import ssl
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -364,6 +366,57 @@ def test_propagators_that_are_not_installed_are_left_out(
     assert none_left == {}
     assert "expected installed propagators; found jaeger; b3,tracecontext is used" in caplog.text
     assert "expected installed propagators; found jaeger; tracecontext,baggage is used" in caplog.text
+
+
+B3 = """
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+class Propagator(TextMapPropagator):
+    fields = {"B3"}
+
+    def extract(self, carrier, context=None, getter=None):
+        trace_id, span_id, sampled = getter.get(carrier, "b3")[0].split("-")
+        flags = TraceFlags(int(sampled))
+        above = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=flags)
+        return set_span_in_context(NonRecordingSpan(above), context)
+
+    def inject(self, carrier, context=None, setter=None):
+        pass
+"""
+SERVED = """
+import flask
+from opentelemetry import trace
+app = flask.Flask("checkout")
+
+@app.get("/")
+def parent():
+    return format(trace.get_current_span().get_span_context().trace_id, "x")
+
+for headers in ({"B3": "abc-def-1"}, {"traceparent": f"00-{'5' * 32}-{'6' * 16}-01"}):
+    print(app.test_client().get("/", headers=headers).text)
+"""
+
+
+def test_another_packages_propagator_carries_the_trace(tmp_path: Path, install: Callable[..., None]) -> None:
+    """By the header it names, and by no other; spans have the parent that it finds."""
+    install("b3", B3, opentelemetry_propagator={"b3": "b3:Propagator"})
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(tmp_path / "site-packages"),
+        "QUARTERDECK_METRICS_DIR": str(tmp_path),
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_PROPAGATORS": "b3",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        "QUARTERDECK_FLUSH_TIMEOUT": "0",
+    }
+    code = "import quarterdeck_instrumentation.auto\n" + SERVED
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+
+    first, second = done.stdout.split()
+    assert first == "abc"
+    assert second != "5" * 32
 
 
 def test_the_target_keeps_to_both_timeouts_and_to_the_queue() -> None:
