@@ -482,11 +482,11 @@ class TestSpans:
 class Echo(WebSocketHandler):
     """Says everything again; what cannot be said breaks it."""
 
-    async def on_message(self, message: str | bytes) -> None:
+    def on_message(self, message: str | bytes) -> Any:
         """Answer."""
         if message == "break":
             raise LookupError
-        await self.write_message(message)
+        return self.write_message(message)
 
 
 class TestWebSockets:
