@@ -37,12 +37,15 @@ def environment() -> Callable[..., Path]:
     """Return a function that makes virtual environments, and keeps them in the cache.
 
     It takes a name, requirements, and by keyword `constraints`, a file, and `python`, an interpreter. It returns the
-    Python of an environment with these, and with the instrumentation of this checkout, editable.
+    Python of an environment with these, and with the instrumentation of this checkout, editable, unless `ours` is
+    false.
     """
     return _environment
 
 
-def _environment(name: str, *requirements: str, constraints: Path | None = None, python: Path | None = None) -> Path:
+def _environment(
+    name: str, *requirements: str, constraints: Path | None = None, python: Path | None = None, ours: bool = True
+) -> Path:
     interpreter = str(python or sys.executable)
     version = subprocess.run([interpreter, "-VV"], capture_output=True, text=True, check=True).stdout
     constrained = ["--constraint", str(constraints)] if constraints is not None else []
@@ -60,10 +63,10 @@ def _environment(name: str, *requirements: str, constraints: Path | None = None,
             (folder / "complete").touch()
         # Entry points are copied even when packages are not.
         current = hashlib.sha256((ROOT / "instrumentation" / "pyproject.toml").read_bytes()).hexdigest()
-        ours = folder / "quarterdeck"
-        if not ours.exists() or ours.read_text() != current:
+        installed = folder / "quarterdeck"
+        if ours and not (installed.exists() and installed.read_text() == current):
             _run(made, *_INSTALL, "--no-deps", "--editable", ROOT / "instrumentation")
-            ours.write_text(current)
+            installed.write_text(current)
     return made
 
 

@@ -33,8 +33,15 @@ DEADLINE = 40.0
 """Seconds until a condition that never comes true fails its test."""
 LIBRARIES = (
     *("aio-pika==10.2.1", "aiohttp==3.14.5", "asyncpg==0.32.0", "botocore==1.44.5", "celery==5.7.0"),
-    *("confluent-kafka==2.16.1", "fastapi==0.165.0", "flask==3.1.3", "grpcio==1.85.1", "httpx==0.28.1"),
-    *("pika==1.4.4", "psycopg[binary]==3.3.9", "psycopg2-binary==2.9.13", "pymongo==4.20.0", "pymysql==1.2.4"),
+    *("confluent-kafka==2.16.1", "fastapi==0.165.0", "flask==3.1.3", "grpcio==1.85.1", "gunicorn==27.0.1"),
+    *(
+        "httpx==0.28.1",
+        "pika==1.4.4",
+        "psycopg[binary]==3.3.9",
+        "psycopg2-binary==2.9.13",
+        "pymongo==4.20.0",
+        "pymysql==1.2.4",
+    ),
     *("redis==8.1.0", "requests==2.34.2", "sqlalchemy==2.0.58", "urllib3==2.8.0", "uvicorn==0.54.0"),
 )
 """What the services use, besides the standard library."""
@@ -274,16 +281,18 @@ def _spans() -> Callable[[Collector], list[Span]]:
 
 
 class Program:
-    """A process of the environment `contrib`, instrumented."""
+    """A process of the environment `contrib`, or of another, instrumented."""
 
-    def __init__(self, commands: Path, folder: Path, *command: str, **environ: str) -> None:
-        """Start *command*, one of *commands*, in *folder* with *environ* added."""
+    def __init__(
+        self, commands: Path, folder: Path, *command: str, launcher: str = "quarterdeck-instrument", **environ: str
+    ) -> None:
+        """Start *command*, one of *commands*, under *launcher*, if any, in *folder* with *environ* added."""
         self.log = folder / f"{environ.get('OTEL_SERVICE_NAME', 'program')}.log"
         self.metrics_port = free_port()
         inherited = {name: each for name, each in os.environ.items() if not name.startswith(("OTEL_", "QUARTERDECK_"))}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [commands / "quarterdeck-instrument", commands / command[0], *command[1:]],
+                [*([commands / launcher] if launcher else []), commands / command[0], *command[1:]],
                 cwd=folder,
                 env={
                     **inherited,
@@ -348,8 +357,8 @@ def program(contrib: Path) -> Iterator[Callable[..., Program]]:
     """Return a function that starts an instrumented process, which is ended with the last test of the module."""
     with ExitStack() as stack:
 
-        def start(folder: Path, *command: str, **environ: str) -> Program:
-            started = Program(contrib, folder, *command, **environ)
+        def start(folder: Path, *command: str, commands: Path = contrib, **options: str) -> Program:
+            started = Program(commands, folder, *command, **options)
             stack.callback(started.kill)
             return started
 
