@@ -8,13 +8,12 @@ parent counted is the parent's to show. A gauge's value is a fact, not a count, 
 
 from __future__ import annotations
 
-import os
 import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from quarterdeck_instrumentation.meters.names import Names
 from quarterdeck_instrumentation.registry import Registry
-from quarterdeck_instrumentation.settings import effective
+from quarterdeck_instrumentation.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +51,7 @@ class Home:
     def registry(self) -> Registry:
         """Return the registry, made at first use."""
         if self._registry is None:
-            self._registry = Registry(effective(os.environ).label_sets)
+            self._registry = Registry(Settings().label_sets)  # the service's own choice comes with its telemetry
         return self._registry
 
     def follow(self, follower: Follower) -> Registry:
