@@ -35,6 +35,8 @@ async def item(request):
     return PlainTextResponse(str(os.getpid()))
 
 async def leave(request):
+    with open("left", "w") as file:
+        file.write(str(os.getpid()))
     os._exit(7)
 
 def make():
@@ -54,6 +56,8 @@ def item(item):
 
 @app.get("/leave")
 def leave():
+    with open("left", "w") as file:
+        file.write(str(os.getpid()))
     os._exit(7)
 """
 SOURCES = {"asgi": ASGI, "wsgi": WSGI}
@@ -123,6 +127,10 @@ class Running:
         self.wait_for(lambda: self.workers() == workers, f"{workers} workers on the page")
         return self
 
+    def none_left_of(self, pids: set[int]) -> None:
+        """Wait until these processes have ended."""
+        self.wait_for(lambda: not any(map(lives, pids)), "the workers' end")
+
     def wait_for(self, condition: Callable[[], Any], what: str) -> Any:
         """Return *condition*'s first true value; say what the service said if there is none in time."""
         try:
@@ -153,6 +161,17 @@ class Running:
         """Send so many requests that count, one after the other, each until it is answered or the service ends."""
         for number in range(requests):
             self.wait_for(lambda number=number: self._item(number) or self.process.poll() is not None, "an answer")  # type: ignore[misc]  # a default binds the loop's number
+
+    def leave(self) -> None:
+        """Have one worker end itself, and wait for its end."""
+        self.ask("/leave")
+        self.wait_for(lambda: not lives(int((self.folder / "left").read_text())), "the worker's end")
+
+    def all_answer(self, workers: int) -> None:
+        """Send requests until so many workers have answered: then they can also be told to end."""
+        self.pids.clear()
+        while len(self.pids) < workers:
+            self.send(1)
 
     def page(self) -> Page | None:
         """Return the page; None while nobody serves it."""
@@ -206,6 +225,14 @@ class Running:
             self.times.append(time.time())
             self.pids.add(int(pid))
         return pid is not None
+
+
+def lives(pid: int) -> bool:
+    """Say whether a process lives; one that has ended, and that its parent has not asked for, does not."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def free_port() -> int:

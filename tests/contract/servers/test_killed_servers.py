@@ -14,7 +14,6 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,7 +88,8 @@ def sigkill(service: Running, server: Server, *, with_us: bool) -> float:
     """Kill a worker: what it was answered until a second before is on the page, or at least written down."""
     killed = time.time()
     begun = time.monotonic()
-    os.kill(max(service.pids), signal.SIGKILL)
+    victim = max(service.pids)
+    os.kill(victim, signal.SIGKILL)
     certain = sum(when < killed - MOST_LOST for when in service.times)
     if server.workers == 1:
         service.wait()
@@ -97,18 +97,23 @@ def sigkill(service: Running, server: Server, *, with_us: bool) -> float:
         return begun
     if not server.replaces:
         return begun
+    service.none_left_of({victim})
     if with_us:
         service.ready(server.workers)
         assert certain <= service.wait_for(service.counted, "the page") <= service.answered
+    service.all_answer(server.workers)
     return sigterm(service, server, with_us=with_us)
 
 
 def os_exit(service: Running, server: Server, *, with_us: bool) -> float:
     """Have a worker end itself."""
     begun = time.monotonic()
-    service.ask("/leave")
-    if not server.replaces:
+    service.leave()
+    if server.workers == 1:
         return begun
+    if not server.replaces:
+        return time.monotonic()
+    service.all_answer(server.workers)
     return counted_in_full(service, server, with_us=with_us)
 
 
@@ -119,7 +124,7 @@ def recycling(service: Running, server: Server, *, with_us: bool) -> float:
     if isinstance(server.recycle, signal.Signals):
         service.process.send_signal(server.recycle)
         if with_us:
-            service.wait_for(lambda: not any(map(lives, service.pids)), "the workers' end")
+            service.none_left_of(service.pids)
     return counted_in_full(service, server, with_us=with_us)
 
 
@@ -219,11 +224,3 @@ def written_down(service: Running) -> float:
         for series in each.index.series
         if series.metric.name == "http.server.request.duration" and service.route in series.labels
     )
-
-
-def lives(pid: int) -> bool:
-    """Say whether a process lives; one that has ended, and that its parent has not asked for, does not."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except OSError:
-        return False

@@ -89,7 +89,7 @@ def killed(service: Running) -> None:
 
 def left(service: Running) -> None:
     """Have a worker end itself."""
-    service.ask("/leave")
+    service.leave()
 
 
 def told(number: signal.Signals) -> Callable[[Running], None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,8 +42,7 @@ def test_workers_of_a_service_that_starts_us_itself(
     service = serving(kind, *command)
     service.source.write_text(first + service.source.read_text())
     service.start().wait_for(service.listens, "the service")
-    while len(service.pids) < 2:
-        service.send(1)
+    service.all_answer(2)
 
     service.counts()
     assert service.workers() == 2.0
@@ -162,7 +160,7 @@ def test_gunicorn_reloaded_and_scaled(serving: Callable[..., Running], collector
         before = service.pids.copy()
         service.process.send_signal(number)
         if number == signal.SIGHUP:
-            service.wait_for(lambda before=before: _all_ended(before), "the workers' end")
+            service.none_left_of(before)
         service.ready(workers)
         service.counts()
 
@@ -197,7 +195,7 @@ def test_uwsgi_reloads_by_executing_itself(serving: Callable[..., Running]) -> N
     service.send(10)
     before = service.pids.copy()
     service.process.send_signal(signal.SIGHUP)
-    service.wait_for(lambda: _all_ended(before), "the workers' end")
+    service.none_left_of(before)
     service.ready(2).send(10)
 
     service.counts()
@@ -252,7 +250,3 @@ def traces(collector: Any) -> set[bytes]:
         for scope in resource.scope_spans
         for span in scope.spans
     }
-
-
-def _all_ended(pids: set[int]) -> bool:
-    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
