@@ -207,6 +207,13 @@ class TestObservables:
         assert recorded.page().value("size") == 4.0
         assert failures.counts()["metrics"] == 1
 
+    def test_of_two_observations_of_one_series_the_last_counts(self, recorded: Recording, meter: metrics.Meter) -> None:
+        """Also of two instruments of one name, as libraries that are set up twice have them."""
+        for value in (3, 4):
+            meter.create_observable_counter("uses", [lambda _, value=value: [Observation(value, {"k": "a"})]])
+
+        assert recorded.page().value("uses_total") == 4.0
+
     def test_overflowing_observations_are_added_up(self, meter: metrics.Meter) -> None:
         """Each page anew."""
         with recording(Settings(label_sets=1)) as recorded:

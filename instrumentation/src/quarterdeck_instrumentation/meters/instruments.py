@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions
 from opentelemetry.metrics import _Gauge as ApiGauge
-from opentelemetry.trace import INVALID_SPAN, TraceFlags, format_span_id, format_trace_id, get_current_span
+from opentelemetry.trace import INVALID_SPAN, TraceFlags, get_current_span
 
 from quarterdeck_contract.metrics import Kind
 from quarterdeck_instrumentation.failures import failed
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _KEPT = 10_000
 """Sets of attributes whose child is kept. Beyond the registry's own limit they share one, so this bounds memory."""
-_SAMPLED = TraceFlags.SAMPLED
+_SAMPLED = int(TraceFlags.SAMPLED)
 _OPTIONS = CallbackOptions(timeout_millis=1000.0)
 """What callbacks are told: the page waits for them about as long."""
 
@@ -166,7 +166,7 @@ class Histogram(_Children[Distribution], metrics.Histogram):
             if span is not INVALID_SPAN:
                 own = span.get_span_context()
                 if own.trace_flags & _SAMPLED:
-                    trace, where = format_trace_id(own.trace_id), format_span_id(own.span_id)
+                    trace, where = own.trace_id.to_bytes(16, "big").hex(), own.span_id.to_bytes(8, "big").hex()
                     child.exemplars[bucket] = Exemplar(float(amount), time(), trace, where)
             if not self._registry.changed:
                 self._registry.touch()

@@ -68,9 +68,9 @@ class Reading:
             created: Unix time at which it began, for a gauge that it was set; when it was first read, if not known.
             exemplar: one measurement that can be looked up.
         """
-        child, again = self._child(TracedCell, metric, labels)
-        if again and metric.kind is not Kind.GAUGE:
-            value += child.values[VALUE]  # another label set of the overflow series
+        child, overflows = self._child(TracedCell, metric, labels)
+        if overflows and metric.kind is not Kind.GAUGE:
+            value += child.values[VALUE]
         child.values[VALUE] = value
         self._registry.show(child, created)
         if exemplar is not None:
@@ -99,11 +99,11 @@ class Reading:
         Raises:
             ValueError: its bounds, or those of another series, were others before.
         """
-        child, again = self._child(Distribution, metric, labels)
+        child, overflows = self._child(Distribution, metric, labels)
         if child.bounds != metric.buckets:
             raise ValueError(f"the bounds of {metric.name} are others than they were")
         now = type(child.values)("d", (total, *counts))
-        if again:
+        if overflows:
             now = type(now)("d", map(float.__add__, now, child.values[VALUE:]))
         child.values[VALUE:] = now
         self._registry.show(child, created)
@@ -116,12 +116,12 @@ class Reading:
         return self._registry.child(make, variant, labels.values, labels.attributes)
 
     def _child(self, make: type[Any], metric: Foreign, labels: Labels) -> tuple[Any, bool]:
-        """Return the child, and whether this reading has written it before."""
+        """Return the child, and whether this reading has written another label set to it: it is the overflow child."""
         key = (metric.name, *[label.name for label in labels.names], *labels.values)
         child: Any = self._known.get(key)
         if child is None:
             child = self.child(make, metric, labels)
+        overflows = id(child) in self.written and key not in self.seen
         self.seen[key] = child
-        again = id(child) in self.written
         self.written.add(id(child))
-        return child, again
+        return child, overflows
