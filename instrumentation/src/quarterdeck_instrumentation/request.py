@@ -17,7 +17,6 @@ from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type, me
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from quarterdeck_instrumentation.registry import Cell
     from quarterdeck_instrumentation.runtime import Runtime
     from quarterdeck_instrumentation.tracing import ServerSpan
 
