@@ -10,10 +10,17 @@ fail() {
 }
 
 missing=
-for pair in redis-server:redis-server rabbitmq-server:rabbitmq-server postgres:postgresql; do
-  command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+for server in redis-server rabbitmq-server postgres; do
+  command -v "$server" >/dev/null 2>&1 || missing="$missing $server"
 done
-# PATH's rabbitmq-server may be a wrapper that needs root; the one it wraps is beside its own Erlang, so that is fine.
+case $missing in
+*postgres*)  # Debian keeps it off PATH
+  for each in /usr/lib/postgresql/*/bin/postgres; do
+    [ ! -x "$each" ] || missing=${missing% postgres}
+  done
+  missing=$(printf '%s' "$missing" | sed 's/postgres$/postgresql/')
+  ;;
+esac
 key=$(printf '%s' "$missing" | tr -d ' ')
 if [ -n "$missing" ] && [ ! -f "$into/complete-$key" ]; then
   for command in apt-get dpkg-deb; do
