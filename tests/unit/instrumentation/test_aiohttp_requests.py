@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from opentelemetry import trace
-from opentelemetry.instrumentation.aiohttp_server import create_aiohttp_middleware
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -401,20 +400,6 @@ class TestSpans:
             "url.scheme": "http",
             "user_agent.original": "curl/8",
         }
-
-    def test_opentelemetrys_own_middleware_stands_aside(
-        self,
-        recorded: Recording,
-        spans: InMemorySpanExporter,
-        patched: Callable[..., AbstractContextManager[None]],
-    ) -> None:
-        """Where the service applies it itself: one request is one span."""
-        provider = recorded.runtime.tracing()._provider  # type: ignore[union-attr]
-        with patched("opentelemetry.instrumentation.aiohttp_server"):
-            get(application("/a", answers, create_aiohttp_middleware(provider)), "/a")
-
-        (span,) = spans.get_finished_spans()
-        assert span.name == "GET /a"
 
     def test_spans_of_users_are_children(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
         """In handlers and in middlewares; two requests at once have each their own."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.instrumentation.tornado import TornadoInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -414,24 +413,6 @@ class TestSpans:
             "url.scheme": "http",
             "user_agent.original": "curl/8",
         }
-
-    def test_opentelemetrys_own_instrumentation_stands_aside(
-        self,
-        recorded: Recording,
-        spans: InMemorySpanExporter,
-        patched: Callable[..., AbstractContextManager[None]],
-    ) -> None:
-        """Where the service applies it itself: one request is one span."""
-        provider = recorded.runtime.tracing()._provider  # type: ignore[union-attr]
-        with patched("opentelemetry.instrumentation.tornado"):
-            instrumentor = TornadoInstrumentor()
-            instrumentor.instrument(tracer_provider=provider)
-            try:
-                get(Application([("/a", type("Handler", (Answers,), {}))]), "/a")
-            finally:
-                instrumentor.uninstrument()
-
-        assert [span.name for span in spans.get_finished_spans() if span.kind is SpanKind.SERVER] == ["GET /a"]
 
     def test_spans_of_users_are_children(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
         """From `initialize` to `on_finish`; two requests at once have each their own."""
