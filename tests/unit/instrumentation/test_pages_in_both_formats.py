@@ -117,6 +117,19 @@ def test_an_unlabelled_success_has_no_empty_label() -> None:
     assert 'done_total{who="me"} 1\n' in text
 
 
+def test_no_label_of_a_services_own_spoils_the_page() -> None:
+    """One that is the page's own is renamed, and of two that are spelt alike there is the first."""
+    jobs = Metric("jobs", "", Kind.COUNTER, "", (Label("__name__", ""), Label("a.b", ""), Label("a_b", "")))
+    wait = Metric("wait", "", Kind.HISTOGRAM, "", (Label("le", ""),), (1.0,))
+
+    text = "".join(
+        render([jobs, wait], [total(jobs, ("x", "1", "2"), 1.0), total(wait, ("y",), 1.0, 1.0, 0.0)], Format.PROMETHEUS)
+    )
+
+    assert 'jobs_total{exported___name__="x",a_b="1"} 1\n' in text
+    assert 'wait_bucket{exported_le="y",le="1.0"} 1\n' in text
+
+
 def test_a_page_can_be_without_times_of_creation() -> None:
     """For a Prometheus that would make series of them."""
     assert "_created" not in "".join(render(METRICS, sums(), Format.OPENMETRICS, created=False))

@@ -161,12 +161,21 @@ def number(value: float) -> str:
 
 
 def _labels(each: Sum) -> list[str]:
+    """Return the labels of *each*: none twice, and none that is the page's own, or Prometheus takes nothing of it."""
     if each.metric.labels and not each.labels:
         return [label_text(OVERFLOW.prometheus, "true")]
-    pairs = zip(each.metric.labels, each.labels, strict=False)  # a tampered file may name too few
-    return [
-        label_text(label.prometheus, value) for label, value in pairs if value
-    ]  # an empty label is no label, in Prometheus
+    reserved = _OF_BUCKETS if each.metric.kind is Kind.HISTOGRAM else _RESERVED
+    found: dict[str, str] = {}
+    for label, value in zip(each.metric.labels, each.labels, strict=False):  # a tampered file may name too few
+        name = label.prometheus
+        if value:  # an empty label is no label, in Prometheus
+            found.setdefault(f"exported_{name}" if name in reserved else name, value)
+    return [label_text(name, value) for name, value in found.items()]
+
+
+_RESERVED = frozenset(("__name__",))
+_OF_BUCKETS = _RESERVED | {"le"}
+"""Labels that say which series it is; one of a service's own that is called so has `exported_` before it."""
 
 
 def _series(name: str, labels: list[str]) -> str:
