@@ -36,6 +36,8 @@ FRAMEWORKS = {
     "django.core.handlers.base": "quarterdeck_instrumentation.frameworks.django:patch_routing",
     "django.core.handlers.exception": "quarterdeck_instrumentation.frameworks.django:patch_errors",
     "django.core.handlers.wsgi": "quarterdeck_instrumentation.frameworks.django:patch_wsgi",
+    "django.db.backends.base.base": "quarterdeck_instrumentation.frameworks.django_database:patch_connections",
+    "django.db.backends.utils": "quarterdeck_instrumentation.frameworks.django_database:patch_cursors",
     "flask.app": "quarterdeck_instrumentation.frameworks.flask:patch_application",
     "falcon.app": "quarterdeck_instrumentation.frameworks.falcon:patch_wsgi",
     "falcon.asgi.app": "quarterdeck_instrumentation.frameworks.falcon:patch_asgi",
