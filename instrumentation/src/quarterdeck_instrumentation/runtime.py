@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from functools import partial
@@ -73,6 +74,8 @@ class Runtime:
         """Take a place in the session's folder, start the threads, and see that they are not needed at the end."""
         atexit.register(self._at_exit, os.getpid())
         exits.watch(end, self.settings.flush_timeout)
+        if not getattr(sys, "_is_gil_enabled", lambda: True)():  # from Python 3.13; see `registry`
+            failed("requests", "this Python has no global lock, so counts by several threads may be too low")
         if not (self.settings.metrics_page or self.settings.metrics_push):
             return
         takeover.begin()
