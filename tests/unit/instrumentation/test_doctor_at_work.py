@@ -325,8 +325,9 @@ def test_each_stage_fails_by_its_name(free_port: int) -> None:
     assert "BadStatusLine" in found.detail
 
 
-def test_an_interrupt_ends_the_command_too(doctor: Doctor) -> None:
-    """Nobody is left running."""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_the_command_too(doctor: Doctor, number: signal.Signals, status: int) -> None:
+    """Nobody is left running, even if it comes while the command is being started."""
     (doctor.folder / "start.sh").write_text("echo $$ > pid; exec sleep 600")
     command = [LAUNCHER, "doctor", "--for", "60", "sh", "start.sh"]
     asked = subprocess.Popen(command, env=doctor.environ, cwd=doctor.folder, stdout=subprocess.PIPE, text=True)
@@ -335,10 +336,10 @@ def test_an_interrupt_ends_the_command_too(doctor: Doctor) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
-    asked.send_signal(signal.SIGINT)
+    asked.send_signal(number)
     said, _ = asked.communicate()
 
-    assert (asked.returncode, said) == (130, "")
+    assert (asked.returncode, said) == (status, "")
     assert not runs(int((doctor.folder / "pid").read_text()))
     assert list((doctor.folder / "tmp").iterdir()) == []
 
@@ -422,7 +423,7 @@ def test_agents_that_start_from_the_path_are_known(path: str, whose: tuple[str, 
 
 def test_variables_that_somebody_reads_are_known(install: Callable[..., None]) -> None:
     """Ours, the API's and the SDK's, those of instrumentors, and what a package says it reads."""
-    install("other", "OTEL_OTHER = 'OTEL_OTHER'", opentelemetry_environment_variables={"other": "other"})
+    install("reads", "OTEL_OTHER = 'OTEL_OTHER'", opentelemetry_environment_variables={"reads": "reads"})
     known = (
         *(
             "OTEL_SERVICE_NAME",

@@ -461,6 +461,13 @@ def test_a_password_in_an_endpoint_is_not_said() -> None:
         )
 
 
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    """Return what a key is for, which Python 3.13 wants to know."""
+    others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only")
+    unused = dict.fromkeys((*others, "decipher_only", "crl_sign"), False)
+    return x509.KeyUsage(digital_signature=not authority, key_cert_sign=authority, **unused)
+
+
 class Authority:
     """A certificate authority, and the files of a server's and a client's certificate."""
 
@@ -492,6 +499,7 @@ class Authority:
             .not_valid_before(now - timedelta(days=1))
             .not_valid_after(now + timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(_usage(authority=authority), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)

@@ -205,9 +205,9 @@ def test_a_sampler_of_another_package_is_loaded(install: Callable[..., None]) ->
     """With its argument; the lean path cannot ask it, so it is for the SDK."""
     ratio = "from opentelemetry.sdk.trace.sampling import TraceIdRatioBased as Ratio"
     install(
-        "other",
+        "other_sampler",
         f"{ratio}\nmake = lambda text: Ratio(float(text))",
-        opentelemetry_traces_sampler={"other_ratio": "other:make"},
+        opentelemetry_traces_sampler={"other_ratio": "other_sampler:make"},
     )
     environ = {"OTEL_TRACES_SAMPLER": "other_ratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}
 
@@ -222,7 +222,9 @@ def test_a_sampler_of_another_package_is_loaded(install: Callable[..., None]) ->
 @pytest.mark.parametrize("made", ["None", "1 / 0"])
 def test_a_sampler_that_cannot_be_made_is_said(install: Callable[..., None], made: str) -> None:
     """Its package's own failure costs no more than the sampler."""
-    install("broken", f"make = lambda text: {made}", opentelemetry_traces_sampler={"broken": "broken:make"})
+    install(
+        "broken_sampler", f"make = lambda text: {made}", opentelemetry_traces_sampler={"broken": "broken_sampler:make"}
+    )
 
     assert sampling.load({"OTEL_TRACES_SAMPLER": "broken"}) is None
     assert failures.counts() == {"settings": 1}

@@ -9,11 +9,10 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import EXIT_INTERRUPTED
 from quarterdeck_instrumentation.doctor.findings import examine, exit_code
 from quarterdeck_instrumentation.doctor.gather import gather
 from quarterdeck_instrumentation.doctor.report import as_json, text
-from quarterdeck_instrumentation.doctor.run import GRACE, run
+from quarterdeck_instrumentation.doctor.run import GRACE, StoppedError, run
 from quarterdeck_instrumentation.exposition import session
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 5.0
 """Seconds a command runs, unless --for says otherwise: enough for most services to load."""
+_BY_A_SIGNAL = 128
+"""Added to a signal's number, it is the exit status of whoever it ended, as shells have it."""
 _DESCRIPTION = """\
 Says what keeps this environment's telemetry from working, or will: versions, other
 agents, settings, ports, folders, the collector. Nothing is changed. One empty batch is
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str], prepare: Callable[[dict[str, str]], dict[str,
         environ = prepare(dict(os.environ))
         try:
             facts = replace(facts, run=run(asked.command, asked.seconds, environ))
-        except KeyboardInterrupt:
-            return EXIT_INTERRUPTED
+        except StoppedError as stopped:
+            return _BY_A_SIGNAL + stopped.number
         finally:
             session.remove(environ.get(session.VARIABLE, ""))
     findings = examine(facts)

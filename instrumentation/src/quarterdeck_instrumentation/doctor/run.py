@@ -10,12 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation.activation import FRAMEWORKS
 from quarterdeck_instrumentation.doctor.facts import Hook, Process, Run
 from quarterdeck_instrumentation.doctor.probe import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GRACE = 5.0
 """Seconds the command may take to end when it is told to."""
@@ -23,6 +26,7 @@ _MOMENT = 1.0
 """Seconds that those it started may take after it."""
 _LOOK = 0.05
 """Seconds between two looks at the command."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _HOOKS = "hooks"
 """Component of a failure to patch a module."""
 
@@ -34,7 +38,27 @@ def run(command: list[str], seconds: float, environ: dict[str, str]) -> Run:
         command: it and its arguments.
         seconds: after which it is told to end.
         environ: what it is run with, prepared as `quarterdeck-instrument` does.
+
+    Raises:
+        StoppedError: this process was told to end meanwhile; nothing is left running.
     """
+    with _told_to_end() as told:
+        done = _run(command, seconds, environ, told)
+    if told:
+        raise StoppedError(told[0])
+    return done
+
+
+class StoppedError(Exception):
+    """This process was told to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+        """Of the signal that said so."""
+
+
+def _run(command: list[str], seconds: float, environ: dict[str, str], told: list[int]) -> Run:
     folder = tempfile.mkdtemp(prefix="quarterdeck-doctor-")
     begun = time.monotonic()
     try:
@@ -49,7 +73,7 @@ def run(command: list[str], seconds: float, environ: dict[str, str]) -> Run:
         shutil.rmtree(folder, ignore_errors=True)
         return Run(tuple(command), 0.0, None, error=f"{type(error).__name__}: {error}")
     try:
-        status = _watch(started, begun + seconds)
+        status = _watch(started, begun + seconds, told)
         processes = _reported(folder)
         _end(started)
         return Run(tuple(command), round(time.monotonic() - begun, 1), status, processes=processes)
@@ -86,9 +110,21 @@ def _process(report: dict[str, Any]) -> Process:
     )
 
 
-def _watch(started: subprocess.Popen[bytes], deadline: float) -> int | None:
-    """Return the exit status of the command if it ends by itself before *deadline*."""
-    while time.monotonic() < deadline:
+@contextmanager
+def _told_to_end() -> Iterator[list[int]]:
+    """Note in a list which signals tell this process to end, in place of ending: first what it has started ends."""
+    told: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: told.append(got)) for number in _SIGNALS}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _watch(started: subprocess.Popen[bytes], deadline: float, told: list[int]) -> int | None:
+    """Return the exit status of the command if it ends by itself before *deadline*, or before somebody says so."""
+    while time.monotonic() < deadline and not told:
         status = started.poll()
         if status is not None:
             return status
