@@ -108,6 +108,8 @@ class Request(request_.Request):
 
     def finish(self, error: BaseException | None) -> None:
         """Record the request, once; *error* is what the application raised."""
+        if self._recorded:
+            return  # when its last byte was sent, as most are
         status = self.status
         if self._disconnected:
             error = None  # the server's way to say so, or what came of it

@@ -52,12 +52,24 @@ class HttpServerMetrics:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._accepted: dict[tuple[str, str], tuple[str, str, Cell]] = {}
         self._active: dict[tuple[str, str], Cell] = {}
         self._durations: dict[Outcome, Distribution] = {}
         self.noticed: Callable[[], None] = _nobody
         """Called in a request's own thread, and loop, the first time that one of its method is served."""
         registry.declare(HTTP_SERVER_DURATION)
         registry.declare(HTTP_SERVER_ACTIVE)
+
+    def accept(self, method: str, scheme: str) -> tuple[str, str, Cell]:
+        """Return *method* and *scheme*, as sent, as the contract spells them, and the child that counts what runs."""
+        key = (method, scheme)
+        accepted = self._accepted.get(key)
+        if accepted is None:
+            label, spelt = method_label(method), scheme_label(scheme)
+            accepted = (label, spelt, self.active(label, spelt))
+            if len(self._accepted) < _SENT:
+                self._accepted[key] = accepted
+        return accepted
 
     def active(self, method: str, scheme: str) -> Cell:
         """Return the child that counts running requests."""
@@ -89,6 +101,10 @@ class HttpServerMetrics:
 
 _KEPT = 10_000
 """Outcomes whose child is kept. Beyond the registry's own limit they all share one child, so this bounds memory."""
+
+
+_SENT = 64
+"""Methods and schemes, as sent, that are kept: more than there are, and clients may make some up."""
 
 
 def _nobody() -> None:

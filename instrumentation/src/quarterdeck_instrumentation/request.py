@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.labels import UNMATCHED_ROUTE
 from quarterdeck_instrumentation.failures import failed
-from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type, method_label, scheme_label
+from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,9 +74,7 @@ class Request:
         """Status code of the response; None while there is none."""
         self.error = ""
         """Type of the exception behind a failed response, where a framework keeps it to itself."""
-        self._method = method_label(method)
-        self._scheme = scheme_label(scheme)
-        self._active = runtime.http.active(self._method, self._scheme)
+        self._method, self._scheme, self._active = runtime.http.accept(method, scheme)
         self.span: ServerSpan | None = begin_span(runtime, received, scope_of)
         self._active.add(1.0)
         runtime.registry.touch()

@@ -549,7 +549,7 @@ class TestTheHost:
         def fails(*_: Any) -> None:
             raise ValueError
 
-        monkeypatch.setattr(recorded.runtime.http, "active", fails)
+        monkeypatch.setattr(recorded.runtime.http, "accept", fails)
 
         assert get(Application([("/(.)", Answers)]), "/7") == (200, "7")
         assert failures.counts() == {"requests": 1}
