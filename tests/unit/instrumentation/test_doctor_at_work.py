@@ -206,10 +206,20 @@ def test_a_command_says_what_is_instrumented_in_it(doctor: Doctor) -> None:
         "early": False,
         "failure": "",
     }
+    assert "sqlite3" not in hooks
     assert process["instrumentors"] == ["sqlite3"]
     assert process["provider"] == "opentelemetry.sdk.trace.TracerProvider"
     assert process["settings"]["label_sets"] == ["77", "code"]
     assert done.returncode == 0
+
+
+def test_a_command_in_which_all_is_switched_off(doctor: Doctor) -> None:
+    """Nothing is patched in it, and why is told."""
+    found = doctor.findings("python", "-c", "import flask", QUARTERDECK_ENABLED="false")
+
+    assert found["status"] == 3
+    assert found["facts"]["run"]["processes"] == []
+    assert "QUARTERDECK_ENABLED switches everything off" in found["disabled"]["found"]
 
 
 def test_a_command_that_fails_is_broken(doctor: Doctor) -> None:

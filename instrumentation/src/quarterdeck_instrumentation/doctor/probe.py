@@ -31,6 +31,8 @@ _AGENTS = {
 }
 """Module → whose agent it is: each of them patches what is patched here."""
 _INSTRUMENTORS = "opentelemetry.instrumentation."
+_OF_LIBRARIES = "quarterdeck_instrumentation.contrib:"
+"""What the patches of libraries begin with: they load an instrumentor, if there is one and spans are wanted."""
 
 
 def start() -> None:
@@ -68,7 +70,7 @@ def report(early: list[str]) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "arguments": " ".join(getattr(sys, "orig_argv", sys.argv)),
-        "hooks": [[name, name in early] for name in activation.FRAMEWORKS if name in modules],
+        "hooks": [[name, name in early] for name in hooked() if name in modules],
         "instrumentors": sorted(
             {name.split(".")[2] for name in modules if name.startswith(_INSTRUMENTORS)}
             & {name.rpartition(".")[2] for name in _instrumentor_modules(modules)}
@@ -82,6 +84,13 @@ def report(early: list[str]) -> dict[str, Any]:
         "settings": _settings(),
         "began": _began(),
     }
+
+
+def hooked() -> list[str]:
+    """Return the modules that something of ours is patched in; a library's instrumentor is told by itself."""
+    if not activation.enabled_here():
+        return []
+    return [name for name, patch in activation.FRAMEWORKS.items() if not patch.startswith(_OF_LIBRARIES)]
 
 
 def _instrumentor_modules(modules: list[str]) -> list[str]:
