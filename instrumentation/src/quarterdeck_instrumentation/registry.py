@@ -273,7 +273,7 @@ class Registry:
     def _number(self, metric: Metric) -> int:
         # One of two that have the same name, and only on the page, may have to give way to the other.
         spelt = "spelt" if isinstance(metric, Foreign) and metric.spelt else ""
-        key = (metric.name, spelt, *[label.name for label in metric.labels])
+        key = (metric.name, metric.unit, metric.kind.value, spelt, *[label.name for label in metric.labels])
         number = self._metrics.get(key)
         if number is None:
             number = self._metrics[key] = len(self._metrics)

@@ -110,6 +110,22 @@ def test_series_of_one_metric_may_differ_in_their_labels(recorded: Recording, me
     assert 'calls_total 1\ncalls_total{to="a"} 2\ncalls_total{how="fast",to="a"} 3\n' in text
 
 
+def test_series_that_are_spelt_alike_are_one(recorded: Recording, meter: metrics.Meter) -> None:
+    """An empty label is none, and dots are underscores: Prometheus takes no series twice."""
+    counter = meter.create_counter("calls.made")
+    counter.add(1)
+    counter.add(2, {"to": ""})
+    counter.add(4, {"to.whom": "a"})
+    counter.add(8, {"to_whom": "a"})
+    meter.create_counter("calls_made").add(16)
+
+    assert recorded.text().count("\ncalls_made_total") == 2
+    assert foreign(recorded.page()) == {
+        ("calls_made_total", ()): 19.0,
+        ("calls_made_total", (("to_whom", "a"),)): 12.0,
+    }
+
+
 def test_label_sets_beyond_the_limit_share_one_series(meter: metrics.Meter) -> None:
     """Those of one instrument together, whatever their names; a series without labels is never among them."""
     with recording(Settings(label_sets=2)) as recorded:
@@ -247,6 +263,23 @@ class TestNames:
 
         assert recorded.page().types["wait_seconds"] == "histogram"
         assert failures.counts() == {"metrics": 1}
+
+    def test_two_kinds_of_one_name_may_have_two_names_on_the_page(
+        self, recorded: Recording, meter: metrics.Meter
+    ) -> None:
+        """A counter ends in `_total`, and units are part of names: then each is what it is."""
+        meter.create_counter("jobs").add(3)
+        meter.create_up_down_counter("jobs.total.open").add(-1)
+        meter.create_counter("rate", "%").add(2)
+        meter.create_up_down_counter("rate", "{x}").add(-2)
+        meter.create_histogram("wait", "s").record(1)
+        meter.create_histogram("wait", "ms").record(7)
+
+        page = recorded.page()
+
+        assert (page.value("rate_percent_total"), page.value("rate")) == (2.0, -2.0)
+        assert (page.value("jobs_total"), page.value("jobs_total_open")) == (3.0, -1.0)
+        assert (page.value("wait_seconds_sum"), page.value("wait_milliseconds_sum")) == (1.0, 7.0)
 
     def test_the_contracts_names_are_ours(self, recorded: Recording, meter: metrics.Meter) -> None:
         """FastAPI and others measure requests themselves once they can: that is no failure, and on no page."""

@@ -11,16 +11,16 @@ from array import array
 from operator import add
 from typing import TYPE_CHECKING
 
+from quarterdeck_contract.labels import OVERFLOW
 from quarterdeck_instrumentation.exposition import snapshot as format_
 from quarterdeck_instrumentation.exposition.snapshot import CorruptSnapshotError, Snapshot
 from quarterdeck_instrumentation.failures import failed
-from quarterdeck_instrumentation.foreign import Merge, bare, family, form_of, lasts, merge_of
+from quarterdeck_instrumentation.foreign import Foreign, Merge, bare, family, form_of, lasts, merge_of
 from quarterdeck_instrumentation.registry import CREATED, SERIES, VALUE, Exemplar, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from quarterdeck_contract.labels import Label
     from quarterdeck_contract.metrics import Metric
     from quarterdeck_instrumentation.exposition.store import Folder
 
@@ -110,26 +110,43 @@ class Sums:
         known = self._ways.get(name)
         if known is not None and known[0] is index:
             return known[1]
-        families = {(each.name, each.labels): bare(each) for each in index.metrics}
+        spelt = {id(each): _Spelt(each) for each in index.metrics}
         for metric in index.metrics:
-            self.metrics.setdefault(families[metric.name, metric.labels], metric)
-        way = [(self._sum(each, families), each.start, each.stop) for each in index.series]
+            self.metrics.setdefault(spelt[id(metric)].family, metric)
+        way = [(self._sum(each, spelt[id(each.metric)]), each.start, each.stop) for each in index.series]
         self._ways[name] = (index, way)
         return way
 
-    def _sum(self, series: format_.Series, families: dict[tuple[str, tuple[Label, ...]], str]) -> Sum:
-        name = families[series.metric.name, series.metric.labels]
-        metric = self.metrics[name]
+    def _sum(self, series: format_.Series, spelt: _Spelt) -> Sum:
+        metric = self.metrics[spelt.family]
         if metric is not series.metric and _shape(metric) != _shape(series.metric):
             failed("store", f"{metric.name} differs between workers, so only the first one's is shown")
             return Sum(series.metric, series.labels)  # takes the values, and is on no page
-        overflows = bool(series.metric.labels) and not series.labels
-        names = ("",) if overflows else tuple([label.name for label in series.metric.labels])
-        key = (name, *names, *series.labels)
+        key = spelt.key(series.labels)
         found = self._sums.get(key)
         if found is None:
             found = self._sums[key] = Sum(series.metric, series.labels)
         return found
+
+
+class _Spelt:
+    """A metric's names as the page has them: there, two that OpenTelemetry tells apart may be one series."""
+
+    __slots__ = ("_foreign", "_labels", "family")
+
+    def __init__(self, metric: Metric) -> None:
+        self.family = bare(metric)
+        self._foreign = isinstance(metric, Foreign)
+        self._labels = [label.prometheus for label in metric.labels] if self._foreign else []
+
+    def key(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what the series with these *labels*, in the order of the metric's, is known by."""
+        if not self._foreign:
+            return (self.family, *labels)
+        if self._labels and not labels:
+            return (self.family, OVERFLOW.name)
+        pairs = sorted([pair for pair in zip(self._labels, labels, strict=False) if pair[1]])
+        return (self.family, *[text for pair in pairs for text in pair])
 
 
 def _shape(metric: Metric) -> tuple[str, object, Merge]:
@@ -226,15 +243,15 @@ class Collector:
 def fold(totals: Snapshot, ended: dict[str, Snapshot]) -> Snapshot:
     """Return *totals* with the lasting values of *ended*, and their names."""
     sums = [each for each in Sums().of({"": totals, **ended}) if lasts(each.metric)]
-    metrics: dict[tuple[str, ...], int] = {}
+    metrics: dict[str, int] = {}
     lines: list[str] = []
     values = array("d")
     for each in sums:
-        key = (each.metric.name, *[label.name for label in each.metric.labels])
-        if key not in metrics:
-            metrics[key] = len(metrics)
-            lines.append(describe(each.metric))
-        lines.append(format_.line(SERIES, metrics[key], each.labels))
+        described = describe(each.metric)
+        if described not in metrics:
+            metrics[described] = len(metrics)
+            lines.append(described)
+        lines.append(format_.line(SERIES, metrics[described], each.labels))
         values.append(each.created)
         values.extend(each.numbers)
     lines += [format_.line(format_.FOLDED, name) for name in ended]

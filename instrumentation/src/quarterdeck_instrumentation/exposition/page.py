@@ -161,21 +161,20 @@ def number(value: float) -> str:
 
 
 def _labels(each: Sum) -> list[str]:
-    """Return the labels of *each*: none twice, and none that is the page's own, or Prometheus takes nothing of it."""
+    """Return the labels of *each*: none twice, and none that is the page's own, or Prometheus takes nothing of it.
+
+    Its own are a bucket's `le` and what begins with two underscores; a service's has `exported_` before it.
+    """
     if each.metric.labels and not each.labels:
         return [label_text(OVERFLOW.prometheus, "true")]
-    reserved = _OF_BUCKETS if each.metric.kind is Kind.HISTOGRAM else _RESERVED
+    of_buckets = "le" if each.metric.kind is Kind.HISTOGRAM else ""
     found: dict[str, str] = {}
     for label, value in zip(each.metric.labels, each.labels, strict=False):  # a tampered file may name too few
         name = label.prometheus
         if value:  # an empty label is no label, in Prometheus
-            found.setdefault(f"exported_{name}" if name in reserved else name, value)
+            own = name == of_buckets or name.startswith("__")
+            found.setdefault(f"exported_{name}" if own else name, value)
     return [label_text(name, value) for name, value in found.items()]
-
-
-_RESERVED = frozenset(("__name__",))
-_OF_BUCKETS = _RESERVED | {"le"}
-"""Labels that say which series it is; one of a service's own that is called so has `exported_` before it."""
 
 
 def _series(name: str, labels: list[str]) -> str:

@@ -66,11 +66,11 @@ def requests(
         attributes: number of a series → its labels as they were before they became text.
         before: for delta temporality, what was sent last, and when; None for cumulative.
     """
-    by_metric: dict[str, tuple[Metric, list[tuple[int, Series]]]] = {}
+    by_metric: dict[tuple[str, str, Kind], tuple[Metric, list[tuple[int, Series]]]] = {}
     for number, series in enumerate(now.index.series):
         metric = series.metric
         if not (isinstance(metric, Foreign) and metric.elsewhere) and not isnan(now.values[series.start + CREATED]):
-            by_metric.setdefault(metric.name, (metric, []))[1].append((number, series))
+            by_metric.setdefault((metric.name, metric.unit, metric.kind), (metric, []))[1].append((number, series))
     exemplars: dict[int, list[tuple[int, Exemplar]]] = {}
     for number, bucket, exemplar in now.exemplars:
         exemplars.setdefault(number, []).append((bucket, exemplar))
