@@ -155,7 +155,6 @@ def test_a_request_is_one_span_where_ours_is_the_provider(collector: Collector, 
         OTEL_METRICS_EXPORTER="none",
         OTEL_PYTHON_DISTRO="quarterdeck",
         OTEL_PYTHON_CONFIGURATOR="quarterdeck",
-        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="grpc_client,grpc_aio_client",  # none of this service's
     )
 
     assert collector.names() == [name for name, *_ in ONE_EACH]
