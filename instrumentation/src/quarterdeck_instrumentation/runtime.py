@@ -152,8 +152,9 @@ class Runtime:
             self._tracing.flush(deadline - time.monotonic())
         if self._pusher is not None:
             self._pusher.finish_flush()
-        if self._folder and session.leader(self._folder) == os.getpid():
-            # The leader is the only worker here. Should it go on all the same, it needs no folder for its page.
+        leads = self._folder and session.leader(self._folder) == os.getpid()
+        if leads and session.is_deserted(self._folder, self._name):
+            # Should it go on all the same, it needs no folder for its page.
             self._writer.pair = None
             session.remove(self._folder)
 

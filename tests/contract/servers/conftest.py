@@ -160,7 +160,7 @@ class Running:
     def send(self, requests: int) -> None:
         """Send so many requests that count, one after the other, each until it is answered or the service ends."""
         for number in range(requests):
-            self.wait_for(lambda number=number: self._item(number) or self.process.poll() is not None, "an answer")  # type: ignore[misc]  # a default binds the loop's number
+            self.wait_for(lambda number=number: self._item(number) or not self._goes_on(), "an answer")  # type: ignore[misc]  # a default binds the loop's number
 
     def leave(self) -> None:
         """Have one worker end itself, and wait for its end."""
@@ -180,7 +180,7 @@ class Running:
 
     def workers(self) -> float:
         """Return how many workers are on the page."""
-        assert self.process.poll() is None, self.log
+        assert self._goes_on(), self.log
         page = self.page()
         return page.value("quarterdeck_workers") if page is not None else 0.0
 
@@ -218,6 +218,10 @@ class Running:
             os.utime(each, (0, 0))
         session.sweep(str(self.base))
         return self
+
+    def _goes_on(self) -> bool:
+        """Say whether it runs, or another in its place."""
+        return self.process.poll() is None or self.listens()
 
     def _item(self, number: int) -> bool:
         pid = self.ask(f"/items/{number}")

@@ -169,6 +169,22 @@ def test_gunicorn_reloaded_and_scaled(serving: Callable[..., Running], collector
     assert service.left() == []
 
 
+def test_gunicorn_upgraded_while_it_runs(serving: Callable[..., Running]) -> None:
+    """USR2, then QUIT to the old one: workers of both share the page, and the old one's end takes nothing back."""
+    service = serving("wsgi", *GUNICORN).instrumented(2)
+    service.send(10)
+    service.process.send_signal(signal.SIGUSR2)
+    service.ready(4).all_answer(4)
+
+    service.end(signal.SIGQUIT)
+    service.send(10)
+
+    service.counts()
+    page = service.page()
+    assert page is not None
+    assert page.value("quarterdeck_workers") == 2.0
+
+
 @pytest.mark.parametrize(
     ("worker", "number"),
     [("sync", signal.SIGINT), *((worker, signal.SIGQUIT) for worker in ("sync", "gthread", "gevent", "asgi"))],

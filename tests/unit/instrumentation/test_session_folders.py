@@ -132,3 +132,21 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
 
     with pytest.raises(PermissionError, match="belongs to another user"):
         session.of_this_process({session.VARIABLE: str(tmp_path)})
+
+
+def test_a_folder_that_a_worker_still_uses_outlives_its_leader(tmp_path: Path) -> None:
+    """Gunicorn's new arbiter has workers in it when the old one ends; the next start removes it after them."""
+    folder = session.create({"QUARTERDECK_METRICS_DIR": str(tmp_path)})
+    uses = f"from quarterdeck_instrumentation.exposition.store import Pair; Pair({folder!r}, 'worker-1').write(b'1')"
+    worker = subprocess.Popen(
+        [sys.executable, "-c", f"{uses}; print(flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert worker.stdout is not None
+    worker.stdout.readline()
+
+    session.disband({session.VARIABLE: folder}, os.getpid())
+    assert Path(folder).exists()
+
+    worker.communicate(b"\n")
+    session.disband({session.VARIABLE: folder}, os.getpid())
+    assert not Path(folder).exists()

@@ -18,7 +18,8 @@ VARIABLE = "QUARTERDECK_SESSION_DIR"
 """Environment variable by which children find the folder. Set by `quarterdeck-instrument`, not by users."""
 
 _LEADER = "leader"
-_FILES = (_LEADER, "page", "totals", "worker-")
+_WORKER = "worker-"
+_FILES = (_LEADER, "page", "totals", _WORKER)
 """What the names of a session's files begin with."""
 _YOUNG = 60.0
 """Seconds: a folder younger than this may still be waiting for its first lock, so it is not swept."""
@@ -147,8 +148,20 @@ def disband(environ: dict[str, str] | os._Environ[str], pid: int) -> None:
     if os.getpid() != pid:
         return
     folder = environ.get(VARIABLE) or _named_after(pid, environ)
-    if leader(folder) == pid:
+    if leader(folder) == pid and is_deserted(folder, ""):
         remove(folder)
+
+
+def is_deserted(folder: str, own: str) -> bool:
+    """Say whether no worker lives that has its files in *folder*, other than this process's, named *own*.
+
+    gunicorn's workers of two versions do side by side while it is upgraded, and the older version's end is not theirs.
+    """
+    try:
+        names = [name for name in os.listdir(folder) if name.startswith(_WORKER) and not (own and name.startswith(own))]
+        return not any(_is_locked(os.path.join(folder, name)) for name in names)
+    except OSError:
+        return True
 
 
 def remove(folder: str) -> None:
