@@ -61,6 +61,20 @@ while time.monotonic() < deadline:
         connection.close()
 print([line.rpartition(" ")[2] for line in page.splitlines() if line.startswith("rows_copied_total")])
 """
+THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from opentelemetry import metrics, trace
+tracers = [trace.get_tracer(f"thread {number}") for number in range(8)]
+together = Barrier(8)
+
+def job(tracer):
+    together.wait()
+    tracer.start_span("job").end()
+
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(job, tracers))
+"""
 OWN = """
 import atexit
 from opentelemetry import trace
@@ -107,6 +121,14 @@ def test_no_span_is_lost_however_a_script_ends(  # noqa: PLR0917 -- fixtures are
 
     assert (done.returncode, done.stderr) == (status, "")
     assert collector.names() == ["job"] * jobs
+
+
+def test_threads_that_begin_together_lose_no_span(tmp_path: Path, collector: Collector, free_port: int) -> None:
+    """Who comes second waits until there is a provider."""
+    done = run(tmp_path, THREADS, free_port, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert collector.names() == ["job"] * 8
 
 
 def test_a_script_whose_spans_go_nowhere_is_left_alone(tmp_path: Path, free_port: int) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from functools import wraps
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _RECORDING = {"_ProxyCounter": "add", "_ProxyUpDownCounter": "add", "_ProxyHistogram": "record", "_ProxyGauge": "set"}
 """Instruments that were made before there was a provider, and what records with each."""
+_PATIENCE = 5.0
+"""Seconds that a thread waits for telemetry that another has begun."""
 
 
 def patch_trace(module: ModuleType) -> None:
@@ -31,10 +34,17 @@ def patch_trace(module: ModuleType) -> None:
     proxy: Any = module.ProxyTracer
     original = proxy._tracer  # noqa: SLF001 -- where it looks for its provider, when a span is made and not before
 
-    def tracer(self: Any) -> Any:
-        proxy._tracer = original  # noqa: SLF001 -- likewise
+    def begin() -> None:
         if module._TRACER_PROVIDER is None and _settings().traces_exporters:  # noqa: SLF001 -- likewise
             _trace(module)
+
+    def restore() -> None:
+        proxy._tracer = original  # noqa: SLF001 -- likewise
+
+    first = _First(begin, restore)
+
+    def tracer(self: Any) -> Any:
+        first.seen()
         return original.fget(self)
 
     proxy._tracer = property(tracer)  # noqa: SLF001 -- likewise
@@ -46,21 +56,56 @@ def patch_instruments(module: ModuleType) -> None:
         (getattr(module, name), method): getattr(getattr(module, name), method) for name, method in _RECORDING.items()
     }
 
+    def begin() -> None:
+        if _settings().metrics_page:
+            from quarterdeck_instrumentation import runtime  # noqa: PLC0415 -- see the top
+
+            runtime.current()
+
+    def restore() -> None:
+        for (kind, method), original in originals.items():
+            setattr(kind, method, original)
+
+    first = _First(begin, restore)
+
     def beginning(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def recording(self: Any, *arguments: Any, **named: Any) -> Any:
-            for (kind, method), each in originals.items():
-                setattr(kind, method, each)
-            if _settings().metrics_page:
-                from quarterdeck_instrumentation import runtime  # noqa: PLC0415 -- see the top
-
-                runtime.current()
+            first.seen()
             return original(self, *arguments, **named)
 
         return recording
 
     for (kind, method), original in originals.items():
         setattr(kind, method, beginning(original))
+
+
+class _First:
+    """Begins something at the first of many events, which may come from several threads at once."""
+
+    def __init__(self, begin: Callable[[], None], restore: Callable[[], None]) -> None:
+        """Have *begin* called once, and *restore* when that is over: no more events are wanted."""
+        self._begin, self._restore = begin, restore
+        self._lock = RLock()
+        self._begun = False
+
+    def seen(self) -> None:
+        """Note an event. The first begins, those of other threads wait for that: what they record would be lost.
+
+        Not for ever: a child may be forked while a thread that it does not have is at it.
+        """
+        if not self._lock.acquire(timeout=_PATIENCE):
+            self._restore()
+            return
+        try:
+            if not self._begun:  # else what beginning it records itself
+                self._begun = True
+                try:
+                    self._begin()
+                finally:
+                    self._restore()
+        finally:
+            self._lock.release()
 
 
 def _settings() -> Settings:
