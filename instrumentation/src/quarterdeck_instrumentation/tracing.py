@@ -110,6 +110,19 @@ class _LeanServerSpan(ServerSpan):
         return Exemplar(value, timestamp, own.trace_id.to_bytes(16, "big").hex(), own.span_id.to_bytes(8, "big").hex())
 
 
+class _UnsampledServerSpan(ServerSpan):
+    """The same, of a span that is known not to be kept."""
+
+    __slots__ = ()
+
+    def end(self, outcome: Outcome) -> None:
+        """Forget it."""
+
+    def exemplar(self, value: float, timestamp: float) -> Exemplar | None:
+        del value, timestamp
+        return None
+
+
 class CallSpan(ServerSpan):
     """The span of one remote procedure call; current wherever parts of it run, one after the other."""
 
@@ -160,12 +173,14 @@ class Tracing:
         name = "HTTP" if method == OTHER_METHOD else method
         what = facts(scope, method, sent, found)
         span = self._lean(name, parent, what, scope["path"]) if self._lean is not None else None
-        lean = span is not None and span.is_recording()
+        kind = ServerSpan
         if span is None:
             attributes = {**of_request(what), PATH: scope["path"]}
             span = self._tracer.start_span(name, parent or Context(), SpanKind.SERVER, attributes)
+        else:
+            kind = _LeanServerSpan if span.is_recording() else _UnsampledServerSpan
         token = context.attach(trace.set_span_in_context(span, parent) if parent else Context({_SPAN: span}))
-        return _LeanServerSpan(span, token, name) if lean else ServerSpan(span, token, name)
+        return kind(span, token, name)
 
     def call(self, name: str, attributes: dict[str, str], headers: list[tuple[bytes, bytes]]) -> CallSpan:
         """Begin the span of a remote procedure call, child of what its *headers* say; it is not current yet."""
