@@ -126,6 +126,18 @@ def test_all_is_well(doctor: Doctor, collector: Collector) -> None:
     assert "s3cret" not in done.stdout + doctor.run("--json", **endpoint).stdout
 
 
+def test_a_collector_that_speaks_grpc_is_connected_to(doctor: Doctor, collector: Collector) -> None:
+    """Its endpoint needs no scheme; nothing is posted, because nobody here speaks gRPC."""
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"127.0.0.1:{collector.port}", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+
+    found = doctor.findings(**endpoint)
+
+    assert found["status"] == 0
+    assert f"http://127.0.0.1:{collector.port} accepts connections" in found["collector"]["found"]
+    assert found["spans"]["found"].endswith("because the exporter otlp_proto_grpc is the SDK's")
+    assert collector.posts == []
+
+
 def test_what_is_broken_is_told(doctor: Doctor) -> None:
     """A port that is taken, by whom; a collector that is not there; a setting that cannot be read: status 1."""
     with socket.create_server(("127.0.0.1", int(doctor.environ["OTEL_EXPORTER_PROMETHEUS_PORT"]))) as taken:

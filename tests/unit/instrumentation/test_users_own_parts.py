@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -287,13 +287,25 @@ def test_an_exporter_of_another_package(environ: Callable[..., None], install: C
     assert failures.counts() == {"traces": 1}
 
 
-def test_grpc_without_its_exporter_is_said(environ: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
-    """With the package that is missing; the service runs without spans."""
-    environ(OTEL_EXPORTER_OTLP_PROTOCOL="grpc", PYTHONPATH="")
-    missing = Settings(traces_exporters=("otlp_proto_http",))
-
-    assert make(missing, os.environ) is None
+def test_an_exporter_that_is_missing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """With the package that has it; the service runs without spans."""
+    assert make(Settings(traces_exporters=("otlp_proto_http",)), os.environ) is None
     assert "no spans are sent to otlp_proto_http, which opentelemetry-exporter-otlp-proto-http provides" in caplog.text
+
+
+def test_a_collector_that_speaks_grpc_has_the_sdks_exporter(environ: Callable[..., None]) -> None:
+    """Fed by the SDK, with the sampler and the resource that the variables name."""
+    environ(OTEL_EXPORTER_OTLP_PROTOCOL="grpc", OTEL_SERVICE_NAME="checkout", OTEL_TRACES_SAMPLER="always_off")
+
+    provider = make(OTLP, os.environ)
+
+    assert type(provider) is TracerProvider
+    assert provider.resource.attributes["service.name"] == "checkout"
+    (processor,) = provider._active_span_processor._span_processors
+    assert isinstance(processor, BatchSpanProcessor)
+    assert type(processor.span_exporter).__module__ == "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"
+    assert not provider.get_tracer("users").start_span("one").is_recording()
+    provider.shutdown()
 
 
 @pytest.mark.parametrize(
