@@ -77,11 +77,14 @@ class Metrics:
         self.changed = True
         """Whether a value has changed since the last reading began."""
         self._readings = Readings()
+        self._before: dict[tuple[str, ...], tuple[float, float]] = {}
         self._set: dict[tuple[str, ...], tuple[float, float]] = {}
+        """By series, in the last reading and in this one: its value, and when it was first read."""
 
     def read(self, registry: Registry) -> None:
         """Bring the page up to date; one that cannot be read keeps no other from being."""
         self.changed = False
+        self._before, self._set = self._set, {}
         with self._readings.of(registry) as reading:
             for metric in filter(_is_metric, _registered()):
                 try:
@@ -91,9 +94,10 @@ class Metrics:
                     failed("metrics", f"{metric!r} cannot be shown on the page", error)
 
     def _set_at(self, series: tuple[str, ...], value: float) -> float:
-        known = self._set.get(series)
+        known = self._before.get(series)
         if known is None or known[0] != value:
-            known = self._set[series] = (value, time.time())
+            known = (value, time.time())
+        self._set[series] = known
         return known[1]
 
 
