@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from quarterdeck_instrumentation import failures
+from quarterdeck_instrumentation.exposition.page import Format
 from quarterdeck_instrumentation.tracing import Tracing
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from quarterdeck_instrumentation.testing import Recording
 
 COUNT = "rpc_server_call_duration_seconds_count"
+BUCKET = "rpc_server_call_duration_seconds_bucket"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SERVICE = "shop.Orders"
 TIMEOUT = 20.0
@@ -426,6 +428,8 @@ class TestSpans:
             "rpc.response.status_code": "OK",
             "quarterdeck.module": SERVICE,
         }
+        exemplars = [sample.exemplar for sample in recorded.page(Format.OPENMETRICS).find(BUCKET) if sample.exemplar]
+        assert [each["trace_id"] for each in exemplars] == ["0af7651916cd43dd8448eb211c80319c"]
 
     @EITHER
     def test_a_failure_is_an_error_of_the_span(
