@@ -114,6 +114,7 @@ class Request:
         if not self._recorded:
             self._recorded = True
             self._active.add(-1.0)
+            self._runtime.registry.touch()  # or a worker whose values were just written would have it run for seconds
 
     def upgrade(self) -> None:
         """Have it be a WebSocket from now on, and no request: one span for all of it, and no HTTP metrics."""

@@ -197,6 +197,14 @@ class Interrupted(Folder):
             happens()
 
 
+class Lively(Interrupted):
+    """A folder whose workers live: this process's own locks do not tell."""
+
+    def lives(self, worker: str) -> bool:
+        """Say that it does."""
+        return bool(worker)
+
+
 def in_another_process(folder: Path, do: str) -> None:
     """Fold what has ended in *folder* from a process of its own: locks are between processes."""
     import subprocess  # noqa: PLC0415 -- few tests need it
@@ -239,6 +247,35 @@ class TestAnyWorker:
         worker(tmp_path, "worker-1", 5).close()
         folder = Interrupted(str(tmp_path), **{when: lambda: in_another_process(tmp_path, "fold")})
         assert value(Reader(folder, "worker-own", Snapshot)) == 5.0
+
+    def test_a_worker_that_ends_and_is_folded_after_it_was_read_counts_once(self, tmp_path: Path) -> None:
+        """It was taken for one that lives, and is in the totals by now."""
+        pair = worker(tmp_path, "worker-1", 5)
+
+        def end() -> None:
+            pair.close()
+            in_another_process(tmp_path, "fold")
+
+        folder = Lively(str(tmp_path), after_reading=end)
+        assert value(Reader(folder, "worker-own", Snapshot)) == 5.0
+
+    def test_values_that_are_gone_are_no_page_either(self, tmp_path: Path) -> None:
+        """Of a worker that had some, and is in no totals."""
+        pair = worker(tmp_path, "worker-1", 5)
+        reader = Reader(Lively(str(tmp_path)), "worker-own", Snapshot)
+        assert value(reader) == 5.0
+        for file in tmp_path.glob("worker-1*"):
+            file.write_bytes(b"")
+        with pytest.raises(UnreadableError):
+            value(reader)
+        pair.close()
+
+    def test_a_first_write_that_is_under_way_is_no_damage(self, tmp_path: Path) -> None:
+        """One file is empty still, the other half written: the worker has said nothing yet."""
+        (tmp_path / "worker-1.a").write_bytes(b"")
+        (tmp_path / "worker-1.b").write_bytes(b"QDSNAP")
+        assert value(Reader(Lively(str(tmp_path)), "worker-own", Snapshot)) == 0.0
+        assert failures.counts() == {}
 
     def test_two_folds_in_the_middle_are_noticed(self, tmp_path: Path) -> None:
         """The totals name only those folded last, so all is read again."""

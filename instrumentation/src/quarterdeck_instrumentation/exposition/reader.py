@@ -54,21 +54,21 @@ class Reader:
         for _ in range(_READS):
             try:
                 before = folder.read_totals(self._totals.index) or Snapshot()
-                living, ended = self._workers(folder)
+                workers, missing = self._workers(folder)
                 totals = self._totals = folder.read_totals(before.index) or Snapshot()
             except (CorruptSnapshotError, OSError) as error:
                 failed("page", "the workers' values cannot be read, so there is no page", error)
                 raise UnreadableError("the workers' values cannot be read") from error
-            if totals.sequence <= before.sequence + 1:
-                unfolded = {name: each for name, each in ended.items() if name not in totals.index.folded}
-                return {**living, **unfolded, "": totals}
-        failed("page", "workers end faster than their values can be read, so there is no page")
-        raise UnreadableError("workers end faster than their values can be read")
+            folded = totals.index.folded
+            if totals.sequence <= before.sequence + 1 and missing <= folded:
+                return {"": totals, **{name: each for name, each in workers.items() if name not in folded}}
+        failed("page", "the workers' values change faster than they can be read, so there is no page")
+        raise UnreadableError("the workers' values change faster than they can be read")
 
-    def _workers(self, folder: Folder) -> tuple[dict[str, Snapshot], dict[str, Snapshot]]:
-        """Return the values of the workers that live, and what those leave behind that have ended."""
-        living: dict[str, Snapshot] = {}
-        ended: dict[str, Snapshot] = {}
+    def _workers(self, folder: Folder) -> tuple[dict[str, Snapshot], set[str]]:
+        """Return the values of all workers, of the ended what they leave behind, and whose values are gone."""
+        workers: dict[str, Snapshot] = {}
+        missing: set[str] = set()
         read: dict[str, Snapshot] = {}
         for name in folder.workers():
             if name == self._own_name:
@@ -76,12 +76,11 @@ class Reader:
             last = self._read.get(name)
             lives = folder.lives(name)  # asked before reading: what an ended worker wrote is final
             snapshot = folder.read(name, last.index if last is not None else None)
-            if snapshot is None:
-                continue  # it has written nothing yet, or was folded at this moment
-            read[name] = snapshot
-            if lives:
-                living[name] = snapshot
-            else:
-                ended[name] = fold(Snapshot(), {name: snapshot})
+            if snapshot is not None:
+                read[name] = snapshot
+                workers[name] = snapshot if lives else fold(Snapshot(), {name: snapshot})
+            elif last is not None:
+                read[name] = last
+                missing.add(name)  # folded at this moment, or destroyed; else it has written nothing yet
         self._read = read
-        return living, ended
+        return workers, missing

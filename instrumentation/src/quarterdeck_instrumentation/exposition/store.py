@@ -103,10 +103,11 @@ class Folder:
             OSError: the files cannot be read.
         """
         for attempt in range(_READS):
-            torn = 0
+            torn = empty = 0
             newest: Snapshot | None = None
             for slot in _SLOTS:
                 data = self._bytes(worker + slot)
+                empty += not data
                 try:
                     snapshot = decode(data, known) if data else None
                 except CorruptSnapshotError:
@@ -118,6 +119,8 @@ class Folder:
                 return newest
             if attempt:
                 time.sleep(_READ_AGAIN_AFTER)
+        if empty:
+            return None  # it is in the middle of its first write
         raise CorruptSnapshotError(f"neither file of {worker} is whole")
 
     def forget(self, worker: str) -> None:
