@@ -188,6 +188,20 @@ def test_names_of_ours_and_of_opentelemetrys_come_first(recorded: Recording, reg
     assert failures.counts() == {"metrics": 1}
 
 
+def test_a_name_changes_hands_though_the_types_differ(recorded: Recording, registry: CollectorRegistry) -> None:
+    """What was on the page before is there no longer, and the page has the one type."""
+    Gauge("hits", "Mine.", multiprocess_mode="max", registry=registry).set(7)
+    before = recorded.page()
+    LeanMeterProvider().get_meter("a").create_counter("hits").add(3)
+
+    after = recorded.page()
+
+    assert (before.types["hits"], before.value("hits")) == ("gauge", 7.0)
+    assert (after.types["hits_total"], after.value("hits_total")) == ("counter", 3.0)
+    assert after.find("hits") == []
+    assert failures.counts() == {"metrics": 1}
+
+
 @pytest.mark.parametrize(
     ("mode", "both", "one_ended"),
     [

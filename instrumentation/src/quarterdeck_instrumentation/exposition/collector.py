@@ -112,7 +112,10 @@ class Sums:
             return known[1]
         spelt = {id(each): _Spelt(each) for each in index.metrics}
         for metric in index.metrics:
-            self.metrics.setdefault(spelt[id(metric)].family, metric)
+            family = spelt[id(metric)].family
+            before = self.metrics.get(family)
+            if before is None or (_gives_way(before) and not _gives_way(metric)):
+                self.metrics[family] = metric
         way = [(self._sum(each, spelt[id(each.metric)]), each.start, each.stop) for each in index.series]
         self._ways[name] = (index, way)
         return way
@@ -120,7 +123,8 @@ class Sums:
     def _sum(self, series: format_.Series, spelt: _Spelt) -> Sum:
         metric = self.metrics[spelt.family]
         if metric is not series.metric and _shape(metric) != _shape(series.metric):
-            failed("store", f"{metric.name} differs between workers, so only the first one's is shown")
+            if _gives_way(metric) is _gives_way(series.metric):  # or it was said when the name was refused
+                failed("store", f"{metric.name} differs between workers, so only the first one's is shown")
             return Sum(series.metric, series.labels)  # takes the values, and is on no page
         key = spelt.key(series.labels)
         found = self._sums.get(key)
@@ -147,6 +151,11 @@ class _Spelt:
             return (self.family, OVERFLOW.name)
         pairs = sorted([pair for pair in zip(self._labels, labels, strict=False) if pair[1]])
         return (self.family, *[text for pair in pairs for text in pair])
+
+
+def _gives_way(metric: Metric) -> bool:
+    """Say whether *metric* leaves its name to one of OpenTelemetry's."""
+    return isinstance(metric, Foreign) and metric.spelt
 
 
 def _shape(metric: Metric) -> tuple[str, object, Merge]:
