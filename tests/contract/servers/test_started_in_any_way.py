@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.contract.servers.conftest import Running
 
 GUNICORN = ("gunicorn", "app:app", "--bind", "127.0.0.1:{port}", "--no-control-socket", "--workers", "2")
+HYPERCORN = ("hypercorn", "--bind", "127.0.0.1:{port}", "--workers", "2")
 UVICORN = ("uvicorn", "app:app", "--port", "{port}")
 UWSGI = ("uwsgi", "--http-socket", "127.0.0.1:{port}", "--module", "app:app", "--disable-logging", "--master")
 UWSGI_WORKERS = (*UWSGI, "--processes", "2", "--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
@@ -26,7 +27,9 @@ IN_CODE: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "gunicorn gevent": ("wsgi", AUTO, (*GUNICORN, "-k", "gevent")),
     "gunicorn uvicorn-worker": ("asgi", AUTO, (*GUNICORN, "-k", "uvicorn_worker.UvicornWorker")),
     "uvicorn": ("asgi", AUTO, (*UVICORN, "--workers", "2")),
-    "hypercorn": ("asgi", AUTO, ("hypercorn", "app:app", "--bind", "127.0.0.1:{port}", "--workers", "2")),
+    "hypercorn": ("asgi", AUTO, (*HYPERCORN, "app:app")),
+    "hypercorn trio": ("asgi", AUTO, (*HYPERCORN, "app:app", "-k", "trio")),
+    "hypercorn, WSGI": ("wsgi", AUTO, (*HYPERCORN, "wsgi:app:app")),
     "granian": ("asgi", AUTO, ("granian", "app:app", "--port", "{port}", "--workers", "2", "--interface", "asgi")),
     "uwsgi": ("wsgi", AUTO, UWSGI_WORKERS),
     "uwsgi --lazy-apps": ("wsgi", AUTO, (*UWSGI_WORKERS, "--lazy-apps")),
@@ -233,7 +236,7 @@ def test_uwsgis_workers_draw_span_ids_of_their_own(serving: Callable[..., Runnin
 
 PORTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "gunicorn": ("wsgi", GUNICORN),
-    "hypercorn": ("asgi", ("hypercorn", "app:app", "--bind", "127.0.0.1:{port}", "--workers", "2")),
+    "hypercorn": ("asgi", (*HYPERCORN, "app:app")),
     "granian": ("asgi", ("granian", "app:app", "--port", "{port}", "--workers", "2", "--interface", "asgi")),
     "uwsgi": ("wsgi", UWSGI_WORKERS),
 }
