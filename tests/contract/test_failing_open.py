@@ -26,6 +26,8 @@ REQUESTS = 10_000
 """During which memory must not grow."""
 GROWTH = 3 << 20
 """Bytes it may grow all the same: the acceptance says 3 MB."""
+ENDLESS = 10.0
+"""Seconds: an end that is not bounded by the flush timeout, of one second, takes longer than that."""
 DRIVER = Path(__file__).with_name("failing_driver.py")
 CLOSED = b"HTTP/1.1 %b\r\nContent-Length: 0\r\nConnection: close\r\n%b\r\n"
 
@@ -140,7 +142,6 @@ class Driven:
             "QUARTERDECK_METRICS_DIR": str(folder / "metrics"),
             **environ,
         }
-        started = time.monotonic()
         done = subprocess.run(
             [sys.executable, DRIVER, str(REQUESTS), awaited, broken],
             env={**inherited, **settings},
@@ -149,7 +150,6 @@ class Driven:
             timeout=60,
             check=False,
         )
-        self.seconds = time.monotonic() - started
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         self.report: dict[str, Any] = json.loads(done.stdout)
@@ -160,7 +160,7 @@ class Driven:
         assert self.report["calls"] == []
         assert self.report["grown"] <= GROWTH
         assert len(self.report["said"]) == len(set(self.report["said"]))
-        assert self.report["ended"] <= 2.0
+        assert self.report["ended"] < ENDLESS
 
     def said(self, part: str) -> int:
         """Return how many lines were said that contain *part*."""
