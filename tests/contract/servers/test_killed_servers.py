@@ -123,8 +123,7 @@ def recycling(service: Running, server: Server, *, with_us: bool) -> float:
         return time.monotonic()
     if isinstance(server.recycle, signal.Signals):
         service.process.send_signal(server.recycle)
-        if with_us:
-            service.none_left_of(service.pids)
+        service.none_left_of(service.pids)
     return counted_in_full(service, server, with_us=with_us)
 
 
@@ -134,7 +133,7 @@ def counted_in_full(service: Running, server: Server, *, with_us: bool) -> float
         service.ready(server.workers)
         service.counts()
     else:
-        service.wait_for(service.listens, "the service")
+        service.all_answer(server.workers)
     return sigterm(service, server, with_us=with_us)
 
 
@@ -205,6 +204,7 @@ def live_and_die(
     service = serving(server.kind, *server.command, *by_requests)
     if environ is None:
         service.start().wait_for(service.listens, "the service")
+        service.all_answer(server.workers)
     else:
         service.instrumented(server.workers, **environ)
     service.send(REQUESTS)
