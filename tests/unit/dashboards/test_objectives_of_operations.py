@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fastapi import FastAPI
 
-from quarterdeck_dashboards.catalogue import load, parse
+from quarterdeck_dashboards.catalogue import load, parse, portable
 from quarterdeck_dashboards.catalogue.openapi import Operation, operations
 from quarterdeck_dashboards.catalogue.problem import FileError
 from quarterdeck_dashboards.slo.rules import recording_rules
@@ -75,6 +75,16 @@ def test_each_operation_has_an_objective_of_its_own(tmp_path: Path) -> None:
         ("available-orders-of-user", "GET", "/users/{id}/orders.json"),
         ("quick", "POST", "/users"),
     ]
+
+
+def test_what_is_written_down_needs_no_document(tmp_path: Path) -> None:
+    """The cluster's copy of the catalogue has no files beside it; one without documents is kept as it was written."""
+    text = CATALOGUE.format(document="api.yaml", operation="createUser")
+    catalogue = parse(text, "services.yaml", lambda _: DOCUMENT)
+    plain = text.replace("    openapi: api.yaml\n", "").split("    slos:")[0]
+
+    assert parse(portable(text, catalogue), "ConfigMap") == catalogue
+    assert portable(plain, parse(plain, "services.yaml")) == plain
 
 
 def test_names_that_are_too_long_or_alike_are_told_apart() -> None:

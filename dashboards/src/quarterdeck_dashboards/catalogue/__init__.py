@@ -4,7 +4,18 @@
 line, `openapi` makes objectives of a service's operations.
 """
 
-from quarterdeck_dashboards.catalogue.load import load, parse
+from quarterdeck_dashboards.catalogue.load import load, parse, portable
 from quarterdeck_dashboards.catalogue.model import Catalogue, Dependency, OwnMetric, RolloutPlan, Service, Slo, SloKind
 
-__all__ = ["Catalogue", "Dependency", "OwnMetric", "RolloutPlan", "Service", "Slo", "SloKind", "load", "parse"]
+__all__ = [
+    "Catalogue",
+    "Dependency",
+    "OwnMetric",
+    "RolloutPlan",
+    "Service",
+    "Slo",
+    "SloKind",
+    "load",
+    "parse",
+    "portable",
+]

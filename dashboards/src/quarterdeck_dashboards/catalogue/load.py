@@ -86,6 +86,18 @@ def parse(text: str, origin: str, read: Callable[[str], str] = _no_files) -> Cat
     return catalogue.model_copy(update={"services": tuple(services)})
 
 
+def portable(text: str, catalogue: Catalogue) -> str:
+    """Return *text*, or where it names documents, *catalogue* as JSON: what can be read where no file is beside it.
+
+    Args:
+        text: of a catalogue.
+        catalogue: what `parse` made of it.
+    """
+    data: Any = document.read(text).data
+    named = any(service.get("openapi") for service in data["services"])
+    return catalogue.model_dump_json(exclude_defaults=True) if named else text
+
+
 class _OpenApiError(Exception):
     """What is wrong with a service's document, or with an objective that speaks of it."""
 

@@ -83,7 +83,8 @@ class Slo(Model):
     threshold: Duration | None = Field(default=None, validate_default=True)
     """The longest good duration. For `latency` and `queue-wait` it must be a bucket bound of the histogram."""
     route: Annotated[str, Field(pattern=PATH_PATTERN)] | None = Field(default=None, validate_default=True)
-    """Only requests that this route's template served, as the framework writes it: `/users/{id}`."""
+    """Only requests that this route's template served. A parameter in braces, `/users/{id}`, is found as any framework
+    writes it: `/users/<int:id>`, `users/<id>/`."""
     method: str | None = Field(default=None, validate_default=True)
     """Only requests with this method."""
     module: Annotated[str, Field(min_length=1)] | None = Field(default=None, validate_default=True)

@@ -71,7 +71,9 @@ def _operations(paths: dict[str, Any]) -> Iterator[Operation]:
 
 
 def expanded(service: Service, known: Iterable[Operation]) -> Service:
-    """Return *service* with its objectives' operations resolved to routes and methods.
+    """Return *service* with its objectives' operations resolved to routes and methods, and without the document.
+
+    So it can be written down, and read where the document is not: in the cluster.
 
     Raises:
         UnknownOperationError: an objective names an operation that is not *known*.
@@ -91,7 +93,7 @@ def expanded(service: Service, known: Iterable[Operation]) -> Service:
             slos.append(_of(slo, by_id[slo.operation], slo.name))
         else:
             slos.append(slo)
-    return service.model_copy(update={"slos": tuple(slos)})
+    return service.model_copy(update={"slos": tuple(slos), "openapi": None})
 
 
 class UnknownOperationError(Exception):
@@ -106,7 +108,7 @@ class UnknownOperationError(Exception):
 
 
 def _of(slo: Slo, operation: Operation, name: str) -> Slo:
-    settled = {"name": name, "each": None, "operation": operation.id}
+    settled = {"name": name, "each": None, "operation": None}
     return slo.model_copy(update={**settled, "route": operation.path, "method": operation.method})
 
 

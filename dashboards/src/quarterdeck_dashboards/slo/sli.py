@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Service, Slo
     from quarterdeck_dashboards.promql import Matcher
 
+    Ask = Callable[[Selector], Vector]
+    """How counters are asked: over which time, and by which labels they are summed."""
+    _Of = Callable[[Service, Slo, Ask], Vector]
+
 SERVER_ERROR = "5.."
 """Status codes that are the service's fault. 4xx are the caller's."""
 
@@ -46,88 +50,94 @@ def of_service(service: Service) -> tuple[Matcher, Matcher]:
     return equals(l_.NAMESPACE, service.namespace), equals(l_.SERVICE, service.name)
 
 
-def events(service: Service, slo: Slo) -> Vector:
-    """Return how many events per second *slo* judges."""
-    return _KINDS[slo.kind][0](service, slo)
+def per_second(selector: Selector) -> Vector:
+    """Ask counters for what rules record: their growth per second, of the whole service."""
+    return sum_by(SERVICE_LABELS, selector.rate(RATE_WINDOW))
 
 
-def errors(service: Service, slo: Slo) -> Vector:
-    """Return how many of those events per second are bad: 0, not absent, when there are events and none is bad.
+def events(service: Service, slo: Slo, ask: Ask = per_second) -> Vector:
+    """Return how many events *slo* judges, by what *ask* makes of counters."""
+    return _KINDS[slo.kind][0](service, slo, ask)
+
+
+def errors(service: Service, slo: Slo, ask: Ask = per_second) -> Vector:
+    """Return how many of those events are bad: 0, not absent, when there are events and none is bad.
 
     An absent numerator would leave the ratio without data and hide that all is well, so the zero comes from the
     events' own labels.
     """
-    return _KINDS[slo.kind][1](service, slo)
+    return _KINDS[slo.kind][1](service, slo, ask)
 
 
-def _requests(service: Service, slo: Slo) -> Vector:
-    return _rate(Selector(count(HTTP_SERVER_DURATION)).where(*of_service(service), *_narrowed(slo)))
+def _requests(service: Service, slo: Slo, ask: Ask) -> Vector:
+    return ask(Selector(count(HTTP_SERVER_DURATION)).where(*of_service(service), *_narrowed(slo)))
 
 
-def _failed(service: Service, slo: Slo) -> Vector:
+def _failed(service: Service, slo: Slo, ask: Ask) -> Vector:
     """A service that never failed has no series with a 5xx status."""
     conditions = (*of_service(service), *_narrowed(slo), matches(l_.HTTP_STATUS_CODE, SERVER_ERROR))
-    return _rate(Selector(count(HTTP_SERVER_DURATION)).where(*conditions)) | _requests(service, slo) * 0
+    return ask(Selector(count(HTTP_SERVER_DURATION)).where(*conditions)) | _requests(service, slo, ask) * 0
 
 
-def _successful(service: Service, slo: Slo) -> Vector:
+def _successful(service: Service, slo: Slo, ask: Ask) -> Vector:
     conditions = (*of_service(service), *_narrowed(slo), lacks(l_.HTTP_STATUS_CODE, SERVER_ERROR))
-    return _rate(Selector(count(HTTP_SERVER_DURATION)).where(*conditions))
+    return ask(Selector(count(HTTP_SERVER_DURATION)).where(*conditions))
 
 
-def _slow(service: Service, slo: Slo) -> Vector:
+def _slow(service: Service, slo: Slo, ask: Ask) -> Vector:
     """A slow request has no series of its own: it is one that the threshold's bucket does not hold.
 
     The bucket is on the same page as the count, so the difference is never negative but by rounding.
     """
     conditions = (*of_service(service), *_narrowed(slo), lacks(l_.HTTP_STATUS_CODE, SERVER_ERROR))
-    within = _rate(Selector(buckets(HTTP_SERVER_DURATION)).where(*conditions, equals(LE, _bound(service, slo))))
-    return at_least(_successful(service, slo) - within, 0)
+    within = ask(Selector(buckets(HTTP_SERVER_DURATION)).where(*conditions, equals(LE, _bound(service, slo))))
+    return at_least(_successful(service, slo, ask) - within, 0)
 
 
-def _taken(service: Service, slo: Slo) -> Vector:
-    return _rate(Selector(count(_metric(service, slo))).where(*of_service(service)))
+def _taken(service: Service, slo: Slo, ask: Ask) -> Vector:
+    return ask(Selector(count(_metric(service, slo))).where(*of_service(service)))
 
 
-def _taken_late(service: Service, slo: Slo) -> Vector:
+def _taken_late(service: Service, slo: Slo, ask: Ask) -> Vector:
     bound = equals(LE, _bound(service, slo))
-    within = _rate(Selector(buckets(_metric(service, slo))).where(*of_service(service), bound))
-    return at_least(_taken(service, slo) - within, 0)
+    within = ask(Selector(buckets(_metric(service, slo))).where(*of_service(service), bound))
+    return at_least(_taken(service, slo, ask) - within, 0)
 
 
-def _newest(service: Service, slo: Slo) -> Vector:
+def _newest(service: Service, slo: Slo, ask: Ask) -> Vector:
+    del ask  # a time is not counted
     return max_by(SERVICE_LABELS, Selector(only(_metric(service, slo))).where(*of_service(service)).now)
 
 
-def _one_a_second_by_newest(service: Service, slo: Slo) -> Vector:
-    return _newest(service, slo) * 0 + 1
+def _one_a_second_by_newest(service: Service, slo: Slo, ask: Ask) -> Vector:
+    return _newest(service, slo, ask) * 0 + 1
 
 
-def _stale(service: Service, slo: Slo) -> Vector:
-    return older_than(_newest(service, slo), slo.threshold.total_seconds() if slo.threshold else 0)
+def _stale(service: Service, slo: Slo, ask: Ask) -> Vector:
+    return older_than(_newest(service, slo, ask), slo.threshold.total_seconds() if slo.threshold else 0)
 
 
-def _growth(service: Service, slo: Slo) -> Vector:
-    return _rate(Selector(only(_metric(service, slo))).where(*of_service(service)))
+def _growth(service: Service, slo: Slo, ask: Ask) -> Vector:
+    return ask(Selector(only(_metric(service, slo))).where(*of_service(service)))
 
 
-def _one_a_second_by_growth(service: Service, slo: Slo) -> Vector:
-    return _growth(service, slo) * 0 + 1
+def _one_a_second_by_growth(service: Service, slo: Slo, ask: Ask) -> Vector:
+    return _growth(service, slo, ask) * 0 + 1
 
 
-def _too_slow(service: Service, slo: Slo) -> Vector:
-    return is_below(_growth(service, slo), slo.minimum or 0)
+def _too_slow(service: Service, slo: Slo, ask: Ask) -> Vector:
+    return is_below(_growth(service, slo, ask), slo.minimum or 0)
 
 
-def _custom_events(service: Service, slo: Slo) -> Vector:
-    return _rate(selecting(slo.events or "").where(*of_service(service)))
+def _custom_events(service: Service, slo: Slo, ask: Ask) -> Vector:
+    return ask(selecting(slo.events or "").where(*of_service(service)))
 
 
-def _custom_errors(service: Service, slo: Slo) -> Vector:
-    return _rate(selecting(slo.errors or "").where(*of_service(service))) | _custom_events(service, slo) * 0
+def _custom_errors(service: Service, slo: Slo, ask: Ask) -> Vector:
+    return ask(selecting(slo.errors or "").where(*of_service(service))) | _custom_events(service, slo, ask) * 0
 
 
-_KINDS: dict[SloKind, tuple[Callable[[Service, Slo], Vector], Callable[[Service, Slo], Vector]]] = {
+_KINDS: dict[SloKind, tuple[_Of, _Of]] = {
     SloKind.AVAILABILITY: (_requests, _failed),
     SloKind.LATENCY: (_successful, _slow),
     SloKind.FRESHNESS: (_one_a_second_by_newest, _stale),
@@ -138,15 +148,11 @@ _KINDS: dict[SloKind, tuple[Callable[[Service, Slo], Vector], Callable[[Service,
 """All events, and the bad ones among them, of each kind of objective."""
 
 
-def _rate(selector: Selector) -> Vector:
-    return sum_by(SERVICE_LABELS, selector.rate(RATE_WINDOW))
-
-
 def _narrowed(slo: Slo) -> tuple[Matcher, ...]:
     """Return the conditions on requests that *slo* itself makes."""
     conditions = []
     if slo.route is not None:
-        conditions.append(_of_operation(slo.route) if slo.operation else equals(l_.HTTP_ROUTE, slo.route))
+        conditions.append(_of_route(slo.route))
     if slo.method is not None:
         conditions.append(equals(l_.HTTP_METHOD, slo.method))
     if slo.module is not None:
@@ -157,13 +163,15 @@ def _narrowed(slo: Slo) -> tuple[Matcher, ...]:
 _PARAMETER = re.compile(r"\{[^/{}]*\}")
 
 
-def _of_operation(path: str) -> Matcher:
-    """Match an OpenAPI *path* as any framework writes it: `/users/{id}`, `/users/<int:id>`, `users/<id>/`.
+def _of_route(path: str) -> Matcher:
+    """Match the route *path*; with parameters, as any framework writes them.
 
-    >>> print(_of_operation("/users/{id}/orders"))
+    >>> print(_of_route("/users/{id}/orders"))
     http_route=~"/?users/[{<][^/]*[}>]/orders/?"
+    >>> print(_of_route("/users"))
+    http_route="/users"
     """
-    if not _PARAMETER.search(path) and path == "/":
+    if not _PARAMETER.search(path):
         return equals(l_.HTTP_ROUTE, path)
     literals = [re.sub(r"([.+*?()|\[\]^$\\])", r"\\\1", part) for part in _PARAMETER.split(path.strip("/"))]
     return matches(l_.HTTP_ROUTE, f"/?{'[{<][^/]*[}>]'.join(literals)}/?")

@@ -15,6 +15,7 @@ from pulumi.runtime.config import CONFIG, get_config_env
 
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_dashboards.catalogue import parse as parse_catalogue
+from quarterdeck_dashboards.catalogue import portable
 from quarterdeck_stacks.environments import local
 from quarterdeck_stacks.environments.shape import Environment
 from quarterdeck_stacks.overrides import override
@@ -54,9 +55,9 @@ def read(settings: Settings, root: Path) -> Environment:
     except OSError as error:
         raise UsageError(f"the catalogue {path}", str(error), "write it, or correct the key `catalogue`") from error
     text = override(text, images=settings.images, replicas=settings.replicas)
-    catalogue = parse_catalogue(text, origin=str(path))
+    catalogue = parse_catalogue(text, str(path), lambda name: (path.parent / name).read_text(encoding="utf-8"))
     check_against(settings, catalogue)
-    return Environment(settings, catalogue, text, _kubeconfig(settings, root))
+    return Environment(settings, catalogue, portable(text, catalogue), _kubeconfig(settings, root))
 
 
 def _config() -> dict[str, str]:
