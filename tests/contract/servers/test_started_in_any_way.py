@@ -258,6 +258,7 @@ def test_two_services_with_one_page_port(serving: Callable[..., Running], kind: 
     second.ready(2).counts()
 
     assert second.log.count("cannot listen on") == 1
+    assert second.end() == 0
 
 
 def traces(collector: Any) -> set[bytes]:
