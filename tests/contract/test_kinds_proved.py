@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from quarterdeck_dashboards.catalogue import Catalogue
+
 pytestmark = pytest.mark.tools
 
 SLOS = {
     "route": "{kind: availability, objective: 99, window: 7d, route: '/users/{id}', method: POST, module: users}",
+    "call": "{kind: availability, objective: 99, window: 7d, route: shop.Orders/Get}",
     "fresh": "{kind: freshness, objective: 99, window: 7d, metric: jobs.last_success, threshold: 1h}",
     "throughput": "{kind: throughput, objective: 99, calendar: week, metric: jobs.done, minimum: 2.5}",
     "waiting": "{kind: queue-wait, objective: 99, window: 7d, metric: jobs.wait, threshold: 10s}",
@@ -37,6 +40,7 @@ services:
     namespace: shop
     owner: payments
     tier: 1
+    framework: {framework}
     image: a/b:v1
     metrics:
       - {{name: jobs.last_success, kind: gauge, unit: s}}
@@ -47,10 +51,15 @@ services:
 """
 
 
+def _promising(kind: str) -> Catalogue:
+    framework = "grpc" if kind == "call" else "fastapi"
+    return parse(SERVICE.format(framework=framework, slo=SLOS[kind].removeprefix("{")), "services.yaml")
+
+
 @pytest.mark.parametrize("kind", SLOS)
 def test_the_proofs_of_every_kind_hold(tool: Callable[[str], Path], tmp_path: Path, kind: str) -> None:
     """Pages in time and silent below; through restarts, lost scrapes and quiet nights where events are counted."""
-    catalogue = parse(SERVICE.format(slo=SLOS[kind].removeprefix("{")), "services.yaml")
+    catalogue = _promising(kind)
     build.write(build.generated(catalogue, scrape_interval=timedelta(seconds=15)), tmp_path)
     proofs = sorted((tmp_path / "proofs").glob("*-of-*.yaml"))
 
@@ -66,7 +75,7 @@ def test_the_proofs_of_every_kind_hold(tool: Callable[[str], Path], tmp_path: Pa
 
 def test_a_quiet_nights_proof_fails_where_a_share_alone_decides(tool: Callable[[str], Path], tmp_path: Path) -> None:
     """Without the number of bad events, four failed requests would wake somebody."""
-    catalogue = parse(SERVICE.format(slo=SLOS["route"].removeprefix("{")), "services.yaml")
+    catalogue = _promising("route")
     tree = build.generated(catalogue, scrape_interval=timedelta(seconds=15))
     rules = "rules/service-checkout.yaml"
     assert ">= 5)" in tree[rules]

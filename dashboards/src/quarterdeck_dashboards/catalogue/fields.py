@@ -25,6 +25,7 @@ IMAGE_PATTERN = r"^[^\s:@]+(?::[0-9]+/[^\s:@]+)?:[A-Za-z0-9_.-]+$"
 PATH_PATTERN = r"^/\S*$"
 BASE_URL_PATTERN = r"^https?://\S+/$"
 WEBHOOK_PATTERN = r"^(https?://|/)\S+$"
+ROUTE_PATTERN = r"^(/\S*|[A-Za-z_][\w.]*/\w+)$"
 METRIC_PATTERN = r"^[A-Za-z][-A-Za-z0-9_./]{0,254}$"
 LABEL_PATTERN = r"^[A-Za-z_][-A-Za-z0-9_.]*$"
 COUNTER_PATTERN = r"^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?$"
@@ -36,6 +37,7 @@ PATTERN_WORDS = {
     IMAGE_PATTERN: "an image with its tag, such as registry.example/checkout:v1",
     PATH_PATTERN: "a path that begins with /",
     BASE_URL_PATTERN: "an http or https URL that ends with /",
+    ROUTE_PATTERN: "a path that begins with /, or a method of gRPC such as shop.Orders/Get",
     METRIC_PATTERN: "an OpenTelemetry instrument name, such as jobs.last_success",
     LABEL_PATTERN: "an attribute name, such as queue.name",
     COUNTER_PATTERN: 'a selector of one metric, such as payments_total{result="refused"}',

@@ -115,6 +115,7 @@ class Service(Model):
         own: tuple[OwnMetric, ...] = info.data.get("metrics", ())
         for index, slo in enumerate(value):
             at = ("slos", index)
+            _check_served(slo, info.data.get("framework", ""), at)
             if (slo.each or slo.operation) and not info.data.get("openapi"):
                 field = "each" if slo.each else "operation"
                 raise wrong(f"the service's openapi document, for an SLO with {field}", "none", at=(*at, field))
@@ -128,6 +129,22 @@ class Service(Model):
     def version(self) -> str:
         """The image's tag."""
         return self.image.rpartition(":")[2]
+
+
+_UNSERVED = ("celery", "batch")
+"""Frameworks that serve no requests."""
+
+
+def _check_served(slo: Slo, framework: str, at: tuple[str | int, ...]) -> None:
+    """Refuse an objective about requests that *framework* does not serve."""
+    if framework in _UNSERVED and slo.kind in (SloKind.AVAILABILITY, SloKind.LATENCY):
+        raise wrong(
+            f"an SLO of a kind that {framework} has, freshness, throughput, queue-wait or custom",
+            f"{slo.kind.value}, of requests, which it does not serve",
+            at=(*at, "kind"),
+        )
+    if framework == "grpc" and slo.method is not None:
+        raise wrong("the method of gRPC as route, such as shop.Orders/Get", f"method {slo.method}", at=(*at, "method"))
 
 
 class Catalogue(Model):

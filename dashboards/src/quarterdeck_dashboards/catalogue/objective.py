@@ -13,7 +13,7 @@ from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
 from quarterdeck_dashboards.catalogue.fields import (
     COUNTER_PATTERN,
     METRIC_PATTERN,
-    PATH_PATTERN,
+    ROUTE_PATTERN,
     Duration,
     Model,
     Name,
@@ -82,9 +82,9 @@ class Slo(Model):
     """The rolling window the promise holds over. 30 days: the SRE workbook's, and Datadog's longest but one."""
     threshold: Duration | None = Field(default=None, validate_default=True)
     """The longest good duration. For `latency` and `queue-wait` it must be a bucket bound of the histogram."""
-    route: Annotated[str, Field(pattern=PATH_PATTERN)] | None = Field(default=None, validate_default=True)
+    route: Annotated[str, Field(pattern=ROUTE_PATTERN)] | None = Field(default=None, validate_default=True)
     """Only requests that this route's template served. A parameter in braces, `/users/{id}`, is found as any framework
-    writes it: `/users/<int:id>`, `users/<id>/`."""
+    writes it: `/users/<int:id>`, `users/<id>/`. Of gRPC, the method: `shop.Orders/Get`."""
     method: str | None = Field(default=None, validate_default=True)
     """Only requests with this method."""
     module: Annotated[str, Field(min_length=1)] | None = Field(default=None, validate_default=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
 from quarterdeck_contract import metrics
-from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
 from quarterdeck_dashboards.catalogue.objective import SloKind
 from quarterdeck_dashboards.proof.timeline import CLUSTER, Phase, counter, selector
 from quarterdeck_dashboards.series import LE, bucket_bound, buckets, count
+from quarterdeck_dashboards.slo.sli import RPC, served
 
 if TYPE_CHECKING:
     from quarterdeck_contract.metrics import Metric
@@ -56,13 +56,15 @@ def series(service: Service, slo: Slo, spans: tuple[Span, ...], *, born: int = 0
             selector(count(metric).name, of_target(service)): everything,
             selector(buckets(metric).name, of_target(service) | _bound(slo)): good,
         }
-    name = count(HTTP_SERVER_DURATION).name
-    succeeded, failed = _request(service, slo, "200"), _request(service, slo, "500")
+    how = served(service)
+    name = count(how.duration).name
+    good_status, bad_status = ("OK", "INTERNAL") if how is RPC else ("200", "500")
+    succeeded, failed = _request(service, slo, good_status), _request(service, slo, bad_status)
     if slo.kind is SloKind.AVAILABILITY:
         return {selector(name, succeeded): good, selector(name, failed): bad}
     return {
         selector(name, succeeded): everything,
-        selector(buckets(HTTP_SERVER_DURATION).name, succeeded | _bound(slo)): good,
+        selector(buckets(how.duration).name, succeeded | _bound(slo)): good,
         # Failures are the availability objective's: half of all requests fail, and latency does not care.
         selector(name, failed): counter([_phase(span, span.traffic) for span in spans], born=born),
     }
@@ -145,11 +147,10 @@ def of_target(service: Service) -> dict[str, str]:
 
 
 def _request(service: Service, slo: Slo, status: str) -> dict[str, str]:
-    own = {
-        l_.HTTP_METHOD.prometheus: slo.method or "GET",
-        l_.HTTP_ROUTE.prometheus: slo.route or "/",
-        l_.HTTP_STATUS_CODE.prometheus: status,
-    }
+    how = served(service)
+    own = {how.route.prometheus: slo.route or "/", how.status.prometheus: status}
+    if how is not RPC:
+        own[l_.HTTP_METHOD.prometheus] = slo.method or "GET"
     if slo.module:
         own[l_.MODULE.prometheus] = slo.module
     return of_target(service) | own

@@ -7,11 +7,11 @@ a second, and it is bad or not.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
 from quarterdeck_contract import metrics
-from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
 from quarterdeck_dashboards.catalogue.objective import SloKind
 from quarterdeck_dashboards.promql import (
     Selector,
@@ -33,9 +33,11 @@ from quarterdeck_dashboards.slo.windows import RATE_WINDOW
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from quarterdeck_contract.labels import Label
     from quarterdeck_contract.metrics import Metric
     from quarterdeck_dashboards.catalogue import Service, Slo
     from quarterdeck_dashboards.promql import Matcher
+    from quarterdeck_dashboards.series import Series
 
     Ask = Callable[[Selector], Vector]
     """How counters are asked: over which time, and by which labels they are summed."""
@@ -43,6 +45,29 @@ if TYPE_CHECKING:
 
 SERVER_ERROR = "5.."
 """Status codes that are the service's fault. 4xx are the caller's."""
+RPC_ERRORS = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
+"""Status codes of gRPC that are the service's fault, by the conventions
+(https://opentelemetry.io/docs/specs/semconv/rpc/grpc/)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How requests are measured, by what serves them."""
+
+    duration: Metric
+    route: Label
+    status: Label
+    errors: str
+    """Regular expression of the status codes that are the service's fault."""
+
+
+HTTP = Served(metrics.HTTP_SERVER_DURATION, l_.HTTP_ROUTE, l_.HTTP_STATUS_CODE, SERVER_ERROR)
+RPC = Served(metrics.RPC_SERVER_DURATION, l_.RPC_METHOD, l_.RPC_STATUS_CODE, RPC_ERRORS)
+
+
+def served(service: Service) -> Served:
+    """Return how *service*'s requests are measured."""
+    return RPC if service.framework == "grpc" else HTTP
 
 
 def of_service(service: Service) -> tuple[Matcher, Matcher]:
@@ -70,18 +95,19 @@ def errors(service: Service, slo: Slo, ask: Ask = per_second) -> Vector:
 
 
 def _requests(service: Service, slo: Slo, ask: Ask) -> Vector:
-    return ask(Selector(count(HTTP_SERVER_DURATION)).where(*of_service(service), *_narrowed(slo)))
+    return ask(_of_requests(service, slo, count(served(service).duration)))
 
 
 def _failed(service: Service, slo: Slo, ask: Ask) -> Vector:
     """A service that never failed has no series with a 5xx status."""
-    conditions = (*of_service(service), *_narrowed(slo), matches(l_.HTTP_STATUS_CODE, SERVER_ERROR))
-    return ask(Selector(count(HTTP_SERVER_DURATION)).where(*conditions)) | _requests(service, slo, ask) * 0
+    how = served(service)
+    failed = _of_requests(service, slo, count(how.duration)).where(matches(how.status, how.errors))
+    return ask(failed) | _requests(service, slo, ask) * 0
 
 
 def _successful(service: Service, slo: Slo, ask: Ask) -> Vector:
-    conditions = (*of_service(service), *_narrowed(slo), lacks(l_.HTTP_STATUS_CODE, SERVER_ERROR))
-    return ask(Selector(count(HTTP_SERVER_DURATION)).where(*conditions))
+    how = served(service)
+    return ask(_of_requests(service, slo, count(how.duration)).where(lacks(how.status, how.errors)))
 
 
 def _slow(service: Service, slo: Slo, ask: Ask) -> Vector:
@@ -89,9 +115,9 @@ def _slow(service: Service, slo: Slo, ask: Ask) -> Vector:
 
     The bucket is on the same page as the count, so the difference is never negative but by rounding.
     """
-    conditions = (*of_service(service), *_narrowed(slo), lacks(l_.HTTP_STATUS_CODE, SERVER_ERROR))
-    within = ask(Selector(buckets(HTTP_SERVER_DURATION)).where(*conditions, equals(LE, _bound(service, slo))))
-    return at_least(_successful(service, slo, ask) - within, 0)
+    how = served(service)
+    within = _of_requests(service, slo, buckets(how.duration)).where(lacks(how.status, how.errors))
+    return at_least(_successful(service, slo, ask) - ask(within.where(equals(LE, _bound(service, slo)))), 0)
 
 
 def _taken(service: Service, slo: Slo, ask: Ask) -> Vector:
@@ -148,33 +174,33 @@ _KINDS: dict[SloKind, tuple[_Of, _Of]] = {
 """All events, and the bad ones among them, of each kind of objective."""
 
 
-def _narrowed(slo: Slo) -> tuple[Matcher, ...]:
-    """Return the conditions on requests that *slo* itself makes."""
-    conditions = []
+def _of_requests(service: Service, slo: Slo, series: Series) -> Selector:
+    """Return those of *service*'s requests that *slo* is about."""
+    selector = Selector(series).where(*of_service(service))
     if slo.route is not None:
-        conditions.append(_of_route(slo.route))
+        selector = selector.where(_of_route(served(service).route, slo.route))
     if slo.method is not None:
-        conditions.append(equals(l_.HTTP_METHOD, slo.method))
+        selector = selector.where(equals(l_.HTTP_METHOD, slo.method))
     if slo.module is not None:
-        conditions.append(equals(l_.MODULE, slo.module))
-    return tuple(conditions)
+        selector = selector.where(equals(l_.MODULE, slo.module))
+    return selector
 
 
 _PARAMETER = re.compile(r"\{[^/{}]*\}")
 
 
-def _of_route(path: str) -> Matcher:
+def _of_route(label: Label, path: str) -> Matcher:
     """Match the route *path*; with parameters, as any framework writes them.
 
-    >>> print(_of_route("/users/{id}/orders"))
+    >>> print(_of_route(l_.HTTP_ROUTE, "/users/{id}/orders"))
     http_route=~"/?users/[{<][^/]*[}>]/orders/?"
-    >>> print(_of_route("/users"))
+    >>> print(_of_route(l_.HTTP_ROUTE, "/users"))
     http_route="/users"
     """
     if not _PARAMETER.search(path):
-        return equals(l_.HTTP_ROUTE, path)
+        return equals(label, path)
     literals = [re.sub(r"([.+*?()|\[\]^$\\])", r"\\\1", part) for part in _PARAMETER.split(path.strip("/"))]
-    return matches(l_.HTTP_ROUTE, f"/?{'[{<][^/]*[}>]'.join(literals)}/?")
+    return matches(label, f"/?{'[{<][^/]*[}>]'.join(literals)}/?")
 
 
 def _metric(service: Service, slo: Slo) -> Metric:
