@@ -18,5 +18,10 @@ check: setup  ## lint, types, layers, generated files
 test: check  ## every test, with the real tools
 	@sh tools/test.sh
 
-bench: setup  ## what it costs: instructions, processor time, simulated minutes
-	@for bench in tests/bench/*.py; do echo "== $$bench" && $(BIN)/python $$bench || exit 1; done
+bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; twenty minutes, needs valgrind
+	@$(BIN)/python tests/bench/request_cost.py --write
+	@$(BIN)/python tests/bench/process_cost.py --long --write
+	@$(BIN)/python tests/bench/termination.py --write
+	@$(BIN)/python tests/bench/scrape_cost.py
+	@$(BIN)/python tests/bench/verdict_simulation.py
+	@$(BIN)/python tools/reference.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
 from dataclasses import MISSING, fields
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import differences as upstream
+from benchmark_page import page as benchmarks
 
 from quarterdeck_contract import labels, metrics
 from quarterdeck_contract.naming import series_names
@@ -143,6 +145,7 @@ def main() -> int:
         "contract.md": contract(),
         "instrumentation.md": instrumentation(),
         "differences.md": differences(),
+        "../benchmarks.md": MARK + benchmarks(json.loads(_read(FOLDER.parent / "benchmarks.json"))),
     }
     stale = [name for name, text in pages.items() if _read(FOLDER / name) != text]
     if "--check" in sys.argv[1:]:

@@ -3,6 +3,16 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
+
+# Instructions are what the cost of a request is gated on.
+if ! command -v valgrind >/dev/null 2>&1; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    apt-get update -qq && apt-get install -qq -y --no-install-recommends valgrind >/dev/null
+  else
+    printf 'Error: Expected valgrind on PATH.\nFound none.\nNext: apt-get install valgrind.\n' >&2
+    exit 2
+  fi
+fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
