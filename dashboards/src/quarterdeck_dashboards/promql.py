@@ -54,6 +54,11 @@ def lacks(label: Label, pattern: str) -> Matcher:
     return Matcher(label, "!~", pattern)
 
 
+def has(label: Label) -> Matcher:
+    """Match series whose *label* is there and not empty."""
+    return Matcher(label, "!=", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Vector:
     """An expression that yields an instant vector."""
@@ -90,6 +95,10 @@ class Vector:
 
     def __or__(self, other: Vector) -> Vector:
         return _binary(self, "\nor\n", other)
+
+    def unless(self, other: Vector) -> Vector:
+        """Return the samples for which *other* has none."""
+        return _binary(self, "unless", other)
 
     def __mul__(self, number: float) -> Vector:
         return Vector(f"{self.operand} * {_number(number)}", self.labels, is_compound=True)
@@ -144,6 +153,10 @@ class Selector:
         """The current value of each series."""
         return Vector(str(self), self._labels)
 
+    def ago(self, offset: timedelta) -> Vector:
+        """Return the value that each series had *offset* ago."""
+        return Vector(f"{self} offset {format_duration(offset)}", self._labels)
+
     def rate(self, window: timedelta) -> Vector:
         """Return the growth per second, over *window*, of counters."""
         return self._of_counter("rate", window)
@@ -191,6 +204,16 @@ def sum_by(labels: Sequence[Label], vector: Vector) -> Vector:
 def max_by(labels: Sequence[Label], vector: Vector) -> Vector:
     """Return the largest value of *vector* for each combination of *labels*."""
     return _aggregate("max", labels, vector)
+
+
+def min_by(labels: Sequence[Label], vector: Vector) -> Vector:
+    """Return the smallest value of *vector* for each combination of *labels*."""
+    return _aggregate("min", labels, vector)
+
+
+def count_by(labels: Sequence[Label], vector: Vector) -> Vector:
+    """Return how many samples *vector* has for each combination of *labels*."""
+    return _aggregate("count", labels, vector)
 
 
 def quantile(share: float, vector: Vector) -> Vector:
@@ -256,7 +279,8 @@ def _aggregate(function: str, labels: Sequence[Label], vector: Vector) -> Vector
     if lost:
         known = ", ".join(sorted(vector.labels or ()))
         raise QueryError(f"expected labels of {vector} ({known}) to aggregate by, found {', '.join(lost)}")
-    return Vector(f"{function} by ({', '.join(names)}) ({vector})", frozenset(names))
+    grouping = f" by ({', '.join(names)}) " if names else ""
+    return Vector(f"{function}{grouping}({vector})", frozenset(names))
 
 
 def _binary(left: Vector, operator: str, right: Vector) -> Vector:

@@ -1,0 +1,170 @@
+"""What dashboards share: where they look, what they mark, how bad which number is, and panels of any service."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract import labels as l_
+from quarterdeck_contract import metrics
+from quarterdeck_dashboards.dashboards import measures
+from quarterdeck_dashboards.dashboards.description import (
+    Annotation,
+    Draw,
+    Level,
+    Link,
+    Panel,
+    Threshold,
+    Unit,
+    Variable,
+)
+from quarterdeck_dashboards.promql import Selector, equals, matches, max_by
+from quarterdeck_dashboards.series import ALERTSTATE, SYNTHETIC, by_name, only
+from quarterdeck_dashboards.slo import sli
+from quarterdeck_dashboards.slo.objective import error_budget, factor, threshold
+from quarterdeck_dashboards.slo.windows import rows_for
+
+if TYPE_CHECKING:
+    from quarterdeck_dashboards.catalogue import Catalogue, Service, Slo
+    from quarterdeck_dashboards.promql import Matcher
+
+TAG = "quarterdeck"
+"""On every dashboard: what belongs together, and is ours."""
+
+CLUSTER = Variable(l_.CLUSTER, Selector(only(metrics.BUILD_INFO)), "Cluster")
+IN_CLUSTER = matches(l_.CLUSTER, f"${CLUSTER.name}")
+"""The condition on everything a dashboard shows."""
+
+ALERTS = by_name(SYNTHETIC)["ALERTS"]
+FIRING = equals(ALERTSTATE, "firing")
+
+FAILED = matches(l_.HTTP_STATUS_CODE, sli.SERVER_ERROR)
+"""The condition on requests that are the service's fault."""
+
+_NEW_FOR = timedelta(minutes=5)
+"""For how long a version counts as new: marks are asked for once a minute."""
+_LONGEST_UID = 40
+"""Characters that Grafana allows."""
+
+FULL = (Threshold(0.8, Level.WARNING), Threshold(0.95, Level.BAD))
+"""Of a share of something that ends: time to look, and hardly any left."""
+
+
+def uid_of(kind: str, name: str = "") -> str:
+    """Return a dashboard's name in URLs: readable, and still its own when shortened."""
+    uid = "-".join(part for part in (TAG, kind, name) if part)
+    if len(uid) <= _LONGEST_UID:
+        return uid
+    digest = hashlib.sha256(uid.encode()).hexdigest()[:8]
+    return f"{uid[: _LONGEST_UID - 9].rstrip('-')}-{digest}"
+
+
+def of_service(service: Service) -> tuple[Matcher, ...]:
+    """Return the conditions that pick out *service* in the chosen cluster."""
+    return (IN_CLUSTER, *sli.of_service(service))
+
+
+def burns(slo: Slo) -> tuple[Threshold, ...]:
+    """Return at which share of bad events *slo*'s budget shrinks, and at which somebody is woken."""
+    fastest = rows_for(slo.window)[0]
+    return (
+        Threshold(error_budget(slo.objective), Level.WARNING),
+        Threshold(threshold(fastest, slo.objective, slo.window), Level.BAD),
+    )
+
+
+def burn_rates(slo: Slo) -> tuple[Threshold, ...]:
+    """Return the burn rates at which *slo*'s budget will not last, and at which somebody is woken."""
+    return Threshold(1, Level.WARNING), Threshold(factor(rows_for(slo.window)[0], slo.window), Level.BAD)
+
+
+BUDGET_LEFT = (Threshold(0, Level.WARNING), Threshold(0.25, Level.GOOD))
+"""Of what is left of a budget, BAD below: spent, and a quarter left."""
+
+
+def marks(service: Service) -> tuple[Annotation, ...]:
+    """Return what is marked on the pictures of *service*: new versions, rollouts, alerts."""
+    info = Selector(only(metrics.BUILD_INFO)).where(*of_service(service))
+    versions = [l_.CLUSTER, l_.VERSION]
+    return (
+        Annotation(
+            "New versions",
+            max_by(versions, info.now).unless(max_by(versions, info.ago(_NEW_FOR))),
+            f"{service.name} {{version}} appeared",
+            datadog=f"tags:(deployment AND service:{service.name})",
+        ),
+        Annotation(
+            "Rollouts",
+            max_by(versions, info.where(equals(l_.TRACK, "canary")).now),
+            f"{service.name} {{version}} is a canary",
+            Level.WARNING,
+        ),
+        Annotation(
+            "Alerts",
+            Selector(ALERTS).where(FIRING, *of_service(service)).now,
+            "{alertname} ({severity})",
+            Level.BAD,
+            datadog=f"source:alert tags:(service:{service.name})",
+        ),
+    )
+
+
+def links(catalogue: Catalogue, service: Service) -> tuple[Link, ...]:
+    """Return where to go on from *service*: the catalogue's links, its runbooks, the other dashboards."""
+    own = service.runbooks | service.links
+    return (
+        Link("Runbooks", catalogue.runbook_base_url),
+        *(Link(title, url) for title, url in sorted(own.items())),
+        Link("Python runtime", dashboard=uid_of("python")),
+        Link("On call", dashboard=uid_of("on-call")),
+    )
+
+
+def firing(*conditions: Matcher, title: str = "Firing alerts", width: int = 8) -> Panel:
+    """Return the list of what is firing."""
+    query = measures.Measure(Selector(ALERTS).where(FIRING, *conditions).now).query("{alertname}", instant=True)
+    return Panel(
+        title,
+        "What is firing now. Each alert's runbook_url says what to do; empty when all is well.",
+        Draw.ALERTS,
+        queries=(query,),
+        width=width,
+        quiet=True,
+    )
+
+
+def cpu(*conditions: Matcher) -> Panel:
+    """Return the processor time that pods use."""
+    return Panel(
+        "Processor time by pod",
+        "Cores in use. Level with the pod's limit, requests wait for a processor: scale out.",
+        Draw.LINES,
+        Unit.CORES,
+        (measures.rate(metrics.PROCESS_CPU_TIME, *conditions, by=[l_.POD]).query("{pod}"),),
+    )
+
+
+def memory(*conditions: Matcher) -> Panel:
+    """Return the memory that pods use."""
+    return Panel(
+        "Memory by pod",
+        "Resident memory of all workers. A line that only climbs is a leak: it ends when the kernel kills the pod.",
+        Draw.LINES,
+        Unit.BYTES,
+        (measures.total(metrics.PROCESS_MEMORY_USAGE, *conditions, by=[l_.POD]).query("{pod}"),),
+    )
+
+
+def open_files(*conditions: Matcher) -> Panel:
+    """Return how near workers are to their limit of open files."""
+    return Panel(
+        "Open files, share of the limit",
+        "In each pod's worst worker. At 100 % no connection is accepted any more: look for connections that are never "
+        "closed, and restart the pod meanwhile.",
+        Draw.LINES,
+        Unit.SHARE,
+        (measures.greatest(metrics.PROCESS_OPEN_FILES_UTILIZATION, *conditions, by=[l_.POD]).query("{pod}"),),
+        FULL,
+        maximum=1,
+    )
