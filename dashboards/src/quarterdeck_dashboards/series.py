@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract import metrics
 from quarterdeck_contract.labels import TARGET_LABELS, Label
 from quarterdeck_contract.naming import Path, prometheus_name
+from quarterdeck_dashboards.units import NONE, UNKNOWN, Part, Unit, Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,6 +54,8 @@ class Series:
     """The labels it can have; None when that is unknown, so that no label is refused."""
     bounds: tuple[str, ...] = ()
     """Values of `le`, when they are known."""
+    values: Values = UNKNOWN
+    """What its numbers are: unit, and whether adding them up means anything."""
 
     def label(self, name: str) -> Label | None:
         """Return the label that Prometheus calls *name*, or None."""
@@ -72,15 +75,23 @@ def of_metric(metric: metrics.Metric, path: Path = Path.SCRAPE) -> tuple[Series,
     """Return the series that *metric* of the contract becomes in Prometheus."""
     name = prometheus_name(metric, path)
     labels = (*metric.labels, *TARGETED)
+    unit = Unit.parse(metric.unit)
     if metric.kind is metrics.Kind.HISTOGRAM:
         bounds = (*map(bucket_bound, metric.buckets), "+Inf")
-        return (
-            Series(f"{name}_bucket", SeriesKind.BUCKET, (*labels, LE), bounds),
-            Series(f"{name}_sum", SeriesKind.COUNTER, labels),
-            Series(f"{name}_count", SeriesKind.COUNTER, labels),
+        highest = max(metric.buckets, default=None)
+        buckets, total, number = (
+            Values(unit if part is Part.SUM else NONE, part=part, measured=unit, bound=highest)
+            for part in (Part.BUCKET, Part.SUM, Part.COUNT)
         )
+        return (
+            Series(f"{name}_bucket", SeriesKind.BUCKET, (*labels, LE), bounds, buckets),
+            Series(f"{name}_sum", SeriesKind.COUNTER, labels, values=total),
+            Series(f"{name}_count", SeriesKind.COUNTER, labels, values=number),
+        )
+    if metric.kind is metrics.Kind.GAUGE and metric.name.endswith(".utilization"):  # by the conventions, of a limit
+        return (Series(name, SeriesKind.GAUGE, labels, values=Values(unit, greatest=1.0, average="a share")),)
     kind = SeriesKind.COUNTER if metric.kind is metrics.Kind.COUNTER else SeriesKind.GAUGE
-    return (Series(name, kind, labels),)
+    return (Series(name, kind, labels, values=Values(unit)),)
 
 
 def buckets(metric: metrics.Metric) -> Series:
@@ -137,9 +148,33 @@ def of_exposition(text: str) -> tuple[Series, ...]:
         elif sample := _SAMPLE.match(line):
             found.setdefault(sample[1], set()).update(_LABEL.findall(sample[2] or ""))
     return tuple(
-        Series(name, _exposed_kind(name, kinds), (*(Label(label, "") for label in sorted(labels)), *TARGETED))
+        Series(
+            name,
+            _exposed_kind(name, kinds),
+            (*(Label(label, "") for label in sorted(labels)), *TARGETED),
+            values=_exposed_values(name),
+        )
         for name, labels in found.items()
     )
+
+
+_UNIT_WORDS = re.compile(r".*_(seconds|milliseconds|bytes)(?:_(total|sum|bucket|count))?")
+_UNITS = {"seconds": Unit.parse("s"), "milliseconds": Unit.parse("ms"), "bytes": Unit.parse("By")}
+
+
+def _exposed_values(name: str) -> Values:
+    """Return the unit that a name speaks of, by Prometheus' conventions (https://prometheus.io/docs/practices/naming/).
+
+    >>> str(_exposed_values("apiserver_request_duration_seconds_sum").unit)
+    's'
+    """
+    match = _UNIT_WORDS.fullmatch(name)
+    if match is None:
+        return UNKNOWN
+    unit, ending = _UNITS[match[1]], match[2]
+    if ending not in {"sum", "bucket", "count"}:
+        return Values(unit)
+    return Values(unit if ending == "sum" else NONE, part=Part(ending), measured=unit)
 
 
 def _exposed_kind(name: str, kinds: Mapping[str, str]) -> SeriesKind:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from quarterdeck_dashboards.check.expression import examine
+from quarterdeck_dashboards.check.expression import Setting, examine
 from quarterdeck_dashboards.series import SYNTHETIC, by_name, contract, external
 
 KNOWN = {**contract(), **external(), **by_name(SYNTHETIC)}
@@ -185,3 +187,85 @@ def test_the_labels_of_an_expression_are_known(query: str, labels: set[str]) -> 
     shape, _ = examine(query, KNOWN)
 
     assert shape.labels == labels
+
+
+SUM = "http_server_request_duration_seconds_sum"
+USED = "process_unix_file_descriptor_utilization_ratio"
+P99 = f"histogram_quantile(0.99, sum by (le) (rate({BUCKET}[5m])))"
+
+
+@pytest.mark.parametrize(
+    ("query", "expected", "found", "near"),
+    [
+        (f"{P99} > 250", "a threshold of less than 10 s", "250", "0.25, which is 250 ms"),
+        (f"{P99} * 1000 > 2e6", "a threshold of less than 10000 ms", "2e+06", "2000, which is 2e+06 us"),
+        (f"250 < {P99}", "a threshold of less than 10 s", "250", "0.25, which is 250 ms"),
+        (f"{P99} >= 5 * 60", "a threshold of at most 10 s", "300", "0.3, which is 300 ms"),
+        (
+            f"rate({SUM}[5m]) / rate({COUNT}[5m]) > 250",
+            "a threshold of less than 100 s",
+            "250",
+            "0.25, which is 250 ms",
+        ),
+        (f"{USED} > 80", "a threshold of less than 1", "80", "0.8, which is 80 percent"),
+        (f"{USED} * 100 > 800", "a threshold of less than 100 %", "800", None),
+        ("absent(up) == bool 2", "a threshold of at most 1", "2", "0.02, which is 2 percent"),
+        (f"sum({USED})", "numbers whose sum means something", "a share of each", "max or avg"),
+        (f"sum({P99})", "numbers whose sum means something", "a quantile of each", "max or avg"),
+        (
+            f"sum(rate({SUM}[5m]) / rate({COUNT}[5m]))",
+            "numbers whose sum means something",
+            "a mean of each",
+            "max or avg",
+        ),
+        ("process_start_time_seconds > process_memory_usage_bytes", "one unit on both sides of >", "s and By", None),
+        ("time() - process_memory_usage_bytes", "one unit on both sides of -", "s and By", None),
+        (f"{P99} * 1000 + {P99}", "one unit on both sides of +", "ms and s", None),
+        (f"rate({SUM}[5m]) > increase({SUM}[5m])", "one unit on both sides of >", "1 and s", None),
+        (f"rate({COUNT}[30s])", "a window of at least 1m, four scrapes, in rate()", "30s", None),
+        (f"deriv({COUNT}[5m])", "a gauge in deriv()", f"the counter {COUNT}", "rate"),
+        (f"delta({COUNT}[5m])", "a gauge in delta()", f"the counter {COUNT}", "rate"),
+        (
+            f"histogram_avg(rate({COUNT}[5m]))",
+            "a native histogram in histogram_avg()",
+            f"rate({COUNT}[5m]), which is none",
+            None,
+        ),
+        ('label_replace(sum(up), "a", "$1", "pod", "(.*)")', "a label to make another of that is there", "pod", None),
+    ],
+)
+def test_numbers_that_do_not_go_together_are_found(query: str, expected: str, found: str, near: str | None) -> None:
+    """Thresholds in another unit, which never fire; sums of averages; windows with too few scrapes."""
+    _, faults = examine(query, KNOWN, Setting(rate_window=timedelta(minutes=1)))
+
+    assert [(fault.expected, fault.found, fault.nearest) for fault in faults] == [(expected, found, near)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"{P99} > 0.25",
+        f"{P99} * 1000 > 250",
+        f"{P99} >= 10",
+        f"sum by (pod) (rate({SUM}[5m])) / sum by (pod) (rate({COUNT}[5m])) > 5",
+        f"avg({USED}) > 0.8",
+        f"{USED} * 100 > 80",
+        f"max_over_time({USED}[1h]) > 0.8 and {USED} > 0.5",
+        f"predict_linear({USED}[1h], 3600) > 1",
+        "time() - process_start_time_seconds < 300",
+        f"rate({COUNT}[5m]) > 2 * rate({COUNT}[5m] offset 1w)",
+        "process_memory_usage_bytes / 1024 / 1024 > 512",
+        f"rate({COUNT}[1m]) or vector(0)",
+        "quarterdeck_worker_busy / quarterdeck_worker_capacity > 0.9",
+        "sum(rate(process_cpu_time_seconds_total[5m])) > 2",
+        f"max_over_time(sum(rate({COUNT}[5m]))[1h:] @ end() offset 5m)",
+        f"irate({COUNT}[30s]) # two samples are enough",
+        '{"up", "pod"="a"}',
+        "avg_over_time(process_unix_file_descriptor_count[5m] @ start()) > bool 10",
+    ],
+)
+def test_numbers_that_go_together_are_left_alone(query: str) -> None:
+    """Units are carried through rates, quotients, conversions and comparisons."""
+    _, faults = examine(query, KNOWN, Setting(rate_window=timedelta(minutes=1)))
+
+    assert [str(fault) for fault in faults] == []

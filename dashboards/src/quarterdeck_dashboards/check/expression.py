@@ -1,92 +1,61 @@
 """One PromQL query against the series that exist, by its syntax tree.
 
-Each node yields the labels its samples can have, so that aggregating, joining or taking a quantile by a label
+Each node yields what its samples can look like, so that aggregating, joining or taking a quantile by a label
 that was lost on the way is found as well as a misspelt one. What cannot be known is not reported.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import promql_parser as ast
 
-from quarterdeck_dashboards.catalogue.problem import nearest, one_of
-from quarterdeck_dashboards.check.tree import (
-    either,
-    label_set,
-    matching,
-    nearest_number,
-    short,
-    text_of,
-)
+from quarterdeck_dashboards.check import arithmetic, selector
+from quarterdeck_dashboards.check.selector import NAME
+from quarterdeck_dashboards.check.shape import HERE, PLACEHOLDER, SCALAR, Fault, Setting, Shape, like
+from quarterdeck_dashboards.check.tree import label_set, short, text_of
+from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.series import LE, Series, SeriesKind
+from quarterdeck_dashboards.units import SECONDS, UNKNOWN, Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-NAME = "__name__"
-"""The label that holds a series' name."""
+__all__ = ["Fault", "Setting", "Shape", "examine"]
 
-OF_COUNTERS = frozenset({"rate", "irate", "increase"})
+OF_COUNTERS = frozenset({"rate", "irate", "increase", "resets"})
 """Functions that mean something for counters only."""
+OF_GAUGES = frozenset({"delta", "idelta", "deriv", "predict_linear", "double_exponential_smoothing", "holt_winters"})
+"""Functions that mean something for gauges only: a counter begins anew with each process."""
+OF_RATES = frozenset({"rate", "increase", "deriv", "delta"})
+"""Functions of a window that must span several scrapes, or they yield nothing whenever one is late."""
 OF_BUCKETS = frozenset({"histogram_quantile", "histogram_fraction"})
 """Functions that need a histogram's `le`."""
+OF_NATIVE = frozenset({"histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"})
+"""Functions of native histograms, which nothing here emits."""
 KEEPING = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 """Aggregations that choose among the samples and keep their labels."""
 SETS = frozenset({"and", "or", "unless"})
 """Binary operators on sets of samples."""
-SCALARS = frozenset({"time", "pi", "scalar"})
+SCALARS = frozenset({"pi", "scalar", "step"})
 """Functions without labels, because they yield a number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something in a query that cannot be as meant."""
-
-    where: str
-    """The selector or expression at fault."""
-    expected: str
-    found: str
-    nearest: str | None = None
-
-    def __str__(self) -> str:
-        hint = f"; did you mean {self.nearest}?" if self.nearest else ""
-        return f"{self.where}: expected {self.expected}, found {self.found}{hint}"
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What is known of an expression's labels."""
-
-    labels: frozenset[str] | None = None
-    """Labels its samples can have; None when unknown."""
-    is_exact: bool = False
-    """Every sample has all of them: so after an aggregation."""
-    is_scalar: bool = False
-    """A number or text, which has no labels and goes with anything."""
-
-    def lacks(self, label: str) -> bool:
-        """Say whether no sample can have *label*."""
-        return self.labels is not None and label not in self.labels
-
-
-_SCALAR = Shape(frozenset(), is_exact=True, is_scalar=True)
-
-
-def examine(query: str, known: Mapping[str, Series]) -> tuple[Shape, list[Fault]]:
+def examine(query: str, known: Mapping[str, Series], setting: Setting = HERE) -> tuple[Shape, list[Fault]]:
     """Return what *query*'s samples look like and everything wrong with it, given the *known* series by name."""
     try:
         tree = ast.parse(query)
     except ValueError as error:
         return Shape(), [Fault(short(query), "PromQL", str(error))]
-    walk = _Walk(known)
+    walk = _Walk(known, setting)
     return walk.shape(tree), walk.faults
 
 
 @dataclass
 class _Walk:
     known: Mapping[str, Series]
+    setting: Setting
     faults: list[Fault] = field(default_factory=list)
 
     def shape(self, node: Any) -> Shape:
@@ -96,8 +65,10 @@ class _Walk:
                 return self._selector(node)
             case ast.MatrixSelector():
                 return self._selector(node.vector_selector)
-            case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
+            case ast.ParenExpr() | ast.SubqueryExpr():
                 return self.shape(node.expr)
+            case ast.UnaryExpr():
+                return self._negated(self.shape(node.expr))
             case _:
                 return self._operation(node)
 
@@ -109,85 +80,45 @@ class _Walk:
                 return self._aggregate(node)
             case ast.BinaryExpr():
                 return self._binary(node)
+            case ast.NumberLiteral():
+                return replace(SCALAR, number=node.val)
             case _:
-                return _SCALAR
+                return SCALAR
 
-    def _fault(self, node: Any, expected: str, found: str, near: str | None = None) -> None:
-        fault = Fault(short(text_of(node)), expected, found, near)
-        if fault not in self.faults:
-            self.faults.append(fault)
-
-    # Selectors
+    def _negated(self, shape: Shape) -> Shape:
+        number = None if shape.number is None else -shape.number
+        return replace(shape, number=number, values=replace(shape.values, greatest=None))
 
     def _selector(self, node: Any) -> Shape:
-        if node.matchers.or_matchers:  # VictoriaMetrics' dialect, which the parser reads as well
-            self._fault(node, "matchers joined by commas", "or")
-            return Shape()
-        series = self._series_of(node)
-        if not series:
-            return Shape()
-        for matcher in node.matchers.matchers:
-            self._matcher(node, matcher, series)
-        if any(each.labels is None for each in series):
-            return Shape()
-        return Shape(frozenset(label.prometheus for each in series for label in each.labels or ()))
+        return selector.shape_of(node, self.known, self.setting, self._report)
 
-    def _series_of(self, node: Any) -> list[Series]:
-        """Return the known series that a selector can mean: one by name, or those its pattern matches."""
-        if node.name:
-            names = [node.name]
-        else:
-            naming = [matcher for matcher in node.matchers.matchers if matcher.name == NAME]
-            if not naming:
-                self._fault(node, "the name of a series", "none")
-                return []
-            names = [matcher.value for matcher in naming if matcher.op == ast.MatchOp.Equal]
-            patterns = [matcher.value for matcher in naming if matcher.op == ast.MatchOp.Re]
-            names += [name for pattern in patterns for name in matching(pattern, self.known)]
-            if not names:
-                self._fault(node, "a pattern that matches a known series", one_of(patterns or ["none"]))
-        for name in names:
-            if name not in self.known:
-                expected = "a series of the contract, a recorded rule or an external list"
-                self._fault(node, expected, name, nearest(name, self.known))
-        return [self.known[name] for name in names if name in self.known]
+    def _fault(self, node: Any, expected: str, found: str, near: str | None = None) -> None:
+        self._report(Fault(short(text_of(node)), expected, found, near))
 
-    def _matcher(self, node: Any, matcher: Any, series: list[Series]) -> None:
-        name = matcher.name
-        if name == NAME or any(each.labels is None for each in series):
-            return
-        labels = [label for each in series if (label := each.label(name))]
-        if not labels:
-            every = {label.prometheus for each in series for label in each.labels or ()}
-            which = either([each.name for each in series])
-            self._fault(node, f"a label of {which}", name, nearest(name, every))
-            return
-        values = {value for label in labels for value in label.values}
-        if name == LE.prometheus:
-            values = {bound for each in series for bound in each.bounds}
-        self._value(node, matcher, values)
-
-    def _value(self, node: Any, matcher: Any, values: set[str]) -> None:
-        """Check a matched value against the closed set of *values*, when there is one."""
-        if not values:
-            return
-        if matcher.op == ast.MatchOp.Equal and matcher.value not in values:
-            near = nearest_number(matcher.value, values) or nearest(matcher.value, values)
-            self._fault(node, f"a value that {matcher.name} can have", repr(matcher.value), near)
-        elif matcher.op == ast.MatchOp.Re and not matching(matcher.value, values):
-            self._fault(node, f"a pattern that a value of {matcher.name} matches", repr(matcher.value))
+    def _report(self, fault: Fault) -> None:
+        if fault not in self.faults:
+            self.faults.append(fault)
 
     # Functions
 
     def _call(self, node: Any) -> Shape:
         name = node.func.name
         shapes = [self.shape(argument) for argument in node.args]
+        if name == "time":
+            return replace(SCALAR, values=Values(SECONDS))
         if name in SCALARS or not shapes:
-            return _SCALAR
-        if name in OF_COUNTERS:
-            self._counters_only(node)
+            return SCALAR
         vectors = [shape for shape in shapes if not shape.is_scalar]
-        first = vectors[0] if vectors else Shape(frozenset(), is_exact=True)
+        first = vectors[0] if vectors else Shape(frozenset(), is_exact=True, number=shapes[0].number)
+        for argument in node.args:
+            if isinstance(argument, ast.MatrixSelector):
+                self._ranged(node, argument)
+        if name in OF_NATIVE and first.values != UNKNOWN:
+            self._fault(node, f"a native histogram in {name}()", f"{text_of(node.args[0])}, which is none")
+        return replace(self._labelled(node, name, first), values=arithmetic.of_call(name, first.values))
+
+    def _labelled(self, node: Any, name: str, first: Shape) -> Shape:
+        """Return the labels of a call's samples."""
         if name in OF_BUCKETS:
             if first.lacks(LE.prometheus):
                 self._fault(
@@ -195,24 +126,37 @@ class _Walk:
                 )
             return Shape(None if first.labels is None else first.labels - {LE.prometheus})
         if name in {"label_replace", "label_join"} and first.labels is not None:
+            self._sources(node, name, first)
             return Shape(first.labels | {node.args[1].val})
         if name in {"absent", "absent_over_time"}:
             return self._absence(node.args[0])
-        return first
+        return Shape(None) if name == "info" else first
 
-    def _counters_only(self, node: Any) -> None:
-        for argument in node.args:
-            if isinstance(argument, ast.MatrixSelector):
-                name = argument.vector_selector.name
-                series = self.known.get(name or "")
-                if series is not None and series.kind is SeriesKind.GAUGE:
-                    self._fault(node, f"a counter in {node.func.name}()", f"the gauge {name}")
+    def _sources(self, node: Any, name: str, shape: Shape) -> None:
+        """Check the labels that a new one is made of."""
+        sources = node.args[3:4] if name == "label_replace" else node.args[3:]
+        self._all_known(node, [each.val for each in sources if each.val], shape, "to make another of")
+
+    def _ranged(self, node: Any, argument: Any) -> None:
+        """Check a function of a window of raw samples."""
+        name = node.func.name
+        series = self.known.get(argument.vector_selector.name or "")
+        if series is not None:
+            is_gauge = series.kind is SeriesKind.GAUGE
+            if name in OF_COUNTERS and is_gauge:
+                self._fault(node, f"a counter in {name}()", f"the gauge {series.name}")
+            if name in OF_GAUGES and not is_gauge:
+                self._fault(node, f"a gauge in {name}()", f"the counter {series.name}", "rate")
+        least = self.setting.rate_window
+        if name in OF_RATES and least is not None and argument.range < least:
+            expected = f"a window of at least {format_duration(least)}, four scrapes, in {name}()"
+            self._fault(node, expected, format_duration(argument.range))
 
     def _absence(self, argument: Any) -> Shape:
-        selector = argument.vector_selector if isinstance(argument, ast.MatrixSelector) else argument
-        if not isinstance(selector, ast.VectorSelector):
+        selecting = argument.vector_selector if isinstance(argument, ast.MatrixSelector) else argument
+        if not isinstance(selecting, ast.VectorSelector):
             return Shape(frozenset(), is_exact=True)
-        equal = (matcher.name for matcher in selector.matchers.matchers if matcher.op == ast.MatchOp.Equal)
+        equal = (matcher.name for matcher in selecting.matchers.matchers if matcher.op == ast.MatchOp.Equal)
         return Shape(frozenset(equal) - {NAME}, is_exact=True)
 
     # Aggregations and binary operations
@@ -220,10 +164,22 @@ class _Walk:
     def _aggregate(self, node: Any) -> Shape:
         inner = self.shape(node.expr)
         operator = str(node.op)
-        grouping = frozenset(node.modifier.labels) if node.modifier else frozenset()
-        self._all_known(node, grouping, inner, "to aggregate by")
+        if node.param is not None and not isinstance(node.param, ast.StringLiteral):
+            self.shape(node.param)
+        if operator in arithmetic.SUMMING and inner.values.average:
+            self._fault(node, "numbers whose sum means something", f"{inner.values.average} of each", "max or avg")
         if operator in KEEPING:
+            self._grouping(node, inner)
             return inner
+        return replace(self._grouped(node, operator, inner), values=arithmetic.of_aggregation(operator, inner.values))
+
+    def _grouping(self, node: Any, inner: Shape) -> frozenset[str]:
+        grouping = frozenset[str](node.modifier.labels) if node.modifier else frozenset[str]()
+        self._all_known(node, grouping, inner, "to aggregate by")
+        return frozenset(label for label in grouping if PLACEHOLDER not in label)
+
+    def _grouped(self, node: Any, operator: str, inner: Shape) -> Shape:
+        grouping = self._grouping(node, inner)
         made = frozenset({node.param.val}) if operator == "count_values" else frozenset[str]()
         if node.modifier and node.modifier.type == ast.AggModifierType.Without:
             return Shape(None if inner.labels is None else (inner.labels - grouping) | made, inner.is_exact)
@@ -232,13 +188,34 @@ class _Walk:
     def _all_known(self, node: Any, labels: Iterable[str], shape: Shape, purpose: str) -> None:
         for label in sorted(labels):
             if shape.lacks(label):
-                self._fault(node, f"a label {purpose} that is there", label, nearest(label, shape.labels or ()))
+                near = self.setting.elsewhere.get(label) or like(label, sorted(shape.labels or ()))
+                self._fault(node, f"a label {purpose} that is there", label, near)
 
     def _binary(self, node: Any) -> Shape:
         left, right = self.shape(node.lhs), self.shape(node.rhs)
+        symbol = str(node.op)
+        is_bool = bool(node.modifier and node.modifier.return_bool)
+        self._units(node, symbol, left, right)
+        values = arithmetic.of_operation(symbol, left, right, is_bool=is_bool)
+        number = arithmetic.folded(symbol, left.number, right.number)
+        return replace(self._combined(node, symbol, left, right), values=values, number=number)
+
+    def _units(self, node: Any, symbol: str, left: Shape, right: Shape) -> None:
+        """Check that both sides can be added or compared, and that a threshold can be reached."""
+        units = (left.values.unit, right.values.unit)
+        if symbol in arithmetic.ADDING and units[0] and units[1] and not units[0].goes_with(units[1]):
+            self._fault(node, f"one unit on both sides of {symbol}", f"{units[0]} and {units[1]}")
+        mirrored = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
+        for side, other, compared in ((left, right, symbol), (right, left, mirrored.get(symbol, symbol))):
+            if not side.is_scalar and other.number is not None:
+                wrong = arithmetic.unreachable(compared, side.values, other.number)
+                if wrong is not None:
+                    self._fault(node, *wrong)
+
+    def _combined(self, node: Any, operator: str, left: Shape, right: Shape) -> Shape:
+        """Return the labels of a binary operation's samples."""
         if left.is_scalar or right.is_scalar:
             return left if right.is_scalar else right
-        operator = str(node.op)
         matching = node.modifier.matching if node.modifier else None
         if matching is not None:
             return self._joined(node, left, right, operator)
