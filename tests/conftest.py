@@ -102,6 +102,8 @@ class Collector:
         )
 
         self.posts: list[ExportTraceServiceRequest] = []
+        self.metrics: list[bytes] = []
+        """What is posted to `/v1/metrics`, as it came."""
         self.headers: list[dict[str, str]] = []
         self.answers: list[tuple[int, bytes]] = []
         """Status and body of the next answers; 200 and nothing once they are used up."""
@@ -120,7 +122,10 @@ class Collector:
                 elif self.headers.get("Content-Encoding") == "deflate":
                     body = zlib.decompress(body)
                 collector.headers.append({name.lower(): value for name, value in self.headers.items()})
-                collector.posts.append(ExportTraceServiceRequest.FromString(body))
+                if self.path == "/v1/metrics":
+                    collector.metrics.append(body)
+                else:
+                    collector.posts.append(ExportTraceServiceRequest.FromString(body))
                 collector.open.wait(30)
                 status, answer = collector.answers.pop(0) if collector.answers else (200, b"")
                 self.send_response(status)

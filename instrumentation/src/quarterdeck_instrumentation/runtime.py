@@ -195,7 +195,7 @@ class Runtime:
 
         try:
             self._pusher = pusher.make(declarative.asked(os.environ), self._taken)
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 -- no HTTP URL, or what a detector of resource attributes raised
             failed("metrics", "metrics are not pushed", error)
 
     def _taken(self) -> tuple[snapshot.Snapshot, Mapping[int, Mapping[str, Any]]]:

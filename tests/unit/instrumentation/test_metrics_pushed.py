@@ -201,7 +201,7 @@ class Taker:
         self.refuses = False
         self.bodies: list[bytes] = []
         self._values = registry()
-        self._pusher = Pusher(Plan(Target(), delta=delta), self._take, lambda: self._post, lambda: WHOSE)
+        self._pusher = Pusher(Plan(Target(), delta=delta), self._take, lambda: self._post, WHOSE)
 
     def push(self, values: Registry) -> None:
         """Push what is in *values*."""
@@ -235,9 +235,7 @@ def test_a_collector_that_is_gone_is_counted_and_said(caplog: pytest.LogCaptureF
 def test_a_flush_pushes_in_time_or_gives_up() -> None:
     """In the thread; whoever ends waits no longer than it said, and not a second time."""
     posted: list[bytes] = []
-    pusher = Pusher(
-        Plan(Target()), lambda: (taken(filled()), {}), lambda: lambda body, _: posted.append(body), lambda: WHOSE
-    )
+    pusher = Pusher(Plan(Target()), lambda: (taken(filled()), {}), lambda: lambda body, _: posted.append(body), WHOSE)
     pusher.start()
     pusher.begin_flush(10.0)
     pusher.finish_flush()
@@ -248,7 +246,7 @@ def test_a_flush_pushes_in_time_or_gives_up() -> None:
     def hangs(_body: bytes, _deadline: float) -> None:
         released.wait(30)
 
-    stuck = Pusher(Plan(Target()), lambda: (taken(filled()), {}), lambda: hangs, lambda: WHOSE)
+    stuck = Pusher(Plan(Target()), lambda: (taken(filled()), {}), lambda: hangs, WHOSE)
     stuck.start()
     for _ in range(2):
         begun = time.monotonic()

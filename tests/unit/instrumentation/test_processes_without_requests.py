@@ -61,6 +61,10 @@ while time.monotonic() < deadline:
         connection.close()
 print([line.rpartition(" ")[2] for line in page.splitlines() if line.startswith("rows_copied_total")])
 """
+BRIEF = """
+from opentelemetry import metrics
+metrics.get_meter("nightly").create_counter("rows.copied").add(3)
+"""
 THREADS = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -148,6 +152,22 @@ def test_the_first_measurement_opens_the_page_and_is_on_it(tmp_path: Path, free_
     done = run(tmp_path, COUNTED, free_port)
 
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "['3']\n")
+
+
+@pytest.mark.parametrize("exporters", ["otlp", "prometheus,otlp"], ids=["pushed alone", "with a page"])
+def test_what_a_brief_script_counts_is_pushed(
+    tmp_path: Path, collector: Collector, free_port: int, exporters: str
+) -> None:
+    """When it ends, which is its only push: by then the SDK can start no thread to find out whose metrics they are."""
+    sent = {
+        "OTEL_METRICS_EXPORTER": exporters,
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"http://127.0.0.1:{collector.port}/v1/metrics",
+    }
+
+    done = run(tmp_path, BRIEF, free_port, **sent)
+
+    assert (done.returncode, done.stderr, len(collector.metrics)) == (0, "", 1)
+    assert b"rows.copied" in collector.metrics[0]
 
 
 def test_a_provider_that_is_set_after_the_first_span_is_the_service_s(

@@ -51,13 +51,14 @@ def patch_trace(module: ModuleType) -> None:
 
 
 def patch_instruments(module: ModuleType) -> None:
-    """Have the first measurement with an instrument that has no provider yet begin telemetry, if there is a page."""
+    """Have the first measurement with an instrument that has no provider yet begin telemetry, if anybody wants it."""
     originals = {
         (getattr(module, name), method): getattr(getattr(module, name), method) for name, method in _RECORDING.items()
     }
 
     def begin() -> None:
-        if _settings().metrics_page:
+        settings = _settings()
+        if settings.metrics_page or settings.metrics_push:
             from quarterdeck_instrumentation import runtime  # noqa: PLC0415 -- see the top
 
             runtime.current()

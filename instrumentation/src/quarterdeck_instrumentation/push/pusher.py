@@ -73,7 +73,7 @@ def plan(environ: Mapping[str, str]) -> Plan | None:
 
 def resource() -> Resource:
     """Return this worker's resource."""
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 -- 30 ms, spent in the thread
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 -- 30 ms, only where metrics are pushed
 
     whole = Resource.create()
     given = _configured(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
@@ -101,7 +101,8 @@ def make(environ: Mapping[str, str], take: Take) -> Pusher | None:
 
         return Poster(planned.to, native.sleep, "metrics")
 
-    pusher = Pusher(planned, take, connect)
+    # Now, not at the first push: that may be the last one too, at an end that lets the SDK start no threads for it.
+    pusher = Pusher(planned, take, connect, resource())
     pusher.start()
     return pusher
 
@@ -114,22 +115,21 @@ class Pusher:
         planned: Plan,
         take: Take,
         connect: Callable[[], Post],
-        describe: Callable[[], Resource] = resource,
+        whose: Resource,
     ) -> None:
         """Push as *planned*.
 
         Args:
             planned: how.
             take: gives what is pushed.
-            connect: gives what posts; called in the thread, as *describe* is.
-            describe: gives who pushes.
+            connect: gives what posts; called in the thread.
+            whose: who pushes.
         """
         self._plan = planned
         self._take = take
         self._connect = connect
-        self._describe = describe
+        self._resource = whose
         self._post: Post | None = None
-        self._resource: Resource | None = None
         self._sent = (Snapshot(), 0.0) if planned.delta else None
         self._bell = native.Bell()
         self._done = native.Bell()
@@ -158,8 +158,8 @@ class Pusher:
         from quarterdeck_instrumentation.spans.sender import UndeliveredError  # noqa: PLC0415 -- likewise
 
         try:
-            if self._post is None or self._resource is None:
-                self._post, self._resource = self._connect(), self._describe()
+            if self._post is None:
+                self._post = self._connect()
             now, attributes = self._take()
             when = time.time()
             for body in requests(self._resource, now, when, attributes, self._sent):
