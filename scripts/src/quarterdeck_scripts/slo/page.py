@@ -54,7 +54,8 @@ def _overview(reports: Sequence[Report]) -> Iterator[str]:
 
 def _objective(report: Report) -> Iterator[str]:
     yield f'<section id="{_anchor(report)}">'
-    yield f'<h2>{_name(report)} <span class="badge {_tone(report)}">budget left: {escape(text.left(report))}</span></h2>'
+    badge = f'<span class="badge {_tone(report)}">budget left: {escape(text.left(report))}</span>'
+    yield f"<h2>{_name(report)} {badge}</h2>"
     yield f'<p class="reason">Bad: {escape(text.counted(report))}. Last hour: {escape(text.burning(report))}.</p>'
     yield f'<p class="facts">Week to week: {escape(text.trend(report))}</p>'
     if report.burn_down:
