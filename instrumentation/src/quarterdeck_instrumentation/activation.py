@@ -90,6 +90,7 @@ FRAMEWORKS = {
     "opentelemetry.sdk.metrics": "quarterdeck_instrumentation.meters.takeover:patch_sdk",
     "celery.signals": "quarterdeck_instrumentation.frameworks.celery:patch_signals",
     "opentelemetry.metrics._internal.instrument": "quarterdeck_instrumentation.frameworks.api:patch_instruments",
+    "opentelemetry.propagators.composite": "quarterdeck_instrumentation.frameworks.api:patch_propagators",
     "opentelemetry.trace": "quarterdeck_instrumentation.frameworks.api:patch_trace",
     **dict.fromkeys(LIBRARIES, "quarterdeck_instrumentation.contrib:patch_library"),
 }

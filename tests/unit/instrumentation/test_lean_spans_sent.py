@@ -205,6 +205,14 @@ def test_a_forked_child_sends_only_its_own(collector: Collector) -> None:
     assert sorted(collector.names()) == ["of the child", "of the parent"]
 
 
+@pytest.mark.parametrize("header", ["x=a%0D%0Ab", "x=%E2%82%AC", "x%20y=a", "=a"])
+def test_a_header_that_cannot_be_sent_keeps_no_span_from_being(header: str) -> None:
+    """It is left out, and its value, which may be a secret, is not said."""
+    assert target.read({"OTEL_EXPORTER_OTLP_HEADERS": f"{header},y=\t%C3%BC b"}) == Target(headers={"y": "ü b"})
+    assert failures.counts() == {"settings": 1}
+    assert not any("€" in text for _, text in failures.said())
+
+
 def test_the_target_is_read_from_opentelemetrys_variables() -> None:
     """The general endpoint is a base, the one of traces is whole; what cannot be read is said."""
     to = target.read(

@@ -363,6 +363,17 @@ def test_events_and_links_are_limited_on_the_lean_path(
     assert (len(posted.links), posted.dropped_links_count) == (1, 2)
 
 
+def test_a_service_that_imports_the_propagators_starts_whatever_they_are() -> None:
+    """FastAPI does, from 0.165 on, where the API is installed: a name that is missing would end the service."""
+    code = "import quarterdeck_instrumentation.auto, opentelemetry.propagate as p; print(p.get_global_textmap().fields)"
+    environ = {"PATH": os.environ["PATH"], "OTEL_PROPAGATORS": "no_such,baggage"}
+
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "{'baggage'}\n")
+    assert "expected installed propagators; found no_such; baggage is used" in done.stderr
+
+
 def test_propagators_that_are_not_installed_are_left_out(
     install: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -447,6 +458,10 @@ def test_the_target_keeps_to_both_timeouts_and_to_the_queue() -> None:
         (
             {"OTEL_BSP_SCHEDULE_DELAY": "soon"},
             "OTEL_BSP_SCHEDULE_DELAY: expected a number above 0; found soon; 5 is used",
+        ),
+        (
+            {"OTEL_BSP_SCHEDULE_DELAY": "inf"},
+            "OTEL_BSP_SCHEDULE_DELAY: expected a number above 0; found inf; 5 is used",
         ),
         (
             {"OTEL_EXPORTER_OTLP_TIMEOUT": "0"},

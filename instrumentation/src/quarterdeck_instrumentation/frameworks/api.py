@@ -50,6 +50,18 @@ def patch_trace(module: ModuleType) -> None:
     proxy._tracer = property(tracer)  # noqa: SLF001 -- likewise
 
 
+def patch_propagators(module: ModuleType) -> None:
+    """Take what is not installed out of `OTEL_PROPAGATORS`: `opentelemetry.propagate` would raise on it.
+
+    FastAPI imports that, where the API is installed, and would not start. It imports *module* before it looks.
+    """
+    del module
+    if os.environ.get("OTEL_PROPAGATORS"):
+        from quarterdeck_instrumentation.providers import readable  # noqa: PLC0415 -- see the top
+
+        readable(os.environ)
+
+
 def patch_instruments(module: ModuleType) -> None:
     """Have the first measurement with an instrument that has no provider yet begin telemetry, if anybody wants it."""
     originals = {

@@ -133,7 +133,8 @@ class Sender:
             if not self._let_go:
                 self._lost(len(batch), str(why))
         except Exception as error:  # noqa: BLE001 -- ours: the thread must live on
-            failed("traces", "a batch of spans could not be encoded", error)
+            for _ in batch:
+                failed("traces", "a batch of spans could not be sent", error)
 
     @staticmethod
     def _lost(spans: int, why: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -13,8 +14,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", int, float)
 
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_VALUE = re.compile("[\t\x20-\x7e\x80-\xff]*")
+"""A header's name and value, by RFC 9110; the former in small letters."""
 _PORTS = {"http": 80, "https": 443}
 _COMPRESSIONS = frozenset(("gzip", "deflate"))
+_ENDLESS = 10**9
+"""Above it, a number is as good as infinite, which neither a lock nor a socket can wait for."""
 _EXPORT_TIMEOUT = 30.0
 """Seconds: the specification's default of `OTEL_BSP_EXPORT_TIMEOUT`."""
 
@@ -111,7 +117,7 @@ def _number(name: str, text: str, parse: Callable[[str], T], default: T) -> T:
         number = parse(text)
     except ValueError:
         number = 0
-    if number > 0:
+    if 0 < number < _ENDLESS:
         return number
     failed("settings", f"{name}: expected a number above 0; found {text}; {default:g} is used")
     return default
@@ -133,4 +139,10 @@ def _milliseconds(text: str) -> float:
 
 def _headers(text: str) -> dict[str, str]:
     pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
-    return {unquote(name.strip()).lower(): unquote(value.strip()) for name, _, value in pairs}
+    headers = {unquote(name.strip()).lower(): unquote(value.strip()) for name, _, value in pairs}
+    for name in [name for name, value in headers.items() if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value))]:
+        del headers[name]
+        failed(
+            "settings", f"OTEL_EXPORTER_OTLP_HEADERS: the header {name!r} is none that HTTP can send; it is left out"
+        )
+    return headers
