@@ -94,6 +94,28 @@ def errors(service: Service, slo: Slo, ask: Ask = per_second) -> Vector:
     return _KINDS[slo.kind][1](service, slo, ask)
 
 
+def counted(service: Service, slo: Slo) -> tuple[Selector, Selector] | None:
+    """Return the counters of all events and of the good ones among them; None where no counter of ours has both.
+
+    For whoever is not asked in PromQL: Datadog's objectives are good events of all.
+    """
+    how = served(service)
+    fine = lacks(how.status, how.errors)
+    match slo.kind:
+        case SloKind.AVAILABILITY:
+            requests = _of_requests(service, slo, count(how.duration))
+            return requests, requests.where(fine)
+        case SloKind.LATENCY:
+            within = _of_requests(service, slo, buckets(how.duration)).where(equals(LE, _bound(service, slo)))
+            return _of_requests(service, slo, count(how.duration)).where(fine), within.where(fine)
+        case SloKind.QUEUE_WAIT:
+            metric, own = _metric(service, slo), of_service(service)
+            within = Selector(buckets(metric)).where(*own, equals(LE, _bound(service, slo)))
+            return Selector(count(metric)).where(*own), within
+        case _:
+            return None
+
+
 def _requests(service: Service, slo: Slo, ask: Ask) -> Vector:
     return ask(_of_requests(service, slo, count(served(service).duration)))
 
