@@ -10,6 +10,7 @@ import os
 import sys
 from importlib import import_module
 
+from quarterdeck_instrumentation import native
 from quarterdeck_instrumentation.failures import failed
 
 TYPE_CHECKING = False  # as type checkers read it; importing it from typing costs every Python child 11 ms
@@ -38,6 +39,7 @@ FRAMEWORKS = {
     "django.core.handlers.wsgi": "quarterdeck_instrumentation.frameworks.django:patch_wsgi",
     "django.db.backends.base.base": "quarterdeck_instrumentation.frameworks.django_database:patch_connections",
     "django.db.backends.utils": "quarterdeck_instrumentation.frameworks.django_database:patch_cursors",
+    "django.test.client": "quarterdeck_instrumentation.frameworks.clients:patch_django",
     "flask.app": "quarterdeck_instrumentation.frameworks.flask:patch_application",
     "falcon.app": "quarterdeck_instrumentation.frameworks.falcon:patch_wsgi",
     "falcon.asgi.app": "quarterdeck_instrumentation.frameworks.falcon:patch_asgi",
@@ -67,6 +69,7 @@ FRAMEWORKS = {
     "granian.server.embed": "quarterdeck_instrumentation.frameworks.granian:patch_server",
     "waitress.server": "quarterdeck_instrumentation.frameworks.wsgi_servers:patch_waitress",
     "werkzeug.serving": "quarterdeck_instrumentation.frameworks.wsgi_servers:patch_werkzeug",
+    "werkzeug.test": "quarterdeck_instrumentation.frameworks.clients:patch_werkzeug",
     "wsgiref.simple_server": "quarterdeck_instrumentation.frameworks.wsgi_servers:patch_wsgiref",
     "gevent.pywsgi": "quarterdeck_instrumentation.frameworks.wsgi_servers:patch_gevent",
     "uwsgidecorators": "quarterdeck_instrumentation.frameworks.uwsgi:patch_decorators",
@@ -184,7 +187,8 @@ def _patch_when_loaded(spec: ModuleSpec, patch: str) -> None:
 def _patch(module: ModuleType, patch: str) -> None:
     where, _, function = patch.partition(":")
     try:
-        getattr(import_module(where), function)(module)
+        with native.Uncollected():
+            getattr(import_module(where), function)(module)
     except Exception as error:  # noqa: BLE001 -- a framework we do not understand must still work
         failed("hooks", f"{module.__name__} could not be instrumented", error)
 

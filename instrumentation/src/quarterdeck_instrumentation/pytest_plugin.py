@@ -24,6 +24,11 @@ def telemetry() -> Iterator[Telemetry]:
     test in progress. A span belongs to the test in which it began, whatever thread or task ends it, and when. A
     processor that the service adds during a test is gone with the test; one that was added before stays for all.
 
+    Counters, histograms and summaries of `prometheus_client`'s default registry begin at zero with each test.
+
+    A request that a test client makes has ended when the client returns; one whose response streams under Flask, when
+    it is read or closed.
+
     If the service has set a global provider of its own by then, it stays: OpenTelemetry allows no other. Its ended
     spans are recorded for the test in progress, and its sampler decides which there are.
 

@@ -147,12 +147,13 @@ def observing() -> Iterator[Telemetry]:
     """Record spans and metrics of this process until the block ends, by a tracer provider of its own."""
     from opentelemetry import trace  # noqa: PLC0415 -- who tests metrics alone has no need of it
 
-    from quarterdeck_instrumentation.meters import takeover  # noqa: PLC0415 -- likewise
+    from quarterdeck_instrumentation.meters import prometheus, takeover  # noqa: PLC0415 -- likewise
     from quarterdeck_instrumentation.observed import Collect, PerTest  # noqa: PLC0415 -- likewise
     from quarterdeck_instrumentation.tracing import Tracing  # noqa: PLC0415 -- likewise
 
     failures.forget()
     takeover.begin()
+    prometheus.begin_at_zero()
     spans: list[Span] = []
     shared: Any = trace.get_tracer_provider()
     if isinstance(shared, trace.ProxyTracerProvider):

@@ -187,8 +187,99 @@ def test_without_it():
 """
 
 
+CLIENTS = """
+import asyncio
+
+import django
+import pytest
+from django.conf import settings
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import AsyncClient, Client
+from django.urls import path
+from flask import Flask
+from opentelemetry import trace
+from prometheus_client import Counter
+
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="s")
+django.setup()
+sold = Counter("sold", "What was sold.", ["what"])
+COUNT = "http_server_request_duration_seconds_count"
+flask_app = Flask(__name__)
+
+
+@flask_app.get("/orders/<int:order>")
+def order(order):
+    sold.labels("apples").inc()
+    return ("", 204) if order == 0 else str(order)
+
+
+@flask_app.get("/stream")
+def stream():
+    return (part for part in "abc")
+
+
+def view(request, order):
+    sold.labels("apples").inc()
+    if order == 9:
+        raise LookupError
+    return StreamingHttpResponse("abc") if order == 8 else HttpResponse(str(order))
+
+
+async def view_async(request, order):
+    return HttpResponse(str(order))
+
+
+urlpatterns = [path("orders/<int:order>", view), path("async/<int:order>", view_async)]
+
+
+@pytest.mark.parametrize("client", [flask_app.test_client(), Client()], ids=["Flask", "Django"])
+@pytest.mark.parametrize("order", [0, 7])
+def test_an_order_is_one_request(telemetry, client, order):
+    response = client.get(f"/orders/{order}")
+
+    status = response.status_code
+    assert telemetry.value(COUNT, http_route="/orders/<int:order>", http_response_status_code=str(status)) == 1
+    assert telemetry.span("GET /orders/<int:order>").attributes["http.response.status_code"] == status
+    assert telemetry.value("sold_total", what="apples") == 1
+    assert telemetry.value("http_server_active_requests") == 0
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_a_stream_of_flask_ends_when_it_is_read(telemetry):
+    response = flask_app.test_client().get("/stream")
+    assert telemetry.value(COUNT) == 0
+    assert response.text == "abc"
+    assert telemetry.value(COUNT, http_route="/stream") == 1
+
+
+def test_a_stream_of_django_is_the_tests_to_read(telemetry):
+    assert b"".join(Client().get("/orders/8").streaming_content) == b"abc"
+    assert telemetry.value(COUNT, http_route="/orders/<int:order>") == 1
+
+
+def test_an_exception_is_the_tests_and_its_type_ours(telemetry):
+    with pytest.raises(LookupError):
+        Client().get("/orders/9")
+    assert telemetry.value(COUNT, http_response_status_code="500", error_type="LookupError") == 1
+
+
+def test_an_asynchronous_client(telemetry):
+    assert asyncio.run(AsyncClient().get("/async/3")).content == b"3"
+    assert telemetry.value(COUNT, http_route="/async/<int:order>") == 1
+    assert telemetry.span("GET /async/<int:order>").attributes["http.response.status_code"] == 200
+
+
+def test_without_it():
+    assert Client().get("/orders/7").content == flask_app.test_client().get("/orders/7").data == b"7"
+"""
+
+
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "two processes"])
-@pytest.mark.parametrize(("service", "passed"), [(SERVICE, 11), (OWN_PROVIDER, 3)], ids=["ours", "its own"])
+@pytest.mark.parametrize(
+    ("service", "passed"),
+    [(SERVICE, 11), (OWN_PROVIDER, 3), (CLIENTS, 9)],
+    ids=["ours", "its own", "clients that read nothing"],
+)
 def test_each_test_sees_its_own(tmp_path: Path, service: str, passed: int, options: tuple[str, ...]) -> None:
     """Spans, metrics and provider; what begins in a test stays in it; a test without the fixture works as before."""
     (tmp_path / "test_service.py").write_text(service)

@@ -80,7 +80,7 @@ def patch_errors(module: Any) -> None:
 
 
 def _measured(request: Any) -> Any:
-    """Return the request as it is being measured; None if it is not, as in Django's test client."""
+    """Return the request as it is being measured; None if it is not."""
     scope = getattr(request, "scope", None)
     if scope is not None:
         return scope.get(asgi.MARK)

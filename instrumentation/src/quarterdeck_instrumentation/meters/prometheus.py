@@ -43,7 +43,7 @@ _REGISTRY = "prometheus_client.registry"
 _STANDARD = frozenset(f"prometheus_client.{name}_collector" for name in ("process", "platform", "gc"))
 """Modules of the library's own collectors."""
 _COUNTS = frozenset(("counter", "histogram", "summary"))
-"""Types that begin at zero in a forked child."""
+"""Types that can begin at zero."""
 
 
 def patch_values(module: ModuleType) -> None:
@@ -54,7 +54,7 @@ def patch_values(module: ModuleType) -> None:
     value_class.set = _telling(value_class.set, metrics)
     home.add(metrics)
     home.add(Collectors())
-    os.register_at_fork(after_in_child=_begin_at_zero)
+    os.register_at_fork(after_in_child=begin_at_zero)
 
 
 def _telling(change: Callable[..., None], metrics: Metrics) -> Callable[..., None]:
@@ -132,7 +132,8 @@ def _is_metric(collector: Any) -> bool:
     return hasattr(collector, "_metric_init")
 
 
-def _begin_at_zero() -> None:
+def begin_at_zero() -> None:
+    """Have all that the default registry counts begin at zero: in a forked child, and in a test of its own."""
     for metric in filter(_is_metric, _registered()):
         if metric._type not in _COUNTS:  # noqa: SLF001 -- there is no public way to ask, here and below
             continue
@@ -140,4 +141,4 @@ def _begin_at_zero() -> None:
             for child in list(metric._metrics.values()) if metric._is_parent() else [metric]:  # noqa: SLF001 -- likewise
                 child._metric_init()  # noqa: SLF001 -- likewise
         except Exception as error:  # noqa: BLE001 -- the child must live
-            failed("metrics", f"{metric!r} counts on, in a forked child, from where its parent was", error)
+            failed("metrics", f"{metric!r} counts on from where it was", error)
