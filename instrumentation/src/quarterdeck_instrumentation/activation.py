@@ -10,7 +10,6 @@ import os
 import sys
 from importlib import import_module
 
-from quarterdeck_instrumentation import native
 from quarterdeck_instrumentation.failures import failed
 
 TYPE_CHECKING = False  # as type checkers read it; importing it from typing costs every Python child 11 ms
@@ -187,8 +186,7 @@ def _patch_when_loaded(spec: ModuleSpec, patch: str) -> None:
 def _patch(module: ModuleType, patch: str) -> None:
     where, _, function = patch.partition(":")
     try:
-        with native.Uncollected():
-            getattr(import_module(where), function)(module)
+        getattr(import_module(where), function)(module)
     except Exception as error:  # noqa: BLE001 -- a framework we do not understand must still work
         failed("hooks", f"{module.__name__} could not be instrumented", error)
 
