@@ -8,7 +8,9 @@ QuarterdeckError
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False  # as type checkers read it; importing it from typing costs each `quarterdeck-instrument` 10 ms
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 EXIT_DONE = 0
 """What was asked for is done, and was verified."""

@@ -184,9 +184,12 @@ def _patch_when_loaded(spec: ModuleSpec, patch: str) -> None:
 
 
 def _patch(module: ModuleType, patch: str) -> None:
+    from quarterdeck_instrumentation import native  # noqa: PLC0415 -- a child that imports none of them does without
+
     where, _, function = patch.partition(":")
     try:
-        getattr(import_module(where), function)(module)
+        with native.Uncollected():
+            getattr(import_module(where), function)(module)
     except Exception as error:  # noqa: BLE001 -- a framework we do not understand must still work
         failed("hooks", f"{module.__name__} could not be instrumented", error)
 

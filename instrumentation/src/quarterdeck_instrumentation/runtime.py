@@ -105,10 +105,11 @@ class Runtime:
         """
         if not self._tracing_resolved:
             self._tracing_resolved = True
-            from quarterdeck_instrumentation import tracing  # noqa: PLC0415 -- few services trace
-
             try:
-                self._tracing = tracing.start(self.settings)
+                with native.Uncollected():
+                    from quarterdeck_instrumentation import tracing  # noqa: PLC0415 -- few services trace
+
+                    self._tracing = tracing.start(self.settings)
             except Exception as error:  # noqa: BLE001 -- an exporter's set-up may raise anything
                 failed("traces", "tracing could not be started", error)
         return self._tracing
@@ -248,16 +249,20 @@ class _Process:
         with self.lock:
             if self.runtime is None and not self.broken:
                 try:
-                    settings = effective(os.environ)
-                    runtime = Runtime(settings, home.taken_over(settings.label_sets))
-                    runtime.start()
-                    if self.traced:
-                        runtime.tracing()  # or else the end would flush nothing: no request and no proxy asks for it
-                    self.runtime = runtime
+                    with native.Uncollected():
+                        self.runtime = self._begun()
                 except Exception as error:  # noqa: BLE001 -- the service must start, whatever this machine is like
                     self.broken = True
                     failed("store", "telemetry could not be started", error)
             return self.runtime
+
+    def _begun(self) -> Runtime:
+        settings = effective(os.environ)
+        runtime = Runtime(settings, home.taken_over(settings.label_sets))
+        runtime.start()
+        if self.traced:
+            runtime.tracing()  # or else the end would flush nothing: no request and no proxy asks for it
+        return runtime
 
     def forked(self) -> None:
         inherited, self.runtime, self.broken = self.runtime, None, False
