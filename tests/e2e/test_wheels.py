@@ -7,6 +7,7 @@ import subprocess
 import sys
 import venv
 from typing import TYPE_CHECKING
+from zipfile import ZipFile
 
 import pytest
 
@@ -40,6 +41,15 @@ def install(wheels: Path, folder: Path, root: Path, name: str) -> Path:
     common = ("-m", "pip", "install", "-q", "--disable-pip-version-check", "--constraint", root / "constraints.txt")
     run(python, *common, "--find-links", wheels, name, cwd=folder)
     return python.parent
+
+
+def test_both_wheels_carry_the_licence_and_no_tests(root: Path, wheels: Path) -> None:
+    """The licence asks that whoever gets the work gets its text too."""
+    for wheel in wheels.glob("quarterdeck*.whl"):
+        with ZipFile(wheel) as archive:
+            (licence,) = [name for name in archive.namelist() if name.endswith("/LICENSE")]
+            assert archive.read(licence) == (root / "LICENSE").read_bytes()
+            assert not [name for name in archive.namelist() if "test_" in name or "/tests/" in name]
 
 
 def test_the_small_wheel_brings_nothing_of_the_operators(root: Path, wheels: Path, tmp_path: Path) -> None:
