@@ -49,7 +49,7 @@ def test_both_wheels_carry_the_licence_and_no_tests(root: Path, wheels: Path) ->
         with ZipFile(wheel) as archive:
             (licence,) = [name for name in archive.namelist() if name.endswith("/LICENSE")]
             assert archive.read(licence) == (root / "LICENSE").read_bytes()
-            assert not [name for name in archive.namelist() if "test_" in name or "/tests/" in name]
+            assert not [name for name in archive.namelist() if "/test_" in name or "/tests/" in name]
 
 
 def test_the_small_wheel_brings_nothing_of_the_operators(root: Path, wheels: Path, tmp_path: Path) -> None:
