@@ -8,6 +8,7 @@ $bin/ruff format --check
 $bin/lint-imports
 $bin/mypy
 $bin/quarterdeck rules check
+$bin/quarterdeck dashboards check
 $bin/quarterdeck contract check
 $bin/quarterdeck runbook pages --check
 $bin/python tools/reference.py --check

@@ -216,6 +216,16 @@ def count_by(labels: Sequence[Label], vector: Vector) -> Vector:
     return _aggregate("count", labels, vector)
 
 
+def bottom(number: int, vector: Vector) -> Vector:
+    """Return the *number* smallest samples of *vector*."""
+    return Vector(f"bottomk({number}, {vector})", vector.labels)
+
+
+def top(number: int, vector: Vector) -> Vector:
+    """Return the *number* largest samples of *vector*."""
+    return Vector(f"topk({number}, {vector})", vector.labels)
+
+
 def quantile(share: float, vector: Vector) -> Vector:
     """Return the quantile *share* (0 to 1) of a classic histogram: rates of its buckets, with `le` kept.
 

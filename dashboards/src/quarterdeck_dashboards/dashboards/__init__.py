@@ -10,19 +10,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quarterdeck_dashboards.dashboards import service
-
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Catalogue
     from quarterdeck_dashboards.dashboards.description import Dashboard
 
-_KINDS = (service,)
-"""In the order of the preview."""
-
 
 def of(catalogue: Catalogue) -> tuple[Dashboard, ...]:
-    """Return every dashboard of *catalogue*."""
-    return tuple(dashboard for kind in _KINDS for dashboard in kind.of(catalogue))
+    """Return every dashboard of *catalogue*, the first to be looked at first."""
+    from quarterdeck_dashboards.dashboards import (  # noqa: PLC0415 -- every --help imports this package
+        fleet,
+        on_call,
+        runtime,
+        service,
+        slo_report,
+    )
+
+    kinds = (on_call, fleet, service, runtime, slo_report)
+    return tuple(dashboard for kind in kinds for dashboard in kind.of(catalogue))
 
 
 def queries(catalogue: Catalogue) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -24,15 +23,14 @@ from quarterdeck_dashboards.series import ALERTSTATE, SYNTHETIC, by_name, only
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_dashboards.slo.objective import error_budget, factor, threshold
 from quarterdeck_dashboards.slo.windows import rows_for
+from quarterdeck_dashboards.uid import uid_of
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Catalogue, Service, Slo
     from quarterdeck_dashboards.promql import Matcher
 
-TAG = "quarterdeck"
-"""On every dashboard: what belongs together, and is ours."""
-
 CLUSTER = Variable(l_.CLUSTER, Selector(only(metrics.BUILD_INFO)), "Cluster")
+SERVICE = Variable(l_.SERVICE, Selector(only(metrics.BUILD_INFO)), "Service")
 IN_CLUSTER = matches(l_.CLUSTER, f"${CLUSTER.name}")
 """The condition on everything a dashboard shows."""
 
@@ -44,20 +42,17 @@ FAILED = matches(l_.HTTP_STATUS_CODE, sli.SERVER_ERROR)
 
 _NEW_FOR = timedelta(minutes=5)
 """For how long a version counts as new: marks are asked for once a minute."""
-_LONGEST_UID = 40
-"""Characters that Grafana allows."""
 
 FULL = (Threshold(0.8, Level.WARNING), Threshold(0.95, Level.BAD))
 """Of a share of something that ends: time to look, and hardly any left."""
 
 
-def uid_of(kind: str, name: str = "") -> str:
-    """Return a dashboard's name in URLs: readable, and still its own when shortened."""
-    uid = "-".join(part for part in (TAG, kind, name) if part)
-    if len(uid) <= _LONGEST_UID:
-        return uid
-    digest = hashlib.sha256(uid.encode()).hexdigest()[:8]
-    return f"{uid[: _LONGEST_UID - 9].rstrip('-')}-{digest}"
+BLOCKED = (Threshold(0.1, Level.WARNING), Threshold(1, Level.BAD))
+"""Of an event loop's delay, in seconds: noticed, and felt by every request."""
+
+HOME_UID = uid_of("on-call")
+"""The dashboard of whoever is on call."""
+HOME = (Link("On call", dashboard=HOME_UID),)
 
 
 def of_service(service: Service) -> tuple[Matcher, ...]:
@@ -117,19 +112,20 @@ def links(catalogue: Catalogue, service: Service) -> tuple[Link, ...]:
         Link("Runbooks", catalogue.runbook_base_url),
         *(Link(title, url) for title, url in sorted(own.items())),
         Link("Python runtime", dashboard=uid_of("python")),
-        Link("On call", dashboard=uid_of("on-call")),
+        *HOME,
     )
 
 
-def firing(*conditions: Matcher, title: str = "Firing alerts", width: int = 8) -> Panel:
+def firing(*conditions: Matcher, service: str = "", width: int = 8) -> Panel:
     """Return the list of what is firing."""
     query = measures.Measure(Selector(ALERTS).where(FIRING, *conditions).now).query("{alertname}", instant=True)
     return Panel(
-        title,
+        "Firing alerts",
         "What is firing now. Each alert's runbook_url says what to do; empty when all is well.",
         Draw.ALERTS,
         queries=(query,),
         width=width,
+        service=service,
         quiet=True,
     )
 

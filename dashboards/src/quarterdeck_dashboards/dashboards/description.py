@@ -117,6 +117,10 @@ class Panel:
     width: int = 8
     """Of COLUMNS."""
     links: tuple[Link, ...] = ()
+    service: str = ""
+    """The one service it speaks of, if it does."""
+    is_of_objectives: bool = False
+    """Its numbers are of objectives: where these are kept by somebody else, that one's own list stands for it."""
     quiet: bool = False
     """Without data while all is well, so that being empty is no fault."""
 

@@ -9,12 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quarterdeck_contract.labels import SERVICE
 from quarterdeck_contract.metrics import Kind
 from quarterdeck_dashboards import promql
 from quarterdeck_dashboards.dashboards.datadog_query import Formula, MetricQuery, Untranslatable, condition, tag
 from quarterdeck_dashboards.dashboards.description import Query
 from quarterdeck_dashboards.promql import Selector, sum_by
-from quarterdeck_dashboards.series import LE, buckets, count, of_metric, only
+from quarterdeck_dashboards.series import LE, SLO, buckets, count, of_metric, only
 from quarterdeck_dashboards.slo.windows import RATE_WINDOW
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ def mean(metric: Metric, *conditions: Matcher, by: Sequence[Label] = ()) -> Meas
     return Measure(sums / (counts > 0), _datadog("avg", metric, conditions, by))
 
 
+def spent(metric: Metric, *conditions: Matcher, by: Sequence[Label] = ()) -> Measure:
+    """Return how much a histogram's values add up to per second: of seconds, how much of the time."""
+    sums = sum_by(by, Selector(of_metric(metric)[1]).where(*conditions).rate(RATE_WINDOW))
+    return Measure(sums, _datadog("sum", metric, conditions, by, ".as_rate()"))
+
+
 def distribution(metric: Metric, *conditions: Matcher) -> Measure:
     """Return how often each bucket of a histogram is added to, per second: what a heat map draws."""
     vector = sum_by([LE], Selector(buckets(metric)).where(*conditions).rate(RATE_WINDOW))
@@ -90,9 +97,9 @@ def share(part: Measure, whole: Measure) -> Measure:
     return Measure((part.promql | whole.promql * 0) / (whole.promql > 0), of_whole)
 
 
-def recorded(series: Series, *conditions: Matcher) -> Measure:
-    """Return the present values of a series that recording rules make, or Prometheus itself."""
-    return Measure(Selector(series).where(*conditions).now)
+def by_objective(series: Series, *conditions: Matcher) -> Measure:
+    """Return a recorded series of objectives, by service and objective; of several clusters, the largest."""
+    return Measure(promql.max_by([SERVICE, SLO], Selector(series).where(*conditions).now))
 
 
 def _present(

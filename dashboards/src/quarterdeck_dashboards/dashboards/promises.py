@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from quarterdeck_contract import labels as l_
 from quarterdeck_dashboards.dashboards import common, measures
-from quarterdeck_dashboards.dashboards.description import Draw, Level, Panel, Row, Unit
+from quarterdeck_dashboards.dashboards.description import Draw, Level, Panel, Row, Threshold, Unit
+from quarterdeck_dashboards.promql import bottom, top
 from quarterdeck_dashboards.series import SLO
 from quarterdeck_dashboards.slo import recorded
 
@@ -16,18 +18,23 @@ if TYPE_CHECKING:
     from quarterdeck_dashboards.promql import Matcher
 
 _NAME = f"{{{SLO.name}}}"
+WHOSE = f"{{{l_.SERVICE.name}}} {{{SLO.name}}}"
+"""An objective's name where there are several services'."""
+_WORST = 8
+"""Objectives in a list of the worst: more are not read."""
 
 
 def rows(service: Service) -> Iterator[Row]:
     """Yield what *service* promises, if it promises anything, and what is firing."""
-    own = common.of_service(service)
+    own, name = common.of_service(service), service.name
     if service.slos:
-        yield Row("What it promises", (common.firing(*own), left(*own), burning(service)))
+        panels = (common.firing(*own, service=name), left(*own, service=name), burning(service))
+        yield Row("What it promises", panels)
     else:
-        yield Row("What is firing", (common.firing(*own, width=24),))
+        yield Row("What is firing", (common.firing(*own, service=name, width=24),))
 
 
-def left(*own: Matcher, name: str = _NAME, width: int = 8) -> Panel:
+def left(*own: Matcher, name: str = _NAME, service: str = "", width: int = 8) -> Panel:
     """Return the burn-down of error budgets."""
     return Panel(
         "Error budget left",
@@ -35,12 +42,14 @@ def left(*own: Matcher, name: str = _NAME, width: int = 8) -> Panel:
         "until it recovers.",
         Draw.LINES,
         Unit.SHARE,
-        (measures.recorded(recorded.BUDGET_REMAINING, *own).query(name),),
+        (measures.by_objective(recorded.BUDGET_REMAINING, *own).query(name),),
         common.BUDGET_LEFT,
         base=Level.BAD,
         minimum=None,
         maximum=1,
         width=width,
+        service=service,
+        is_of_objectives=True,
     )
 
 
@@ -54,6 +63,40 @@ def burning(service: Service) -> Panel:
         "hour somebody is woken.",
         Draw.LINES,
         Unit.FACTOR,
-        (measures.recorded(recorded.BURN_RATE, *own).query(_NAME),),
+        (measures.by_objective(recorded.BURN_RATE, *own).query(_NAME),),
         fastest,
+        service=service.name,
+        is_of_objectives=True,
+    )
+
+
+def worst(*own: Matcher) -> Panel:
+    """Return the objectives that have least left."""
+    lowest = bottom(_WORST, measures.by_objective(recorded.BUDGET_REMAINING, *own).promql)
+    return Panel(
+        "Least budget left",
+        "The objectives that are nearest to being broken, or are. Below 0 % the promise is broken.",
+        Draw.GAUGE,
+        Unit.SHARE,
+        (measures.Measure(lowest).query(WHOSE),),
+        common.BUDGET_LEFT,
+        base=Level.BAD,
+        maximum=1,
+        width=12,
+        is_of_objectives=True,
+    )
+
+
+def fastest(*own: Matcher, width: int = 8) -> Panel:
+    """Return the objectives whose budgets go fastest."""
+    highest = top(_WORST, measures.by_objective(recorded.BURN_RATE, *own).promql)
+    return Panel(
+        "Fastest burn, last hour",
+        "Times as fast as allowed. Above 1 the budget does not last its window.",
+        Draw.LINES,
+        Unit.FACTOR,
+        (measures.Measure(highest).query(WHOSE),),
+        (Threshold(1, Level.WARNING),),
+        width=width,
+        is_of_objectives=True,
     )

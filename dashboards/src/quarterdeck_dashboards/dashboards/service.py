@@ -11,6 +11,7 @@ from quarterdeck_dashboards.dashboards import clients, common, measures, promise
 from quarterdeck_dashboards.dashboards.description import Dashboard, Draw, Level, Panel, Row, Threshold, Unit
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.promql import lacks, matches
+from quarterdeck_dashboards.uid import TAG, uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +40,7 @@ def of(catalogue: Catalogue) -> tuple[Dashboard, ...]:
 
 def uid(service: Service) -> str:
     """Return the uid of *service*'s own dashboard."""
-    return common.uid_of("service", service.name)
+    return uid_of("service", service.name)
 
 
 def _of(catalogue: Catalogue, service: Service) -> Dashboard:
@@ -59,7 +60,7 @@ def _of(catalogue: Catalogue, service: Service) -> Dashboard:
             *clients.rows(service),
             Row("What is new", tuple(_versions(served))),
         ),
-        tags=(common.TAG, "service", service.owner),
+        tags=(TAG, "service", service.owner),
         variables=(common.CLUSTER,),
         annotations=common.marks(service),
         links=common.links(catalogue, service),
@@ -266,7 +267,7 @@ def _saturation(served: Served) -> Iterator[Panel]:
                 measures.quantile(0.99, metrics.EVENT_LOOP_LAG, *own).query("p99"),
                 measures.greatest(metrics.EVENT_LOOP_STALL, *own).query("stall"),
             ),
-            (Threshold(0.1, Level.WARNING), Threshold(1, Level.BAD)),
+            common.BLOCKED,
         )
     else:
         yield Panel(

@@ -39,7 +39,7 @@ UNITS = {
     Unit.FACTOR: "suffix:x",
 }
 
-_HEIGHTS = {Draw.STAT: 4, Draw.TEXT: 4}
+_HEIGHTS = {Draw.STAT: 4}
 _HEIGHT = 8
 """Of any other panel."""
 _MOST_POINTS = 300
@@ -183,7 +183,8 @@ def _alerts(_: Panel) -> table.Panel:
 
 
 def _text(panel: Panel) -> text_panel.Panel:
-    return text_panel.Panel().mode(text_model.TextMode.MARKDOWN).content(panel.says)
+    links = "".join(f"\n- [{link.title}]({link.url})" for link in panel.links)
+    return text_panel.Panel().mode(text_model.TextMode.MARKDOWN).content(f"{panel.says}\n{links}")
 
 
 _KINDS: dict[Draw, Callable[[Panel], Any]] = {

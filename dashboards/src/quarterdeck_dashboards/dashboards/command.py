@@ -1,0 +1,117 @@
+"""`quarterdeck dashboards`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quarterdeck_dashboards.catalogue import Catalogue
+
+_GENERATED = Path("dashboards/generated")
+"""Where this repository keeps its generated files."""
+
+_services = click.option(
+    "--services",
+    type=click.Path(path_type=Path),
+    default=Path("services.yaml"),
+    show_default=True,
+    help="The catalogue.",
+)
+
+
+def _folder(help_text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    return click.option(
+        "--out", type=click.Path(path_type=Path, file_okay=False), default=_GENERATED, show_default=True, help=help_text
+    )
+
+
+@click.group()
+def dashboards() -> None:
+    """Dashboards for Grafana and Datadog, from services.yaml."""
+
+
+@dashboards.command()
+@_services
+@_folder("Folder to write to: into grafana/ and datadog/ in it.")
+def generate(services: Path, out: Path) -> int:
+    """Write every dashboard as Grafana's and Datadog's JSON.
+
+    Prints each path that changed.
+    """
+    from quarterdeck_dashboards.dashboards import files  # noqa: PLC0415 -- the SDKs cost 500 ms, --help needs neither
+
+    tree = files.generated(_load(services))
+    changed = files.write(tree, out)
+    for path in changed:
+        click.echo(out / path)
+    click.echo(f"{len(tree)} files, {len(changed)} changed.", err=True)
+    return EXIT_DONE
+
+
+@dashboards.command()
+@_services
+@_folder("Folder with the committed files.")
+def check(services: Path, out: Path) -> int:
+    """Compare the committed dashboards with what the catalogue generates now.
+
+    Prints the difference. Exit code 1 when there is one.
+    """
+    from quarterdeck_dashboards.dashboards import files  # noqa: PLC0415 -- as above
+
+    tree = files.generated(_load(services))
+    difference = files.differences(tree, out)
+    if not difference:
+        click.echo(f"{len(tree)} files are as generated.", err=True)
+        return EXIT_DONE
+    click.echo(difference, nl=False)
+    click.echo(f"{out} is not what {services} generates: run `quarterdeck dashboards generate`.", err=True)
+    return EXIT_FAILED
+
+
+@dashboards.command()
+@_services
+@click.option("--prometheus", "url", required=True, help="Base URL of the Prometheus to ask.")
+@click.option("--from", "span", default="1h", show_default=True, help="How far back to look.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("dashboards.html"),
+    show_default=True,
+    help="The page to write.",
+)
+def preview(services: Path, url: str, span: str, out: Path) -> int:
+    """Draw every panel from what a real Prometheus answers, as one HTML page.
+
+    Prints the page's path. What failed or is empty is said on the page and on stderr. Exit code 1 when a query fails.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415 -- as above
+
+    from quarterdeck_dashboards import dashboards as described  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.adapters.prometheus import PrometheusApi  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.dashboards.preview import ask, page  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.duration import parse_duration  # noqa: PLC0415 -- as above
+
+    try:
+        period = ask.Period.until(datetime.now(UTC), parse_duration(span))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--from") from error
+    seen = ask.ask(PrometheusApi(url), described.of(_load(services)), period)
+    out.write_text(page.render(seen, period, url), encoding="utf-8")
+    for trouble in page.troubles(seen):
+        click.echo(trouble, err=True)
+    click.echo(page.summary(seen), err=True)
+    click.echo(out)
+    return EXIT_FAILED if any(each.failures for each in seen) else EXIT_DONE
+
+
+def _load(services: Path) -> Catalogue:
+    from quarterdeck_dashboards.catalogue import load  # noqa: PLC0415 -- as above
+
+    return load(services)

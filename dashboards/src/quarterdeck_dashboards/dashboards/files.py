@@ -1,0 +1,62 @@
+"""Dashboards as files: `grafana/<uid>.json` and `datadog/<uid>.json`, made, compared and written."""
+
+from __future__ import annotations
+
+from difflib import unified_diff
+from typing import TYPE_CHECKING
+
+from quarterdeck_dashboards import dashboards
+from quarterdeck_dashboards.dashboards import datadog, grafana
+from quarterdeck_dashboards.uid import TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from quarterdeck_dashboards.catalogue import Catalogue
+
+GRAFANA, DATADOG = "grafana", "datadog"
+"""Folders in a generated tree."""
+
+
+def generated(catalogue: Catalogue) -> dict[str, str]:
+    """Return every file: relative path to text."""
+    tree: dict[str, str] = {}
+    for dashboard in dashboards.of(catalogue):
+        tree[f"{GRAFANA}/{dashboard.uid}.json"] = grafana.text(dashboard)
+        tree[f"{DATADOG}/{dashboard.uid}.json"] = datadog.text(dashboard)
+    return tree
+
+
+def write(tree: Mapping[str, str], folder: Path) -> list[str]:
+    """Write a generated *tree* into *folder* and remove what an earlier one left; return the changed paths."""
+    changed = []
+    for path in sorted({*tree, *_present(folder)}):
+        target = folder / path
+        if path not in tree:
+            target.unlink()
+        elif target.exists() and target.read_text(encoding="utf-8") == tree[path]:
+            continue
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(tree[path], encoding="utf-8")
+        changed.append(path)
+    return changed
+
+
+def differences(tree: Mapping[str, str], folder: Path) -> str:
+    """Return the unified diff from what is in *folder* to *tree*; empty when they are the same."""
+    parts: list[str] = []
+    for path in sorted({*tree, *_present(folder)}):
+        target = folder / path
+        old = target.read_text(encoding="utf-8").splitlines(keepends=True) if target.exists() else []
+        new = tree.get(path, "").splitlines(keepends=True)
+        parts += unified_diff(old, new, str(target) if old else "/dev/null", str(target) if new else "/dev/null")
+    return "".join(parts)
+
+
+def _present(folder: Path) -> set[str]:
+    """Return the dashboards in *folder* that have names of ours; anything else there is somebody's own."""
+    return {
+        str(path.relative_to(folder)) for kind in (GRAFANA, DATADOG) for path in folder.glob(f"{kind}/{TAG}-*.json")
+    }

@@ -1,0 +1,76 @@
+"""Every dashboard of a small catalogue: what it asks for exists, and it can be read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from quarterdeck_dashboards import build, dashboards
+from quarterdeck_dashboards.check import expression, rules
+from quarterdeck_dashboards.dashboards import foreign
+from quarterdeck_dashboards.dashboards.description import COLUMNS, Draw, Level, Panel, Threshold
+from quarterdeck_dashboards.series import SYNTHETIC, Series, SeriesKind, by_name, contract, external, of_metric
+
+if TYPE_CHECKING:
+    from quarterdeck_dashboards.catalogue import Catalogue
+
+
+def _known(catalogue: Catalogue) -> dict[str, Series]:
+    generated = build.rule_files(catalogue, scrape_interval=timedelta(seconds=15))
+    recorded = {rule.name for name, text in generated.items() for rule in rules.parse(text, name) if not rule.is_alert}
+    others = by_name(series for metric in foreign.ALL for series in of_metric(metric))
+    made = {name: Series(name, SeriesKind.GAUGE, None) for name in recorded}
+    return {**contract(), **by_name(SYNTHETIC), **external(), **others, **made}
+
+
+def test_every_query_asks_for_series_that_exist(catalogue: Catalogue) -> None:
+    """With labels that they have: panels, and what is marked on them."""
+    known = _known(catalogue)
+    asked = dashboards.queries(catalogue)
+
+    assert len(asked) > 50
+    assert {name: expression.examine(query, known)[1] for name, query in asked.items()} == {key: [] for key in asked}
+
+
+def test_a_dashboard_has_a_name_of_its_own_that_fits_in_urls(catalogue: Catalogue) -> None:
+    """Grafana takes 40 characters; two dashboards of one uid would overwrite each other."""
+    uids = [dashboard.uid for dashboard in dashboards.of(catalogue)]
+
+    assert len(set(uids)) == len(uids)
+    assert max(map(len, uids)) <= 40
+
+
+def test_links_between_dashboards_lead_somewhere(catalogue: Catalogue) -> None:
+    """To dashboards that exist."""
+    made = dashboards.of(catalogue)
+    linked = {link.dashboard for dashboard in made for link in dashboard.links if link.dashboard}
+
+    assert linked - {dashboard.uid for dashboard in made} == set()
+
+
+def test_rows_fill_the_width_with_few_panels(catalogue: Catalogue) -> None:
+    """At most four side by side: more cannot be read on a laptop."""
+    rows = [row for dashboard in dashboards.of(catalogue) for row in dashboard.rows]
+
+    assert {sum(panel.width for panel in row.panels) for row in rows} == {COLUMNS}
+    assert max(len(row.panels) for row in rows) <= 4
+
+
+def test_every_panel_says_what_it_shows(catalogue: Catalogue) -> None:
+    """In whole sentences, and short enough to be read at night."""
+    panels = [panel for dashboard in dashboards.of(catalogue) for panel in dashboard.panels()]
+
+    measured = [panel for panel in panels if panel.draw is not Draw.TEXT]
+    assert {panel.title for panel in measured if not panel.says.endswith((".", "?"))} == set()
+    assert {panel.title for panel in measured if not 20 < len(panel.says) <= 240} == set()
+    assert {panel.title for panel in panels if len(panel.title) > 40} == set()
+
+
+def test_a_panel_that_nobody_could_draw_is_refused() -> None:
+    """Thresholds that descend, and a picture of nothing."""
+    with pytest.raises(ValueError, match="thresholds that ascend"):
+        Panel("x", "y", Draw.TEXT, thresholds=(Threshold(2, Level.BAD), Threshold(1, Level.WARNING)))
+    with pytest.raises(ValueError, match="queries, or a text alone"):
+        Panel("x", "y", Draw.LINES)
