@@ -98,6 +98,12 @@ def contract() -> None:
     """The telemetry contract: what is emitted, and whether every query asks for that."""
 
 
+_files = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+_output = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it."
+)
+
+
 @contract.command("check")
 @_services
 @_scrape_interval
@@ -108,20 +114,74 @@ def contract() -> None:
     multiple=True,
     help="A recorded /metrics page of another program, whose series may be asked for. May be repeated.",
 )
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-def check_contract(services: Path, scrape_interval: str, expositions: tuple[Path, ...], files: tuple[Path, ...]) -> int:
-    """Check every query against what is really emitted: generated rules, gates, and the rule files in FILES.
+@click.option(
+    "--path",
+    type=click.Choice(["scrape", "collector", "otlp"]),
+    default="scrape",
+    show_default=True,
+    help="How metrics reach the environment's Prometheus.",
+)
+@click.option(
+    "--translation",
+    type=click.Choice(
+        [
+            *("UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes"),
+            *("NoUTF8EscapingWithSuffixes", "NoTranslation"),
+        ]
+    ),
+    default="UnderscoreEscapingWithSuffixes",
+    show_default=True,
+    help="How the collector, or Prometheus' OTLP receiver, spells names.",
+)
+@click.option("--datadog-tag", "tags", multiple=True, help="A tag that your Datadog agents add. May be repeated.")
+@_output
+@_files
+def check_contract(
+    *,
+    services: Path,
+    scrape_interval: str,
+    expositions: tuple[Path, ...],
+    path: str,
+    translation: str,
+    tags: tuple[str, ...],
+    output: str,
+    files: tuple[Path, ...],
+) -> int:
+    """Check every query against what is really emitted.
 
-    Prints each finding. Exit code 1 when there is one. Needs no cluster and no Prometheus.
+    Those of generated rules and dashboards, gates and runbooks, and of FILES: Prometheus rule files, dashboards of
+    Grafana's and Datadog's as JSON, Datadog's monitors, or folders of them. Prints each finding. Exit code 1 when there
+    is one. Needs no cluster and no Prometheus.
     """
+    from quarterdeck_contract import naming  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.catalogue import load  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.check import run  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.check.known import Environment  # noqa: PLC0415 -- as above
 
-    result = run.check(load(services), scrape_interval=_duration(scrape_interval), files=files, expositions=expositions)
-    for finding in result.findings:
-        click.echo(finding)
+    interval = _duration(scrape_interval)
+    environment = Environment(interval, naming.Path(path), naming.Translation(translation))
+    result = run.check(
+        load(services),
+        scrape_interval=interval,
+        files=files,
+        expositions=expositions,
+        environment=environment,
+        tags=tags,
+    )
+    if output == "json":
+        findings = [finding.document() for finding in result.findings]
+        _json({"queries": result.queries, "alerts": result.alerts, "findings": findings})
+    else:
+        for finding in result.findings:
+            click.echo(finding)
     click.echo(f"{result.queries} queries and {result.alerts} alerts, {len(result.findings)} findings.", err=True)
     return EXIT_FAILED if result.findings else EXIT_DONE
+
+
+def _json(document: object) -> None:
+    import json  # noqa: PLC0415 -- only who asks for it needs it
+
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _tree(services: Path, scrape_interval: str) -> Mapping[str, str]:

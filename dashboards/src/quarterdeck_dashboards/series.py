@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import metrics
 from quarterdeck_contract.labels import TARGET_LABELS, Label
-from quarterdeck_contract.naming import Path, prometheus_name
+from quarterdeck_contract.naming import Path, Translation, prometheus_name
 from quarterdeck_dashboards.units import NONE, UNKNOWN, Part, Unit, Values
 
 if TYPE_CHECKING:
@@ -71,10 +71,24 @@ def bucket_bound(bound: float) -> str:
     return repr(float(bound))
 
 
-def of_metric(metric: metrics.Metric, path: Path = Path.SCRAPE) -> tuple[Series, ...]:
+class _Verbatim(Label):
+    """A label that keeps its dots in Prometheus."""
+
+    __slots__ = ()
+
+    @property
+    def prometheus(self) -> str:
+        return self.name
+
+
+def of_metric(
+    metric: metrics.Metric, path: Path = Path.SCRAPE, translation: Translation = Translation.ESCAPED
+) -> tuple[Series, ...]:
     """Return the series that *metric* of the contract becomes in Prometheus."""
-    name = prometheus_name(metric, path)
+    name = prometheus_name(metric, path, translation)
     labels = (*metric.labels, *TARGETED)
+    if path is not Path.SCRAPE and translation.keeps_dots:
+        labels = (*(_Verbatim(each.name, each.description, each.values) for each in metric.labels), *TARGETED)
     unit = Unit.parse(metric.unit)
     if metric.kind is metrics.Kind.HISTOGRAM:
         bounds = (*map(bucket_bound, metric.buckets), "+Inf")
@@ -201,6 +215,6 @@ def by_name(series: Iterable[Series]) -> dict[str, Series]:
     return {each.name: each for each in series}
 
 
-def contract(path: Path = Path.SCRAPE) -> dict[str, Series]:
+def contract(path: Path = Path.SCRAPE, translation: Translation = Translation.ESCAPED) -> dict[str, Series]:
     """Return every series of the contract, by name, as it is called on *path*."""
-    return by_name(series for metric in metrics.ALL for series in of_metric(metric, path))
+    return by_name(series for metric in metrics.ALL for series in of_metric(metric, path, translation))

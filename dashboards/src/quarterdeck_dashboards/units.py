@@ -15,6 +15,7 @@ _SCALES: dict[str, tuple[str, float]] = {
     "us": ("s", 1e-6),
     "ms": ("s", 1e-3),
     "s": ("s", 1.0),
+    "seconds": ("s", 1.0),  # no unit code, but some instrumentations say so
     "min": ("s", 60.0),
     "h": ("s", 3600.0),
     "d": ("s", 86400.0),

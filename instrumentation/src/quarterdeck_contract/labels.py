@@ -7,6 +7,7 @@ Source of the names: OpenTelemetry semantic conventions, stable HTTP metrics
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,16 @@ class Label:
 
         A name that begins with a digit or one underscore has `key_` before it, as Prometheus' OTLP receiver has it.
         """
-        name = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in self.name)
-        if name[:1].isdigit():
-            return f"key_{name}"
-        return f"key{name}" if name.startswith("_") and not name.startswith("__") else name
+        return _escaped(self.name)
+
+
+@lru_cache(maxsize=1024)  # bounded: services have attributes of their own
+def _escaped(name: str) -> str:
+    """Return a label's name in Prometheus; remembered, because rules of many services ask for few names."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
+    if name[:1].isdigit():
+        return f"key_{name}"
+    return f"key{name}" if name.startswith("_") and not name.startswith("__") else name
 
 
 HTTP_METHOD = Label(

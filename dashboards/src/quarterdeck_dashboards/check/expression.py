@@ -176,10 +176,12 @@ class _Walk:
     def _grouping(self, node: Any, inner: Shape) -> frozenset[str]:
         grouping = frozenset[str](node.modifier.labels) if node.modifier else frozenset[str]()
         self._all_known(node, grouping, inner, "to aggregate by")
-        return frozenset(label for label in grouping if PLACEHOLDER not in label)
+        return grouping
 
     def _grouped(self, node: Any, operator: str, inner: Shape) -> Shape:
         grouping = self._grouping(node, inner)
+        if any(PLACEHOLDER in label for label in grouping):
+            return Shape()
         made = frozenset({node.param.val}) if operator == "count_values" else frozenset[str]()
         if node.modifier and node.modifier.type == ast.AggModifierType.Without:
             return Shape(None if inner.labels is None else (inner.labels - grouping) | made, inner.is_exact)

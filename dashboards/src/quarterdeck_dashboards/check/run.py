@@ -9,21 +9,16 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.labels import Label
 from quarterdeck_dashboards import build
 from quarterdeck_dashboards.alertmanager import routes
-from quarterdeck_dashboards.check import alerts, expression, rules
-from quarterdeck_dashboards.series import (
-    SYNTHETIC,
-    Series,
-    SeriesKind,
-    by_name,
-    contract,
-    external,
-    of_exposition,
-    of_metric,
-)
+from quarterdeck_dashboards.check import alerts, arithmetic, datadog, expression, files, panels, rules
+from quarterdeck_dashboards.check.known import Environment, own_metrics, series_of, setting
+from quarterdeck_dashboards.check.question import Finding, Language, Question
+from quarterdeck_dashboards.check.shape import HERE, Fault, Setting, Shape
+from quarterdeck_dashboards.check.tree import short
+from quarterdeck_dashboards.series import Series, SeriesKind, by_name, contract, of_exposition
+from quarterdeck_dashboards.units import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -50,71 +45,115 @@ class Sources:
     """Ids of runbook pages."""
     known: Mapping[str, Series] = field(default_factory=dict)
     """Series by name, without those that the rules record."""
+    questions: tuple[Question, ...] = ()
+    """Queries of dashboards and monitors."""
+    datadog: datadog.Knowledge = field(default_factory=datadog.Knowledge)
+    setting: Setting = HERE
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What was found, and among how much."""
 
-    findings: tuple[str, ...]
-    """One line each; empty when every query asks for something that exists."""
+    findings: tuple[Finding, ...]
+    """Empty when every query asks for something that exists."""
     queries: int
     alerts: int
 
 
 def check(
-    catalogue: Catalogue, *, scrape_interval: timedelta, files: Iterable[Path] = (), expositions: Iterable[Path] = ()
+    catalogue: Catalogue,
+    *,
+    scrape_interval: timedelta,
+    files: Iterable[Path] = (),
+    expositions: Iterable[Path] = (),
+    environment: Environment | None = None,
+    tags: Iterable[str] = (),
 ) -> Result:
-    """Check the generated rules of *catalogue*, the registered queries, and a user's rule *files*.
+    """Check the generated rules and dashboards of *catalogue*, the registered queries, and a user's own *files*.
 
     Args:
         catalogue: the services.
         scrape_interval: as the rules are generated for.
-        files: rule files.
+        files: rule files, and dashboards of Grafana's or Datadog's; or folders of them.
         expositions: recorded `/metrics` pages of programs outside the contract.
+        environment: how metrics reach Prometheus; by default it scrapes the services.
+        tags: tags that Datadog's agents add of their own.
 
     Raises:
         UsageError: a file cannot be read, or is not what it should be.
     """
-    generated = build.rule_files(catalogue, scrape_interval=scrape_interval)
+    where = environment or Environment(scrape_interval)
+    return examine(catalogue, sources(catalogue, where, files, expositions, tags))
+
+
+def sources(
+    catalogue: Catalogue,
+    environment: Environment,
+    paths: Iterable[Path] = (),
+    expositions: Iterable[Path] = (),
+    tags: Iterable[str] = (),
+) -> Sources:
+    """Return everything that asks, and everything that can answer; see `check`."""
+    generated = build.rule_files(catalogue, scrape_interval=environment.scrape_interval)
     found = [rule for name, text in generated.items() for rule in rules.parse(text, f"{build.RULES}/{name}")]
-    found += [rule for path in files for rule in rules.parse(_text(path), str(path))]
-    known = {**contract(), **by_name(SYNTHETIC), **external(), **by_name(_own(catalogue))}
+    asked = files.read(paths, environment.rate_window)
+    known = series_of(catalogue, environment)
     for path in expositions:
-        known |= by_name(of_exposition(_text(path)))
-    return examine(catalogue, Sources(tuple(found), registered_queries(), registered_pages(), known))
-
-
-def _own(catalogue: Catalogue) -> Iterator[Series]:
-    """Yield the series of the metrics that services declare beside the contract's."""
-    for service in catalogue.services:
-        for metric in service.metrics:
-            yield from of_metric(metric.stated())
+        known |= by_name(of_exposition(files.text_of(path)))
+    return Sources(
+        (*found, *asked.rules),
+        registered_queries(),
+        registered_pages(),
+        known,
+        (*panels.questions(catalogue, environment.rate_window), *asked.questions),
+        datadog.of_services(own_metrics(catalogue), tags),
+        setting(catalogue, environment),
+    )
 
 
 def examine(catalogue: Catalogue, sources: Sources) -> Result:
     """Check *sources*; pure."""
     tree = routes(catalogue)
     known, shapes = _with_recorded(sources)
-    findings: list[str] = []
+    findings: list[Finding] = []
     for rule, (shape, faults) in zip(sources.rules, shapes, strict=True):
         every = list(faults)
         if rule.is_alert:
             every += alerts.examine(rule, shape, tree, catalogue.runbook_base_url, sources.pages)
-        findings += [f"{rule.where}: {fault}" for fault in every]
-    for name, query in sources.queries.items():
-        findings += [f"{name}: {fault}" for fault in expression.examine(query, known)[1]]
-    count = sum(rule.is_alert for rule in sources.rules)
-    return Result(tuple(findings), len(sources.rules) + len(sources.queries), count)
+        findings += [Finding(rule.where, fault) for fault in every]
+    for question in (*(Question(name, query) for name, query in sources.queries.items()), *sources.questions):
+        findings += [Finding(question.where, fault) for fault in _answered(question, known, sources)]
+    asked = len(sources.rules) + len(sources.queries) + len(sources.questions)
+    return Result(tuple(findings), asked, sum(rule.is_alert for rule in sources.rules))
+
+
+def _answered(question: Question, known: Mapping[str, Series], sources: Sources) -> list[Fault]:
+    if question.language is Language.DATADOG:
+        return datadog.examine(question.text, sources.datadog, question.names)
+    shape, faults = expression.examine(question.text, known, sources.setting)
+    return [*faults, *_shown(question, shape)]
+
+
+def _shown(question: Question, shape: Shape) -> Iterator[Fault]:
+    """Yield what is wrong with how a panel shows its numbers."""
+    unit = shape.values.unit
+    if question.unit is None or unit is None:
+        return
+    if not unit.goes_with(question.unit):
+        yield Fault(short(question.text), f"numbers in {question.unit}, which the panel shows", f"numbers in {unit}")
+        return
+    for threshold in question.thresholds:
+        wrong = arithmetic.unreachable(">=", shape.values, threshold)
+        if wrong is not None:
+            yield Fault(short(question.text), *wrong)
 
 
 _LABELS = {label.prometheus: label for series in contract().values() for label in series.labels or ()}
 """The contract's labels by their name in Prometheus."""
 
 
-def _with_recorded(
-    sources: Sources,
-) -> tuple[Mapping[str, Series], list[tuple[expression.Shape, list[expression.Fault]]]]:
+def _with_recorded(sources: Sources) -> tuple[Mapping[str, Series], list[tuple[Shape, list[Fault]]]]:
     """Return the known series with the recorded ones, and each rule's shape and faults.
 
     A recorded series has the labels that its queries yield. Two passes, because a rule may read one that is
@@ -126,19 +165,20 @@ def _with_recorded(
             recorded.setdefault(rule.name, []).append(rule)
     known = {**sources.known, **{name: Series(name, SeriesKind.GAUGE, None) for name in recorded}}
     for name, makers in recorded.items():
-        known[name] = Series(name, SeriesKind.GAUGE, _labels_of(makers, known))
-    return known, [expression.examine(rule.expr, known) for rule in sources.rules]
+        known[name] = _recorded(name, makers, known)
+    return known, [expression.examine(rule.expr, known, sources.setting) for rule in sources.rules]
 
 
-def _labels_of(makers: Iterable[Rule], known: Mapping[str, Series]) -> tuple[Label, ...] | None:
-    """Return the labels of the series that *makers* record under one name, or None when one of them is unknown."""
-    names: set[str] = set()
+def _recorded(name: str, makers: Iterable[Rule], known: Mapping[str, Series]) -> Series:
+    """Return the series that *makers* record under one name; without labels when those of one of them are unknown."""
+    names: set[str] | None = set()
+    values = set()
     for rule in makers:
         shape, _ = expression.examine(rule.expr, known)
-        if shape.labels is None:
-            return None
-        names |= shape.labels | rule.labels.keys()
-    return tuple(_LABELS.get(name) or Label(name, "") for name in sorted(names))
+        values.add(shape.values)
+        names = None if names is None or shape.labels is None else names | shape.labels | rule.labels.keys()
+    labels = None if names is None else tuple(_LABELS.get(each) or Label(each, "") for each in sorted(names))
+    return Series(name, SeriesKind.GAUGE, labels, values=values.pop() if len(values) == 1 else UNKNOWN)
 
 
 def registered_queries() -> dict[str, str]:
@@ -159,16 +199,3 @@ def registered_queries() -> dict[str, str]:
 def registered_pages() -> frozenset[str]:
     """Return the ids of all runbook pages."""
     return frozenset(entry.name for entry in entry_points(group=RUNBOOKS))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"a readable file {path}", error.strerror or str(error), "name a Prometheus rule file or a recorded page"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} to be UTF-8 text", f"the byte {error.object[error.start]:#04x}", "save it as UTF-8"
-        ) from error
