@@ -1,7 +1,7 @@
 """One worker's telemetry: begun when a server first calls an application, written down as it changes, ended with it.
 
 Nothing is inherited over a fork: a child has no values, no threads and no files of its parent's, and begins anew if
-a server calls an application in it.
+a server calls an application in it, or something is measured.
 """
 
 from __future__ import annotations
@@ -273,6 +273,7 @@ class _Process:
         if inherited is not None:
             self.traced = self.traced or inherited.traces
             inherited.abandon()
+            home.when_measured(self.start)
 
 
 _process = _Process()

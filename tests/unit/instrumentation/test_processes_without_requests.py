@@ -65,6 +65,46 @@ BRIEF = """
 from opentelemetry import metrics
 metrics.get_meter("nightly").create_counter("rows.copied").add(3)
 """
+FORKED = """
+import os, time, urllib.request
+from multiprocessing import get_context
+from opentelemetry import metrics
+from prometheus_client import Counter
+copied = metrics.get_meter("nightly").create_counter("rows.copied")
+sold = Counter("sold", "What was sold.")
+url = f"http://127.0.0.1:{os.environ['OTEL_EXPORTER_PROMETHEUS_PORT']}/metrics"
+
+def shown():
+    page = urllib.request.urlopen(url).read().decode()
+    lines = (line.rpartition(" ") for line in page.splitlines() if line.startswith(("rows_copied_total", "sold_total")))
+    return {name.partition("{")[0]: float(value) for name, _, value in lines}
+
+def work(number):
+    copied.add(1)
+
+def sell():
+    sold.inc()
+    os._exit(0)
+
+if __name__ == "__main__":
+    copied.add(1)
+    sold.inc()
+    with get_context("fork").Pool(2) as pool:
+        pool.map(work, range(10))
+        pool.close()
+        pool.join()
+    child = get_context("fork").Process(target=sell)
+    child.start()
+    child.join()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if shown() == {"rows_copied_total": 11.0, "sold_total": 2.0}:
+                break
+        except OSError:
+            time.sleep(0.01)
+    print(shown())
+"""
 THREADS = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -168,6 +208,14 @@ def test_what_a_brief_script_counts_is_pushed(
 
     assert (done.returncode, done.stderr, len(collector.metrics)) == (0, "", 1)
     assert b"rows.copied" in collector.metrics[0]
+
+
+def test_what_forked_children_count_is_on_the_page(tmp_path: Path, free_port: int) -> None:
+    """Of a process that had measured something itself before it forked them; they serve nothing, and end."""
+    done = run(tmp_path, FORKED, free_port)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "{'rows_copied_total': 11.0, 'sold_total': 2.0}\n"
 
 
 def test_a_provider_that_is_set_after_the_first_span_is_the_service_s(

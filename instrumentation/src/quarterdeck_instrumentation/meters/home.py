@@ -72,6 +72,16 @@ class Home:
         registry.label_sets = label_sets
         return registry
 
+    def when_measured(self, begin: Callable[[], object]) -> None:
+        """Have *begin* called by the first measurement, once; what it begins puts itself in the place of this."""
+
+        def first() -> None:
+            registry.wake = self.wake = _nobody
+            begin()
+
+        registry = self.registry()
+        registry.wake = self.wake = first
+
     def add(self, source: Source) -> None:
         """Have *source* read."""
         self.sources.append(source)

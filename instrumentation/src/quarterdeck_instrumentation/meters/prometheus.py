@@ -54,7 +54,7 @@ def patch_values(module: ModuleType) -> None:
     value_class.set = _telling(value_class.set, metrics)
     home.add(metrics)
     home.add(Collectors())
-    os.register_at_fork(after_in_child=begin_at_zero)
+    os.register_at_fork(after_in_child=metrics.forked)
 
 
 def _telling(change: Callable[..., None], metrics: Metrics) -> Callable[..., None]:
@@ -92,6 +92,11 @@ class Metrics:
                         take(reading, family, getattr(metric, "_multiprocess_mode", ""), self._set_at)
                 except Exception as error:  # noqa: BLE001 -- a gauge's function is the service's, and may raise anything
                     failed("metrics", f"{metric!r} cannot be shown on the page", error)
+
+    def forked(self) -> None:
+        """Begin at zero, in a forked child: what changed in its parent is no news of its own."""
+        self.changed = False
+        begin_at_zero()
 
     def _set_at(self, series: tuple[str, ...], value: float) -> float:
         known = self._before.get(series)
