@@ -130,6 +130,28 @@ def firing(*conditions: Matcher, service: str = "", width: int = 8) -> Panel:
     )
 
 
+def processes(*conditions: Matcher) -> Panel:
+    """Return how many workers each pod has."""
+    return Panel(
+        "Workers by pod",
+        "Processes behind each page. A line that dips and comes back is a worker that was killed: see memory.",
+        Draw.LINES,
+        Unit.COUNT,
+        (measures.total(metrics.WORKERS, *conditions, by=[l_.POD]).query("{pod}"),),
+    )
+
+
+def threads(*conditions: Matcher) -> Panel:
+    """Return how many threads each pod has."""
+    return Panel(
+        "Threads by pod",
+        "All of them, those that Python does not know included. A line that only climbs: threads that never end.",
+        Draw.LINES,
+        Unit.COUNT,
+        (measures.total(metrics.PROCESS_THREADS, *conditions, by=[l_.POD]).query("{pod}"),),
+    )
+
+
 def cpu(*conditions: Matcher) -> Panel:
     """Return the processor time that pods use."""
     return Panel(

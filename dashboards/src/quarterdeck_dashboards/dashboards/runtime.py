@@ -45,20 +45,8 @@ def of(_: Catalogue) -> tuple[Dashboard, ...]:
 
 
 def _workers() -> Iterator[Panel]:
-    yield Panel(
-        "Workers by pod",
-        "Processes behind each page. A line that dips and comes back is a worker that was killed: see memory.",
-        Draw.LINES,
-        Unit.COUNT,
-        (measures.total(metrics.WORKERS, *_OWN, by=[l_.POD]).query("{pod}"),),
-    )
-    yield Panel(
-        "Threads by pod",
-        "All of them, those that Python does not know included. A line that only climbs: threads that never end.",
-        Draw.LINES,
-        Unit.COUNT,
-        (measures.total(metrics.PROCESS_THREADS, *_OWN, by=[l_.POD]).query("{pod}"),),
-    )
+    yield common.processes(*_OWN)
+    yield common.threads(*_OWN)
     switches = measures.rate(metrics.PROCESS_CONTEXT_SWITCHES, *_OWN, by=[l_.CONTEXT_SWITCH_TYPE])
     yield Panel(
         "Context switches",

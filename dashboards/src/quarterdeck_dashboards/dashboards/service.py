@@ -245,18 +245,13 @@ def _routes(served: Served) -> Iterator[Panel]:
 
 def _saturation(served: Served) -> Iterator[Panel]:
     own = served.own
-    busy = measures.share(*(_slots(metric, own) for metric in (metrics.WORKER_BUSY, metrics.WORKER_CAPACITY)))
-    yield Panel(
-        "Slots in use",
-        "Share of what can be served at once. At 100 % what comes next waits, or is refused: scale out. No line where "
-        "the server has no limit.",
-        Draw.LINES,
-        Unit.SHARE,
-        (busy.query("{pool}"),),
-        common.FULL,
-        maximum=1,
-    )
-    if served.service.framework in WITH_EVENT_LOOP:
+    if served.is_rpc:
+        yield common.threads(*own)
+    else:
+        yield _slots_in_use(own)
+    if served.is_rpc:
+        yield common.processes(*own)
+    elif served.service.framework in WITH_EVENT_LOOP:
         yield Panel(
             "Event loop's delay",
             "How long an event waits for its turn. Over 100 ms something blocks the loop: look for calls that do not "
@@ -275,9 +270,7 @@ def _saturation(served: Served) -> Iterator[Panel]:
             "Requests in each pod at this moment.",
             Draw.LINES,
             Unit.COUNT,
-            (measures.total(metrics.HTTP_SERVER_ACTIVE, *own, by=[l_.POD]).query("{pod}"),)
-            if not served.is_rpc
-            else (measures.total(metrics.PROCESS_THREADS, *own, by=[l_.POD]).query("{pod}"),),
+            (measures.total(metrics.HTTP_SERVER_ACTIVE, *own, by=[l_.POD]).query("{pod}"),),
         )
     waiting, limit = (
         measures.greatest(metric, *own, by=[l_.POD])
@@ -295,8 +288,20 @@ def _saturation(served: Served) -> Iterator[Panel]:
     )
 
 
-def _slots(metric: Metric, own: Sequence[Matcher]) -> Measure:
-    return measures.total(metric, *own, by=[l_.POOL])
+def _slots_in_use(own: Sequence[Matcher]) -> Panel:
+    busy, capacity = (
+        measures.total(metric, *own, by=[l_.POOL]) for metric in (metrics.WORKER_BUSY, metrics.WORKER_CAPACITY)
+    )
+    return Panel(
+        "Slots in use",
+        "Share of what can be served at once. At 100 % what comes next waits, or is refused: scale out. No line where "
+        "the server has no limit.",
+        Draw.LINES,
+        Unit.SHARE,
+        (measures.share(busy, capacity).query("{pool}"),),
+        common.FULL,
+        maximum=1,
+    )
 
 
 def _versions(served: Served) -> Iterator[Panel]:

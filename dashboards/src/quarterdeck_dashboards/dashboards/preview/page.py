@@ -78,7 +78,7 @@ def _head(seen: Sequence[Seen], period: Period, asked: str) -> Iterator[str]:
     if found:
         yield '<ul class="troubles">' + "".join(f"<li>{escape(each)}</li>" for each in found) + "</ul>"
     yield "</header><nav><ul>"
-    for made in dict.fromkeys(each.dashboard for each in seen):
+    for made in {each.dashboard.uid: each.dashboard for each in seen}.values():
         yield f'<li><a href="#{escape(made.uid)}">{escape(made.title)}</a></li>'
     yield "</ul></nav>"
 
