@@ -1,4 +1,4 @@
-"""Write docs/reference/*.md from the code, or say what is stale: `python tools/reference.py [--check]`."""
+"""Write docs/reference from the code, or say what is stale: `python tools/reference.py [--check]`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from benchmark_page import page as benchmarks
 
 from quarterdeck_contract import labels, metrics
 from quarterdeck_contract.naming import series_names
+from quarterdeck_dashboards.check import lock
 from quarterdeck_instrumentation import declarative, environment, settings
 from quarterdeck_instrumentation.push import pusher
 from quarterdeck_instrumentation.spans import target
@@ -143,6 +144,7 @@ def main() -> int:
     pages = {
         "cli.md": command_line(),
         "contract.md": contract(),
+        "contract.json": lock.text(),
         "instrumentation.md": instrumentation(),
         "differences.md": differences(),
         "../benchmarks.md": MARK + benchmarks(json.loads(_read(FOLDER.parent / "benchmarks.json"))),

@@ -12,6 +12,7 @@ from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
+    from typing import TextIO
 
 GENERATED = Path("dashboards/generated")
 """Where this repository keeps its generated files."""
@@ -176,6 +177,55 @@ def check_contract(
             click.echo(finding)
     click.echo(f"{result.queries} queries and {result.alerts} alerts, {len(result.findings)} findings.", err=True)
     return EXIT_FAILED if result.findings else EXIT_DONE
+
+
+@contract.command()
+def lock() -> int:
+    """Print the contract as JSON, to be committed and compared: see `contract diff`."""
+    from quarterdeck_dashboards.check import lock as locking  # noqa: PLC0415 -- as above
+
+    click.echo(locking.text(), nl=False)
+    return EXIT_DONE
+
+
+@contract.command()
+@click.argument("old", type=click.File(encoding="utf-8"))
+@click.argument("new", type=click.File(encoding="utf-8"))
+@_files
+@_services
+@_scrape_interval
+@_output
+def diff(
+    *, old: TextIO, new: TextIO, files: tuple[Path, ...], services: Path, scrape_interval: str, output: str
+) -> int:
+    """Say what is different between two locks of the contract, and which queries that breaks.
+
+    OLD and NEW are files that `contract lock` wrote, or - for stdin, as in
+    `git show v1:docs/reference/contract.json | quarterdeck contract diff - docs/reference/contract.json`. Queries are
+    those that `contract check` checks, FILES included. Exit code 1 when one breaks.
+    """
+    from quarterdeck_dashboards.catalogue import load  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.check import diff as differing  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.check import lock as locking  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.check import run  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.check.known import Environment  # noqa: PLC0415 -- as above
+
+    states = [locking.parse(file.read(), file.name) for file in (old, new)]
+    catalogue = load(services)
+    sources = run.sources(catalogue, Environment(_duration(scrape_interval)), files)
+    found = differing.compare(catalogue, sources, *states)
+    if output == "json":
+        _json(
+            {
+                "changes": [each.document() for each in found.changes],
+                "breaks": [each.document() for each in found.breaks],
+            }
+        )
+    else:
+        for line in (*found.changes, *found.breaks):
+            click.echo(line)
+    click.echo(f"{len(found.changes)} changes, {len(found.breaks)} queries broken.", err=True)
+    return EXIT_FAILED if found.breaks else EXIT_DONE
 
 
 def _json(document: object) -> None:

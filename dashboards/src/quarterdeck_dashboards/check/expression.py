@@ -182,6 +182,7 @@ class _Walk:
         grouping = self._grouping(node, inner)
         if any(PLACEHOLDER in label for label in grouping):
             return Shape()
+        grouping = frozenset(label for label in grouping if not inner.lacks(label))
         made = frozenset({node.param.val}) if operator == "count_values" else frozenset[str]()
         if node.modifier and node.modifier.type == ast.AggModifierType.Without:
             return Shape(None if inner.labels is None else (inner.labels - grouping) | made, inner.is_exact)
