@@ -64,7 +64,13 @@ def _run(program: Path, *arguments: str | Path) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("proof", ["page-of-service-checkout", "ticket-of-service-checkout", "monitoring"])
+@pytest.mark.parametrize(
+    "proof",
+    [
+        *("page-of-service-checkout", "quiet-of-service-checkout", "ticket-of-service-checkout"),
+        *("backing", "kubernetes", "monitoring"),
+    ],
+)
 def test_committed_proofs_hold(tool: Callable[[str], Path], root: Path, proof: str) -> None:
     """Each alert fires by the closed formula's time, is silent just below and when idle, and resets."""
     path = root / "dashboards/generated/proofs" / f"{proof}.yaml"
@@ -136,6 +142,12 @@ def test_amtool_accepts_the_configuration_and_routes_as_we_do(
         for service in ("week", "lax", "strict", "prometheus", "stricter")
         for severity in ("page", "ticket", "other")
     ]
+    cases += [
+        {"area": area, "severity": "page", "namespace": namespace, "service": service}
+        for area in ("monitoring", "kubernetes", "backing")
+        for namespace, service in (("default", "week"), ("default", "data"), ("kube-system", "coredns"))
+    ]
+    cases.append({"alertname": "Watchdog", "area": "monitoring", "severity": "ticket"})
     found = [
         _run(
             tool("amtool"),
@@ -155,7 +167,10 @@ def test_the_repositorys_catalogue_is_what_the_proofs_are_of(root: Path) -> None
     tree = build.generated(load(root / "services.yaml"), scrape_interval=timedelta(seconds=15))
 
     assert sorted(path for path in tree if path.startswith("proofs/")) == [
+        "proofs/backing.yaml",
+        "proofs/kubernetes.yaml",
         "proofs/monitoring.yaml",
         "proofs/page-of-service-checkout.yaml",
+        "proofs/quiet-of-service-checkout.yaml",
         "proofs/ticket-of-service-checkout.yaml",
     ]

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract import labels as l_
-from quarterdeck_dashboards.alerts import BURN, DOWN, MONITORING, SEVERITY, SILENT
+from quarterdeck_dashboards.alerts import AREA, SEVERITY, WATCHDOG, Area
+from quarterdeck_dashboards.catalogue.model import HEARTBEAT, PLATFORM
+from quarterdeck_dashboards.inhibition import inhibitions
 from quarterdeck_dashboards.rulefile import render
-from quarterdeck_dashboards.series import ALERTNAME, SLO
+from quarterdeck_dashboards.series import ALERTNAME
 from quarterdeck_dashboards.slo.windows import Severity
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 UNROUTED = "unrouted"
 """Receiver of alerts that no route claims. It tells nobody."""
-PLATFORM = "platform"
-"""Receiver of alerts on the monitoring itself."""
 
 NIGHT = "night"
 """Time interval in which tier 2 is not paged; what still fires in the morning is."""
@@ -40,6 +40,10 @@ TIMING: Mapping[Severity, Mapping[str, str]] = {
 }
 """How soon and how often a receiver is told. `group_wait` collects what belongs together: for a page no longer
 than it takes the alerts of one fault to arrive, for a ticket as long as it may."""
+
+
+ALWAYS: Mapping[str, str] = {"group_wait": "0s", "group_interval": "1m", "repeat_interval": "5m"}
+"""How often the watchdog's receiver is called: it may wait for ten minutes before it raises the alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +88,47 @@ class Route:
 
 
 def routes(catalogue: Catalogue) -> Route:
-    """Return the routing tree: per owner, then per severity and tier."""
+    """Return the routing tree: per owner, by service; then who owns all services of a namespace; then the platform."""
     owners = sorted({service.owner for service in catalogue.services})
-    platform = Route(PLATFORM, (Condition(l_.SERVICE.prometheus, MONITORING),), TIMING[Severity.TICKET])
     return Route(
         UNROUTED,
         options={"group_by": [l_.CLUSTER.prometheus, l_.NAMESPACE.prometheus, l_.SERVICE.prometheus]},
-        children=(platform, *(_of_owner(owner, catalogue) for owner in owners)),
+        children=(
+            Route(HEARTBEAT, (Condition(ALERTNAME.name, WATCHDOG),), ALWAYS),
+            *(_of_owner(owner, catalogue) for owner in owners),
+            _of_platform(Condition(AREA, Area.MONITORING.value)),
+            *_of_namespaces(catalogue),
+            _of_platform(Condition(AREA, ".+", is_pattern=True)),
+        ),
     )
+
+
+def _by_severity(receiver: str, condition: Condition, options: Mapping[str, Any] | None = None) -> Route:
+    children = tuple(
+        Route(receiver, (Condition(SEVERITY, severity.value),), TIMING[severity])
+        for severity in (Severity.PAGE, Severity.TICKET)
+    )
+    return Route(receiver, (condition,), options or {}, children)
+
+
+def _of_platform(condition: Condition) -> Route:
+    """Thirty pods that find no node are one message, not thirty."""
+    return _by_severity(PLATFORM, condition, {"group_by": [l_.CLUSTER.prometheus, ALERTNAME.name]})
+
+
+def _of_namespaces(catalogue: Catalogue) -> list[Route]:
+    """Return routes for what is in a namespace and of no service, such as a volume, where only one team can own it."""
+    owners: dict[str, set[str]] = {}
+    for service in catalogue.services:
+        owners.setdefault(service.namespace, set()).add(service.owner)
+    alone: dict[str, list[str]] = {}
+    for namespace, found in sorted(owners.items()):
+        if len(found) == 1:
+            alone.setdefault(found.pop(), []).append(namespace)
+    return [
+        _by_severity(receiver_name(owner), Condition(l_.NAMESPACE.prometheus, "|".join(namespaces), is_pattern=True))
+        for owner, namespaces in sorted(alone.items())
+    ]
 
 
 def _of_owner(owner: str, catalogue: Catalogue) -> Route:
@@ -118,26 +155,6 @@ def receiver_name(owner: str) -> str:
     return f"owner-{owner}"
 
 
-def _inhibitions() -> list[dict[str, Any]]:
-    """Return what is kept quiet by what: the symptom by its cause, the ticket by the page."""
-    of_service = [l_.CLUSTER.prometheus, l_.NAMESPACE.prometheus, l_.SERVICE.prometheus]
-    burn, down = Condition(ALERTNAME.name, BURN), Condition(ALERTNAME.name, DOWN)
-    silent = Condition(ALERTNAME.name, SILENT)
-    page, ticket = (Condition(SEVERITY, severity.value) for severity in (Severity.PAGE, Severity.TICKET))
-    return [
-        {
-            "source_matchers": [str(each) for each in source],
-            "target_matchers": [str(each) for each in target],
-            "equal": equal,
-        }
-        for source, target, equal in (
-            ((burn, page), (burn, ticket), [*of_service, SLO.prometheus]),
-            ((down,), (burn,), of_service),
-            ((down,), (silent,), of_service),
-        )
-    ]
-
-
 def _receiver(name: str, webhook: str | None) -> dict[str, Any]:
     if webhook is None:
         return {"name": name}
@@ -151,11 +168,11 @@ def config(catalogue: Catalogue) -> str:
     return render(
         {
             "route": routes(catalogue).to_dict(),
-            "inhibit_rules": _inhibitions(),
+            "inhibit_rules": inhibitions(),
             "time_intervals": [{"name": NIGHT, "time_intervals": [{"times": list(NIGHT_TIMES)}]}],
             "receivers": [
                 _receiver(UNROUTED, None),
-                _receiver(PLATFORM, None),
+                *(_receiver(name, catalogue.webhooks.get(name)) for name in (PLATFORM, HEARTBEAT)),
                 *(_receiver(receiver_name(owner), catalogue.webhooks.get(owner)) for owner in owners),
             ],
         }

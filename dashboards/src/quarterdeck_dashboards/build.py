@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_dashboards import alertmanager, proof
 from quarterdeck_dashboards.alerts import (
+    EVERY,
     MIN_SCRAPES,
     AlertSettings,
+    Exporter,
     burn_alerts,
-    monitoring_alerts,
+    cluster_alerts,
+    groups,
     service_alerts,
 )
 from quarterdeck_dashboards.duration import format_duration
@@ -21,7 +24,7 @@ from quarterdeck_dashboards.slo.rules import recording_rules
 from quarterdeck_dashboards.slo.windows import RATE_WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import timedelta
     from pathlib import Path
 
@@ -33,27 +36,31 @@ PROOFS = "proofs"
 """Folder of promtool unit tests in a generated tree, one for each rule file and severity."""
 ALERTMANAGER = "alertmanager.yaml"
 """Alertmanager's configuration in a generated tree."""
-MONITORING_FILE = "monitoring.yaml"
-"""Rule file of the alerts on Prometheus itself."""
+MONITORING = "monitoring"
+"""Rule file of the alerts on what watches, and of the calendars' beginnings, without its suffix."""
 
 
-def rule_files(catalogue: Catalogue, *, scrape_interval: timedelta) -> dict[str, str]:
+def rule_files(
+    catalogue: Catalogue, *, scrape_interval: timedelta, exporters: Collection[Exporter] = EVERY
+) -> dict[str, str]:
     """Return Prometheus rule files: file name to YAML text.
 
     Args:
         catalogue: the services and what they promise.
         scrape_interval: between two scrapes of a pod, which every rate must span MIN_SCRAPES times.
+        exporters: what an environment's Prometheus scrapes beside services; alerts on anything else are left out.
 
     Raises:
         UsageError: the interval is too long for the rates.
     """
     settings = _settings(catalogue, scrape_interval)
-    files = {file_of(service): render_groups(_groups(settings, service)) for service in catalogue.services}
-    monitoring = [Group("monitoring", monitoring_alerts(settings))]
+    files = {file_of(service): _groups(settings, service) for service in catalogue.services}
+    for group in groups(exporters):
+        files.setdefault(f"{group.file}.yaml", []).append(Group(group.name, cluster_alerts(settings, group)))
     calendars = {slo.calendar for service in catalogue.services for slo in service.slos if slo.calendar}
     if calendars:
-        monitoring.append(Group("calendar", start_rules(calendars)))
-    return files | {MONITORING_FILE: render_groups(monitoring)}
+        files.setdefault(f"{MONITORING}.yaml", []).append(Group("calendar", start_rules(calendars)))
+    return {name: render_groups(each) for name, each in files.items()}
 
 
 def alertmanager_config(catalogue: Catalogue) -> str:
@@ -67,7 +74,7 @@ def file_of(service: Service) -> str:
 
 
 def generated(catalogue: Catalogue, *, scrape_interval: timedelta) -> dict[str, str]:
-    """Return the whole generated tree: relative path to text.
+    """Return the whole generated tree, for review: relative path to text, with the alerts of every exporter.
 
     Raises:
         UsageError: the scrape interval is too long for the rates.
@@ -79,7 +86,8 @@ def generated(catalogue: Catalogue, *, scrape_interval: timedelta) -> dict[str, 
         name = file_of(service)
         for severity, text in proof.of_service(settings, service, f"../{RULES}/{name}").items():
             tree[f"{PROOFS}/{severity}-of-{name}"] = text
-    tree[f"{PROOFS}/{MONITORING_FILE}"] = proof.of_monitoring(settings, f"../{RULES}/{MONITORING_FILE}")
+    for file in {group.file: None for group in groups()}:
+        tree[f"{PROOFS}/{file}.yaml"] = proof.of_cluster(settings, file, f"../{RULES}/{file}.yaml")
     return tree | {ALERTMANAGER: alertmanager_config(catalogue)}
 
 
@@ -129,7 +137,7 @@ def _settings(catalogue: Catalogue, scrape_interval: timedelta) -> AlertSettings
             format_duration(scrape_interval),
             "scrape more often",
         )
-    return AlertSettings(catalogue.runbook_base_url, scrape_interval)
+    return AlertSettings(catalogue.runbook_base_url, scrape_interval, catalogue.dashboard_base_url)
 
 
 def _groups(settings: AlertSettings, service: Service) -> list[Group]:

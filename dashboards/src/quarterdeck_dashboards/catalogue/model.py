@@ -27,6 +27,12 @@ from quarterdeck_dashboards.duration import format_duration
 __all__ = ["Catalogue", "Dependency", "OwnMetric", "RolloutPlan", "Service", "Slo", "SloKind", "json_schema"]
 
 
+PLATFORM = "platform"
+"""Receiver of alerts that are about nothing in the catalogue: what watches, nodes, volumes."""
+HEARTBEAT = "watchdog"
+"""Receiver of the alert that always fires."""
+
+
 class RolloutPlan(Model):
     """How a new version is let in."""
 
@@ -154,11 +160,15 @@ class Catalogue(Model):
     """Version of this file's format."""
     runbook_base_url: str = Field(pattern=BASE_URL_PATTERN)
     """Where `docs/runbooks/` is published, with a trailing slash; every alert's `runbook_url` begins with it."""
+    dashboard_base_url: Annotated[str, Field(pattern=BASE_URL_PATTERN)] | None = None
+    """Where dashboards are, with a trailing slash: Grafana's own address. Alerts then lead to them."""
     services: Annotated[tuple[Service, ...], UniqueNames("service")] = Field(min_length=1)
     """Every service. Names are unique."""
     webhooks: dict[str, Annotated[str, Field(pattern=WEBHOOK_PATTERN)]] = Field(default={})
     """Owner to the URL that receives its alerts, or to the path of a mounted file that holds a secret one.
-    An owner without one is still alerted in Alertmanager, which then tells nobody."""
+    An owner without one is still alerted in Alertmanager, which then tells nobody. `platform` is whoever gets the
+    alerts on what nobody in the catalogue owns; `watchdog` is called every few minutes, and has to raise the alarm
+    itself when it is not."""
 
     @field_validator("webhooks")
     @classmethod
@@ -166,7 +176,7 @@ class Catalogue(Model):
         services: tuple[Service, ...] = info.data.get("services", ())
         owners = {service.owner for service in services}
         for owner in value:
-            if owners and owner not in owners:
+            if owners and owner not in owners | {PLATFORM, HEARTBEAT}:
                 raise wrong("the owner of a service", f"the text {owner!r}", key=owner, words=owners)
         return value
 

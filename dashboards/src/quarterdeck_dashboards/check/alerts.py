@@ -28,7 +28,7 @@ def examine(rule: Rule, shape: Shape, routes: Route, base_url: str, pages: Colle
         shape: of its query's samples.
         routes: Alertmanager's tree.
         base_url: where runbook pages are published.
-        pages: their ids.
+        pages: their ids, and the URLs of services' own pages.
     """
     yield from _page(rule, base_url, pages)
     severities = [severity.value for severity in Severity]
@@ -48,6 +48,8 @@ def examine(rule: Rule, shape: Shape, routes: Route, base_url: str, pages: Colle
 
 def _page(rule: Rule, base_url: str, pages: Collection[str]) -> Iterator[Fault]:
     url = rule.annotations.get(RUNBOOK_URL)
+    if url in pages:
+        return
     if url is None:
         yield Fault(f"annotation {RUNBOOK_URL}", f"{base_url}<page>/", "none")
     elif not url.startswith(base_url):

@@ -115,12 +115,13 @@ def sources(
 def examine(catalogue: Catalogue, sources: Sources) -> Result:
     """Check *sources*; pure."""
     tree = routes(catalogue)
+    pages = sources.pages | {url for service in catalogue.services for url in service.runbooks.values()}
     known, shapes = _with_recorded(sources)
     findings: list[Finding] = []
     for rule, (shape, faults) in zip(sources.rules, shapes, strict=True):
         every = list(faults)
         if rule.is_alert:
-            every += alerts.examine(rule, shape, tree, catalogue.runbook_base_url, sources.pages)
+            every += alerts.examine(rule, shape, tree, catalogue.runbook_base_url, pages)
         findings += [Finding(rule.where, fault) for fault in every]
     for question in (*(Question(name, query) for name, query in sources.queries.items()), *sources.questions):
         findings += [Finding(question.where, fault) for fault in _answered(question, known, sources)]

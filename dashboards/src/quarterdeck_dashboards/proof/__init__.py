@@ -2,7 +2,7 @@
 
 `timeline` writes traffic as promtool's input series, `burn` the tests of burn-rate alerts by the closed
 formula of their detection time from `traffic`, `seconds` those of promises about time, `presence` those of every
-other alert. Pages and tickets are proved in files
+other alert by the `evidence` for each, `rollout` those of silence. Pages and tickets are proved in files
 of their own, because promtool evaluates a whole file at one pace.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quarterdeck_dashboards.duration import format_duration
-from quarterdeck_dashboards.proof import burn, presence, seconds, traffic
+from quarterdeck_dashboards.proof import burn, presence, rollout, seconds, traffic
 from quarterdeck_dashboards.rulefile import render
 from quarterdeck_dashboards.slo.windows import Severity
 
@@ -33,7 +33,9 @@ def of_service(settings: AlertSettings, service: Service, rule_file: str) -> dic
     files = {}
     for severity, pace in PACE.items():
         burns = list(_burns(settings, service, severity, pace))
-        others = presence.of_service(settings, service) if severity is Severity.PAGE else []
+        others = (
+            [*presence.of_service(settings, service), rollout.of_service(service)] if severity is Severity.PAGE else []
+        )
         if burns or others:
             files[severity.value] = _render(rule_file, [*others, *burns], f"{pace}m")
     quiet = [
@@ -47,9 +49,11 @@ def of_service(settings: AlertSettings, service: Service, rule_file: str) -> dic
     return files
 
 
-def of_monitoring(settings: AlertSettings, rule_file: str) -> str:
-    """Return the promtool test file of the alerts on Prometheus itself."""
-    return _render(rule_file, presence.of_monitoring(settings), f"{PACE[Severity.PAGE]}m")
+def of_cluster(settings: AlertSettings, file: str, rule_file: str) -> str:
+    """Return the promtool test file of the cluster's alerts in *file*, which is *rule_file* relative to it."""
+    return _render(
+        rule_file, [*presence.of_cluster(settings, file), *rollout.of_cluster(file)], f"{PACE[Severity.PAGE]}m"
+    )
 
 
 def _burns(settings: AlertSettings, service: Service, severity: Severity, pace: int) -> Iterator[Test]:

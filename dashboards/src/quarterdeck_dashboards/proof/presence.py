@@ -1,32 +1,122 @@
-"""Proofs of alerts that say that something is missing or broken: fires after its patience, not before, resets."""
+"""Proofs of all alerts but those of error budgets: each fires after its patience, not before nor just below; resets."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
-from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_contract.metrics import BUILD_INFO
-from quarterdeck_dashboards.alerts import DOWN, MONITORING, SILENT, monitoring_alerts, service_alerts
-from quarterdeck_dashboards.proof.timeline import CLUSTER, Check, Test, minutes, selector
+from quarterdeck_dashboards.alerts import DOWN, GROWING, SEVERITY, SILENT, cluster_alerts, groups, service_alerts
+from quarterdeck_dashboards.alerts.service import queues
+from quarterdeck_dashboards.proof import evidence
+from quarterdeck_dashboards.proof.timeline import CLUSTER, Check, Phase, Test, counter, minutes, selector
 from quarterdeck_dashboards.series import UP, only
-from quarterdeck_dashboards.slo.windows import RATE_WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from quarterdeck_dashboards.alerts import AlertSettings
     from quarterdeck_dashboards.catalogue import Service
+    from quarterdeck_dashboards.proof.evidence import Evidence, Signal
     from quarterdeck_dashboards.rulefile import AlertingRule
 
 BREAKS = 10
 """Minute at which things go wrong."""
+AFTER = 5
+"""Minutes that samples go on for after the last check."""
 
 
 def of_service(settings: AlertSettings, service: Service) -> list[Test]:
-    """Return the proofs of the alerts every service has."""
-    rules = {rule.alert: rule for rule in service_alerts(settings, service)}
-    return [_down(rules[DOWN], service), _silent(rules[SILENT], service)]
+    """Return the proofs of the alerts *service* has whatever it promises."""
+    rules = service_alerts(settings, service)
+    named = {rule.alert: rule for rule in rules}
+    lengths = iter(queues(service))
+    tests = [_down(named[DOWN], service), _silent(named[SILENT], service)]
+    for rule in rules:
+        if rule.alert in {DOWN, SILENT}:
+            continue
+        shown = (
+            evidence.queue_of_service(next(lengths).name) if rule.alert == GROWING else evidence.OF_SERVICE[rule.alert]
+        )
+        tests += _proofs(rule, shown, _target(service, 0), shown.labels.get(l_.POD.prometheus))
+    return tests
+
+
+def of_cluster(settings: AlertSettings, file: str) -> list[Test]:
+    """Return the proofs of the cluster's alerts in the rule file *file*."""
+    return [
+        test
+        for group in groups()
+        if group.file == file
+        for rule in cluster_alerts(settings, group)
+        for test in _proofs(
+            rule,
+            evidence.of_cluster(rule.alert, rule.labels[SEVERITY], group.name),
+            {l_.CLUSTER.prometheus: CLUSTER},
+        )
+    ]
+
+
+def _proofs(rule: AlertingRule, shown: Evidence, target: Mapping[str, str], pod: str | None = None) -> Iterator[Test]:
+    labels = {**shown.labels, l_.CLUSTER.prometheus: CLUSTER} if shown.signals else {}
+    target = {**target, l_.POD.prometheus: pod} if pod else target
+    fires = shown.breaks + shown.takes + _patience(rule)
+    mended = fires + 1
+    reset = mended + shown.holds + 1
+
+    def test(claim: str, values: Mapping[str, str], *checks: tuple[int, bool]) -> Test:
+        return Test(
+            f"{rule.alert} ({rule.labels[SEVERITY]}) {claim}",
+            values,
+            tuple(Check(minute, rule, labels, fires) for minute, fires in checks),
+        )
+
+    if not shown.signals:
+        yield test("always fires", {}, (fires - 1, False), (fires, True), (10 * fires, True))
+        return
+    yield test(
+        f"fires after {fires - shown.breaks} min and resets",
+        {
+            _series(signal, target): _samples(
+                signal,
+                (shown.breaks, signal.ok),
+                (mended - shown.breaks, signal.bad),
+                (reset - mended + AFTER, signal.ok),
+            )
+            for signal in shown.signals
+        },
+        (fires - 1, False),
+        (fires, True),
+        (reset, False),
+    )
+    if shown.has_edge:
+        yield test(
+            "is silent just below",
+            {
+                _series(signal, target): _samples(
+                    signal, (shown.breaks, signal.ok if shown.comes_up else _edge(signal)), (2 * fires, _edge(signal))
+                )
+                for signal in shown.signals
+            },
+            (fires, False),
+            (shown.breaks + 2 * fires - 1, False),
+        )
+
+
+def _edge(signal: Signal) -> float:
+    return signal.ok if signal.below is None else signal.below
+
+
+def _series(signal: Signal, target: Mapping[str, str]) -> str:
+    return selector(signal.name, {**target, **signal.labels})
+
+
+def _samples(signal: Signal, *stretches: tuple[int, float]) -> str:
+    """Return samples: a value for each of so many minutes, or a growth in each."""
+    if not signal.is_counter:
+        return " ".join(f"{value:.10g}x{length - 1}" for length, value in stretches)
+    (first, growth), *others = stretches
+    return counter([Phase(first - 1, growth), *(Phase(length, each) for length, each in others)])
 
 
 def _down(rule: AlertingRule, service: Service) -> Test:
@@ -54,46 +144,6 @@ def _silent(rule: AlertingRule, service: Service) -> Test:
             _check(rule, fires - 1, fires=False, cluster=False),
             _check(rule, fires, fires=True, cluster=False),
             _check(rule, fires + 1, fires=False, cluster=False),
-        ),
-    )
-
-
-def of_monitoring(settings: AlertSettings) -> list[Test]:
-    """Return the proofs of the alerts on Prometheus itself."""
-    return [_itself(rule, *_SYMPTOMS[rule.alert]) for rule in monitoring_alerts(settings)]
-
-
-_SYMPTOMS = {
-    "PrometheusConfigInvalid": ("prometheus_config_last_reload_successful", "1x{ok} 0x{bad} 1x{after}", False),
-    "PrometheusRulesFailing": ("prometheus_rule_evaluation_failures_total", "0x{ok} 1+1x{bad} {end}x{after}", True),
-    "PrometheusRulesLate": ("prometheus_rule_group_iterations_missed_total", "0x{ok} 1+1x{bad} {end}x{after}", True),
-    "PrometheusWithoutAlertmanager": (
-        "prometheus_notifications_alertmanagers_discovered",
-        "1x{ok} 0x{bad} 1x{after}",
-        False,
-    ),
-}
-"""Alert to the series that shows the fault, its samples, and whether it is a counter whose growth is watched.
-`ok`, `bad` and `after` are samples less one, as promtool counts them."""
-
-
-def _itself(rule: AlertingRule, name: str, samples: str, is_growth: bool) -> Test:  # noqa: FBT001 -- a row of the table
-    patience = _patience(rule)
-    fires = BREAKS + patience
-    forgotten = fires + (minutes(RATE_WINDOW) if is_growth else 0) + 1
-    labels = {
-        l_.CLUSTER.prometheus: CLUSTER,
-        l_.NAMESPACE.prometheus: SYSTEM_NAMESPACE,
-        l_.SERVICE.prometheus: MONITORING,
-    }
-    values = samples.format(ok=BREAKS - 1, bad=patience, after=forgotten - fires, end=patience + 1)
-    return Test(
-        f"{rule.alert} fires after {patience} min and resets",
-        {selector(name, labels): values},
-        (
-            _check(rule, fires - 1, fires=False),
-            _check(rule, fires, fires=True),
-            _check(rule, forgotten, fires=False),
         ),
     )
 

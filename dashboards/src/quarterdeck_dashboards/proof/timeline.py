@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_dashboards.alerts import WATCHDOG
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
@@ -30,7 +32,7 @@ class Phase:
 
     length: int
     """Minutes."""
-    growth: int
+    growth: float
     """Of the counter, per minute."""
     resets: bool = False
     """Whether the counter begins anew, at 0, just before it."""
@@ -48,16 +50,16 @@ def counter(phases: Iterable[Phase], *, born: int = 0) -> str:
     >>> counter([Phase(2, 5), Phase(2, 3, resets=True)])
     '0 5+5x1 3+3x1'
     """
-    value, minute = 0, 0
+    value, minute = 0.0, 0
     parts = ["0" if born == 0 else f"_x{born} 0"]
     for phase in phases:
         begin = max(minute, born)
         minute += phase.length
         if minute <= begin:
             continue
-        value = 0 if phase.resets else value
+        value = 0.0 if phase.resets else value
         samples = minute - begin
-        parts.append(f"_x{samples}" if phase.lost else f"{value + phase.growth}+{phase.growth}x{samples - 1}")
+        parts.append(f"_x{samples}" if phase.lost else f"{value + phase.growth:.15g}+{phase.growth:.15g}x{samples - 1}")
         value += phase.growth * samples
     return " ".join(parts)
 
@@ -84,7 +86,8 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the check as promtool writes it: over the series ALERTS, which holds no annotations' numbers."""
-        wanted = {"alertname": self.rule.alert, "alertstate": "firing", **self.rule.labels}
+        own = {key: self.labels[key] if "{{" in value else value for key, value in self.rule.labels.items()}
+        wanted = {"alertname": self.rule.alert, "alertstate": "firing", **own}
         alert = selector("ALERTS", {**self.labels, **wanted})
         return {
             "expr": selector("ALERTS", wanted),
@@ -94,13 +97,25 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """That no alert at all fires at one minute, but the one that always does."""
+
+    minute: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the check as promtool writes it."""
+        expr = f'ALERTS{{alertstate="firing",alertname!="{WATCHDOG}"}}'
+        return {"expr": expr, "eval_time": f"{self.minute}m", "exp_samples": []}
+
+
+@dataclass(frozen=True, slots=True)
 class Test:
     """One promtool test: its claim, what is scraped, and what must follow."""
 
     claim: str
     series: Mapping[str, str]
     """Series to its samples."""
-    checks: tuple[Check, ...]
+    checks: tuple[Check | Silence, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the test as promtool writes it."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from quarterdeck_dashboards.alerts import kinds
+from quarterdeck_dashboards.duration import format_duration
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -21,8 +24,19 @@ def documents(runbooks: Iterable[Runbook]) -> dict[str, str]:
 
 def _page(runbook: Runbook) -> str:
     title = [_NOTE, f"# {runbook.id}", f"**{runbook.page.summary()}**"]
-    parts = [*title, runbook.page.body(), *_queries(runbook), *_commands(runbook)]
+    parts = [*title, runbook.page.body(), *_alerts(runbook), *_queries(runbook), *_commands(runbook)]
     return "\n\n".join(parts) + "\n"
+
+
+def _alerts(runbook: Runbook) -> Iterator[str]:
+    rows = [
+        f"| `{kind.name}` | {kind.severity} | {format_duration(kind.lasting)} | {kind.reason} |"
+        for kind in kinds()
+        if kind.page == runbook.id
+    ]
+    if rows:
+        yield "## Alerts"
+        yield "\n".join(["| alert | severity | lasts for | why so |", "|---|---|---|---|", *dict.fromkeys(rows)])
 
 
 def _queries(runbook: Runbook) -> Iterator[str]:

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels
-from quarterdeck_contract.metrics import BUILD_INFO, HTTP_SERVER_DURATION
+from quarterdeck_contract.metrics import (
+    BUILD_INFO,
+    EVENT_LOOP_CPU_TIME,
+    EVENT_LOOP_STALL,
+    FAILURES,
+    HTTP_SERVER_DURATION,
+    LABEL_SETS,
+    LISTEN_QUEUE_LENGTH,
+    PROCESS_MEMORY_USAGE,
+    PROCESS_OPEN_FILES,
+    WORKER_BUSY,
+    WORKERS,
+)
 from quarterdeck_contract.naming import prometheus_name, series_names
 
 if TYPE_CHECKING:
@@ -46,7 +58,43 @@ TRAFFIC_BY_VERSION = Query(
 SCRAPED = Query("Which pods answer Prometheus?", f"up{_SELECTOR}")
 SPEAKING = Query("Which pods speak the contract?", f"{prometheus_name(BUILD_INFO)}{_SELECTOR}")
 
-EVERY = (ERRORS_BY_VERSION, ERRORS_BY_ROUTE, TRAFFIC_BY_VERSION, SCRAPED, SPEAKING)
+_LOOPS = f"sum by ({labels.POD.prometheus}) (rate({prometheus_name(EVENT_LOOP_CPU_TIME)}{_SELECTOR}[5m]))"
+BUSY = Query(
+    "Which pods have no worker to spare?",
+    f"sum by ({labels.POD.prometheus}, {labels.POOL.prometheus}) ({prometheus_name(WORKER_BUSY)}{_SELECTOR})",
+)
+LOOPS_BUSY = Query(
+    "How busy are the event loops of each pod? At 1 they can do no more.",
+    f"{_LOOPS} / sum by ({labels.POD.prometheus}) ({prometheus_name(WORKERS)}{_SELECTOR})",
+)
+STALLED = Query("Which loops do not answer, and for how long?", f"{prometheus_name(EVENT_LOOP_STALL)}{_SELECTOR} > 0")
+QUEUED = Query("How many connections wait?", f"{prometheus_name(LISTEN_QUEUE_LENGTH)}{_SELECTOR}")
+OPEN_FILES = Query("How many files does each pod have open?", f"{prometheus_name(PROCESS_OPEN_FILES)}{_SELECTOR}")
+MEMORY = Query("How much memory do the workers hold?", f"{prometheus_name(PROCESS_MEMORY_USAGE)}{_SELECTOR}")
+SETS = Query(
+    "Which metrics have most label sets?",
+    f"topk(5, max by ({labels.METRIC.prometheus}) ({prometheus_name(LABEL_SETS)}{_SELECTOR}))",
+)
+FAILED = Query(
+    "What has failed, and how often in the last hour?",
+    f"sum by ({labels.FAILED_COMPONENT.prometheus}) (increase({prometheus_name(FAILURES)}{_SELECTOR}[1h])) > 0",
+)
+
+EVERY = (
+    ERRORS_BY_VERSION,
+    ERRORS_BY_ROUTE,
+    TRAFFIC_BY_VERSION,
+    SCRAPED,
+    SPEAKING,
+    BUSY,
+    LOOPS_BUSY,
+    STALLED,
+    QUEUED,
+    OPEN_FILES,
+    MEMORY,
+    SETS,
+    FAILED,
+)
 """All of them."""
 
 

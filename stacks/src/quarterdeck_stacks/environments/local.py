@@ -8,6 +8,7 @@ import pulumi
 
 from quarterdeck_contract.environment import EnvironmentFacts
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
+from quarterdeck_dashboards.alerts import BUNDLED
 from quarterdeck_dashboards.build import alertmanager_config, rule_files
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_stacks.components.alertmanager import Alertmanager
@@ -47,7 +48,7 @@ def deploy(environment: Environment) -> None:
             namespaces=shops,
             kubeconfig=LOOPBACK_KUBECONFIG if loopback else None,
         ),
-        rules=rule_files(catalogue, scrape_interval=settings.prometheus.scrape_interval),
+        rules=rule_files(catalogue, scrape_interval=settings.prometheus.scrape_interval, exporters=BUNDLED),
         url=settings.prometheus_url,
         address=loopback.prometheus if loopback else None,
         namespaces=namespaces,
