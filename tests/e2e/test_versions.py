@@ -76,7 +76,9 @@ PRIVATE = {
 }
 """What is imported of OpenTelemetry's that its authors may change without saying so."""
 PRIVATE_IN_PASSING = {
-    "opentelemetry.trace": ("_TRACER_PROVIDER", "_TRACER_PROVIDER_SET_ONCE", "ProxyTracer._tracer"),
+    "opentelemetry.trace": (
+        *("_TRACER_PROVIDER", "_TRACER_PROVIDER_SET_ONCE", "_set_tracer_provider", "ProxyTracer._tracer"),
+    ),
     "opentelemetry.metrics._internal": ("_METER_PROVIDER", "_METER_PROVIDER_SET_ONCE"),
     "opentelemetry.metrics._internal.instrument": (
         *("_ProxyCounter.add", "_ProxyUpDownCounter.add", "_ProxyHistogram.record", "_ProxyGauge.set"),

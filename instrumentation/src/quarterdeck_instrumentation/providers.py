@@ -7,13 +7,14 @@ taken out of this process's environment before they see it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation import declarative, plugins
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -88,6 +89,33 @@ def make(settings: Settings, environ: MutableMapping[str, str]) -> TracerProvide
         for exporter in exporters:
             ours.add_span_processor(BatchSpanProcessor(_counting(exporter)))
     return ours
+
+
+def is_set() -> bool:
+    """Say whether there is a global provider, whoever set it."""
+    from opentelemetry import trace  # noqa: PLC0415 -- likewise
+
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def give_way(chosen: Callable[[], None]) -> None:
+    """Let the service set a provider of its own later, as it could without us; then *chosen* is called.
+
+    OpenTelemetry refuses a second provider, and tells nobody of the first.
+    """
+    from opentelemetry import trace  # noqa: PLC0415 -- likewise
+    from opentelemetry.util._once import Once  # noqa: PLC0415 -- imported with it
+
+    module: Any = trace
+    module._TRACER_PROVIDER_SET_ONCE = Once()  # noqa: SLF001 -- there is no public way, here and below
+    choose = module._set_tracer_provider  # noqa: SLF001 -- what the public function, whoever imported it, calls
+
+    @wraps(choose)
+    def choosing(*arguments: Any, **named: Any) -> None:
+        choose(*arguments, **named)
+        chosen()
+
+    module._set_tracer_provider = choosing  # noqa: SLF001 -- likewise
 
 
 def readable(environ: MutableMapping[str, str]) -> None:

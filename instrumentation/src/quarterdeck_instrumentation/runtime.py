@@ -64,6 +64,9 @@ class Runtime:
         self._writer = Writer(self.registry, self._update)
         self._tracing: Tracing | None = None
         self._tracing_resolved = False
+        self._deciding = threading.RLock()
+        self._is_deciding = False
+        """Whether what is decided by asks what was decided: an exporter's own set-up may make spans."""
         self._page: PageServer | None = None
         self._elected: int | None = None
         self._pusher: Pusher | None = None
@@ -104,15 +107,26 @@ class Runtime:
         Not earlier: the service may choose its own tracer provider while it starts.
         """
         if not self._tracing_resolved:
-            self._tracing_resolved = True
+            self._decide()
+        return self._tracing
+
+    def _decide(self) -> None:
+        with self._deciding:  # other threads wait: what they serve meanwhile would have no spans
+            if self._tracing_resolved or self._is_deciding:
+                return
+            self._is_deciding = True
             try:
                 with native.Uncollected():
-                    from quarterdeck_instrumentation import tracing  # noqa: PLC0415 -- few services trace
+                    from quarterdeck_instrumentation import providers, tracing  # noqa: PLC0415 -- few services trace
 
+                    chosen = providers.is_set()
                     self._tracing = tracing.start(self.settings)
+                    if not chosen:
+                        providers.give_way(_reconsider)
             except Exception as error:  # noqa: BLE001 -- an exporter's set-up may raise anything
                 failed("traces", "tracing could not be started", error)
-        return self._tracing
+            finally:
+                self._tracing_resolved, self._is_deciding = True, False
 
     @property
     def traces(self) -> bool:
@@ -289,6 +303,11 @@ def forked() -> None:
     """Let go of what was inherited: for servers that fork without Python's knowing."""
     if _process.runtime is not None:
         _process.forked()
+
+
+def _reconsider() -> None:
+    if _process.runtime is not None:
+        _process.runtime.reconsider()
 
 
 def begun() -> bool:

@@ -421,6 +421,71 @@ for headers in ({"B3": "abc-def-1"}, {"traceparent": f"00-{'5' * 32}-{'6' * 16}-
 """
 
 
+LATE = """
+import flask
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.trace import set_tracer_provider
+app = flask.Flask("checkout")
+
+@app.get("/<what>")
+def serve(what):
+    return what
+
+app.test_client().get("/early")
+own = TracerProvider(shutdown_on_exit=False)
+own.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=lambda span: span.attributes["url.path"])))
+set_tracer_provider(own)
+app.test_client().get("/late")
+"""
+BURST = """
+import threading
+import flask
+app = flask.Flask("checkout")
+together = threading.Barrier(8)
+
+@app.get("/")
+def serve():
+    return ""
+
+def ask():
+    together.wait()
+    app.test_client().get("/")
+
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def served(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run *code*, instrumented, without a page."""
+    command = [sys.executable, "-c", "import quarterdeck_instrumentation.auto\n" + code]
+    environ = {"PATH": os.environ["PATH"], "OTEL_METRICS_EXPORTER": "none", **environ}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("before", ["none", "otlp"], ids=["no provider before", "ours before"])
+def test_a_provider_that_is_set_after_the_first_request_makes_the_spans(before: str, collector: Collector) -> None:
+    """A probe may come before a service has set itself up; what was traced until then goes where it would have."""
+    endpoint = f"http://127.0.0.1:{collector.port}"
+
+    done = served(LATE, OTEL_TRACES_EXPORTER=before, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "/late")
+    assert collector.names() == ([] if before == "none" else ["GET /<what>"])
+
+
+def test_requests_that_come_together_at_first_have_a_span_each(collector: Collector) -> None:
+    """What makes spans is still being made when the others come: they wait for it."""
+    done = served(BURST, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert collector.names() == ["GET /"] * 8
+
+
 def test_another_packages_propagator_carries_the_trace(tmp_path: Path, install: Callable[..., None]) -> None:
     """By the header it names, and by no other; spans have the parent that it finds."""
     install("b3", B3, opentelemetry_propagator={"b3": "b3:Propagator"})

@@ -36,7 +36,7 @@ def patch_trace(module: ModuleType) -> None:
 
     def begin() -> None:
         if module._TRACER_PROVIDER is None and _settings().traces_exporters:  # noqa: SLF001 -- likewise
-            _trace(module)
+            _trace()
 
     def restore() -> None:
         proxy._tracer = original  # noqa: SLF001 -- likewise
@@ -127,20 +127,9 @@ def _settings() -> Settings:
     return effective(os.environ)
 
 
-def _trace(module: ModuleType) -> None:
+def _trace() -> None:
     from quarterdeck_instrumentation import runtime  # noqa: PLC0415 -- see the top
 
     begun = runtime.current()
-    if begun is None or begun.tracing() is None:
-        return
-    from opentelemetry.util._once import Once  # noqa: PLC0415 -- imported with the API
-
-    module._TRACER_PROVIDER_SET_ONCE = Once()  # type: ignore[attr-defined]  # noqa: SLF001 -- see the top
-    choose = module.set_tracer_provider
-
-    @wraps(choose)
-    def choosing(tracer_provider: Any) -> None:
-        choose(tracer_provider)
-        begun.reconsider()
-
-    module.set_tracer_provider = choosing  # type: ignore[attr-defined]
+    if begun is not None:
+        begun.tracing()
