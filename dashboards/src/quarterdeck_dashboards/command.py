@@ -10,7 +10,7 @@ import click
 from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
     from typing import TextIO
 
@@ -226,6 +226,42 @@ def diff(
             click.echo(line)
     click.echo(f"{len(found.changes)} changes, {len(found.breaks)} queries broken.", err=True)
     return EXIT_FAILED if found.breaks else EXIT_DONE
+
+
+@contract.command()
+@_services
+@_scrape_interval
+@click.option("--pods", multiple=True, metavar="SERVICE=NUMBER", help="Pods in this environment, if not `replicas`.")
+@click.option("--statuses", type=click.IntRange(1), default=2, show_default=True, help="Status codes of a route.")
+@_output
+def cost(*, services: Path, scrape_interval: str, pods: tuple[str, ...], statuses: int, output: str) -> int:
+    """Predict what an environment's telemetry costs: series, samples, memory, Datadog's custom metrics.
+
+    From declared label values, pods and buckets, and from stated assumptions for what nobody declares.
+    """
+    from quarterdeck_dashboards.catalogue import load  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.cost import Assumptions, predict  # noqa: PLC0415 -- as above
+    from quarterdeck_dashboards.cost_report import document, table  # noqa: PLC0415 -- as above
+
+    catalogue = load(services)
+    assumptions = Assumptions(_duration(scrape_interval), statuses)
+    found = predict(catalogue, assumptions, _pods(pods, [service.name for service in catalogue.services]))
+    if output == "json":
+        _json(document(found))
+    else:
+        click.echo(table(found), nl=False)
+    return EXIT_DONE
+
+
+def _pods(pods: tuple[str, ...], known: Sequence[str]) -> dict[str, int]:
+    counts = {}
+    for each in pods:
+        name, _, number = each.partition("=")
+        if name not in known or not number.isdecimal():
+            message = f"expected SERVICE=NUMBER with one of {', '.join(known)}, found {each}"
+            raise click.BadParameter(message, param_hint="--pods")
+        counts[name] = int(number)
+    return counts
 
 
 def _json(document: object) -> None:

@@ -96,6 +96,8 @@ class Service(Model):
     """The port it serves on, on the pod's own address."""
     replicas: int = Field(default=2, ge=1, strict=True)
     """Stable pods, unless the environment says otherwise."""
+    routes: int | None = Field(default=None, ge=1, strict=True)
+    """How many routes it has, each method by itself: what its telemetry costs. Counted in `openapi`, where that is."""
     health: str = Field(default="/healthz", pattern=PATH_PATTERN)
     """Path of the readiness and liveness probe; never measured."""
     openapi: Annotated[str, Field(min_length=1)] | None = None

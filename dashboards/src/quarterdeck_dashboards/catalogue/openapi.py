@@ -93,7 +93,7 @@ def expanded(service: Service, known: Iterable[Operation]) -> Service:
             slos.append(_of(slo, by_id[slo.operation], slo.name))
         else:
             slos.append(slo)
-    return service.model_copy(update={"slos": tuple(slos), "openapi": None})
+    return service.model_copy(update={"slos": tuple(slos), "openapi": None, "routes": service.routes or len(by_id)})
 
 
 class UnknownOperationError(Exception):
