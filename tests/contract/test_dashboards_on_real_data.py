@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -26,7 +27,7 @@ from quarterdeck_contract.prometheus import FEATURE_FLAGS
 from quarterdeck_dashboards import build, dashboards
 from quarterdeck_dashboards.adapters.prometheus import PrometheusApi
 from quarterdeck_dashboards.catalogue import Catalogue, parse
-from quarterdeck_dashboards.dashboards import foreign
+from quarterdeck_dashboards.dashboards import foreign, outside
 from quarterdeck_dashboards.dashboards.command import preview
 from quarterdeck_dashboards.dashboards.preview import ask, page
 
@@ -55,6 +56,21 @@ services:
       - {name: availability, kind: availability, objective: 99.5}
       - {name: quick, kind: latency, objective: 99, threshold: 250ms}
   - {name: orders, namespace: shop, owner: payments, framework: flask, image: 'a/orders:v2'}
+  - name: mailer
+    namespace: shop
+    owner: letters
+    framework: celery
+    image: a/mailer:v1
+    metrics:
+      - {name: mail.sent, kind: counter, unit: "{mail}", description: Mails that were sent.}
+      - {name: mail.wait, kind: histogram, unit: s, buckets: [1, 10, 60]}
+  - name: biller
+    namespace: shop
+    owner: payments
+    framework: batch
+    image: a/biller:v1
+    dependencies:
+      - {name: bills, kind: rabbitmq}
   - {name: stock, namespace: shop, owner: goods, framework: grpc, image: 'a/stock:v1'}
 """
 
@@ -127,7 +143,24 @@ server.add_insecure_port(f"127.0.0.1:{sys.argv[1]}")
 server.start()
 server.wait_for_termination()
 """
+MAILER = """
+import gc
+import time
+
+from opentelemetry import metrics
+
+meter = metrics.get_meter("mailer")
+sent = meter.create_counter("mail.sent", "{mail}")
+wait = meter.create_histogram("mail.wait", "s", explicit_bucket_boundaries_advisory=[1, 10, 60])
+while True:
+    sent.add(1)
+    wait.record(2)
+    gc.collect()
+    time.sleep(0.1)
+"""
 INTERVAL = timedelta(seconds=1)
+ASKED = ("checkout", "orders")
+"""Services of HTTP."""
 SPAN = timedelta(minutes=2)
 
 
@@ -173,6 +206,13 @@ def _of_clients() -> str:
     return re.sub('le="inf"', 'le="+Inf"', "\n".join(lines)) + "\n"
 
 
+def _pages() -> dict[str, str]:
+    folder = resources.files("quarterdeck_dashboards") / "external"
+    return {f"/clients/{name}": _of_clients() for name in ("checkout", "mailer")} | {
+        f"/{name}": (folder / f"{name}.prom").read_text() for name in outside.PAGES
+    }
+
+
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     """Return the catalogue of the services."""
@@ -181,15 +221,16 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture(scope="module")
 def services(lasting_service: Callable[..., Service]) -> dict[str, Service]:
-    """Return a service of each kind, answering: of FastAPI, of Flask and of gRPC."""
+    """Return a service of each kind, answering: of FastAPI, of Flask, of gRPC, and two that nobody asks."""
     started = {
         "checkout": lasting_service("--limit-concurrency", "50", source=CHECKOUT),
         "orders": lasting_service("--threads", "4", source=ORDERS, server="gunicorn"),
         "stock": lasting_service(source=STOCK, server="python"),
+        "mailer": lasting_service(source=MAILER, server="python"),
+        "biller": lasting_service(source=MAILER, server="python"),
     }
-    for name in ("checkout", "orders"):
-        started[name].ready(1)
-    started["stock"].page()
+    for name, each in started.items():
+        each.ready(1) if name in ASKED else each.page()
     return started
 
 
@@ -208,7 +249,7 @@ def prometheus(
     build.write(build.generated(catalogue, scrape_interval=INTERVAL), folder)
     stop = threading.Event()
     load = threading.Thread(target=_load, args=(services, stop), daemon=True)
-    with closing(Recorded({"/clients": _of_clients()})) as recorded:
+    with closing(Recorded(_pages())) as recorded:
         (folder / "prometheus.yml").write_text(yaml.safe_dump(_configuration(services, recorded)))
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -256,7 +297,9 @@ def _configuration(services: dict[str, Service], recorded: Recorded) -> dict[str
             "job_name": path.strip("/"),
             "metrics_path": path,
             "honor_labels": True,
-            "static_configs": [{"targets": [recorded.address], "labels": {**common, "service": "checkout"}}],
+            "static_configs": [
+                {"targets": [recorded.address], "labels": {**common, "service": path.rpartition("/")[2]}}
+            ],
         }
         for path in recorded.pages
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from quarterdeck_dashboards import build, dashboards
 from quarterdeck_dashboards.check import expression, rules
-from quarterdeck_dashboards.dashboards import foreign
+from quarterdeck_dashboards.dashboards import foreign, outside
 from quarterdeck_dashboards.dashboards.description import COLUMNS, Draw, Level, Panel, Threshold
 from quarterdeck_dashboards.series import SYNTHETIC, Series, SeriesKind, by_name, contract, external, of_metric
 
@@ -21,8 +21,9 @@ def _known(catalogue: Catalogue) -> dict[str, Series]:
     generated = build.rule_files(catalogue, scrape_interval=timedelta(seconds=15))
     recorded = {rule.name for name, text in generated.items() for rule in rules.parse(text, name) if not rule.is_alert}
     others = by_name(series for metric in foreign.ALL for series in of_metric(metric))
+    pages = {name: series for page in outside.PAGES for name, series in external(page).items()}
     made = {name: Series(name, SeriesKind.GAUGE, None) for name in recorded}
-    return {**contract(), **by_name(SYNTHETIC), **external(), **others, **made}
+    return {**contract(), **by_name(SYNTHETIC), **pages, **others, **made}
 
 
 def test_every_query_asks_for_series_that_exist(catalogue: Catalogue) -> None:

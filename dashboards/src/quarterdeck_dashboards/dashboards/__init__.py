@@ -19,13 +19,15 @@ def of(catalogue: Catalogue) -> tuple[Dashboard, ...]:
     """Return every dashboard of *catalogue*, the first to be looked at first."""
     from quarterdeck_dashboards.dashboards import (  # noqa: PLC0415 -- every --help imports this package
         fleet,
+        kubernetes,
         on_call,
         runtime,
         service,
         slo_report,
+        worker,
     )
 
-    kinds = (on_call, fleet, service, runtime, slo_report)
+    kinds = (on_call, fleet, service, worker, kubernetes, runtime, slo_report)
     return tuple(dashboard for kind in kinds for dashboard in kind.of(catalogue))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
 from quarterdeck_contract import metrics
+from quarterdeck_dashboards.alerts import WATCHDOG
 from quarterdeck_dashboards.dashboards import measures
 from quarterdeck_dashboards.dashboards.description import (
     Annotation,
@@ -18,8 +19,8 @@ from quarterdeck_dashboards.dashboards.description import (
     Unit,
     Variable,
 )
-from quarterdeck_dashboards.promql import Selector, equals, matches, max_by
-from quarterdeck_dashboards.series import ALERTSTATE, SYNTHETIC, by_name, only
+from quarterdeck_dashboards.promql import Selector, equals, lacks, matches, max_by
+from quarterdeck_dashboards.series import ALERTNAME, ALERTSTATE, SYNTHETIC, by_name, only
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_dashboards.slo.objective import error_budget, factor, threshold
 from quarterdeck_dashboards.slo.windows import rows_for
@@ -39,6 +40,9 @@ FIRING = equals(ALERTSTATE, "firing")
 
 FAILED = matches(l_.HTTP_STATUS_CODE, sli.SERVER_ERROR)
 """The condition on requests that are the service's fault."""
+
+LONGEST_TITLE = 40
+"""Characters of a panel's title that are read at a quarter of a screen."""
 
 _NEW_FOR = timedelta(minutes=5)
 """For how long a version counts as new: marks are asked for once a minute."""
@@ -118,10 +122,11 @@ def links(catalogue: Catalogue, service: Service) -> tuple[Link, ...]:
 
 def firing(*conditions: Matcher, service: str = "", width: int = 8) -> Panel:
     """Return the list of what is firing."""
-    query = measures.Measure(Selector(ALERTS).where(FIRING, *conditions).now).query("{alertname}", instant=True)
+    told = Selector(ALERTS).where(FIRING, lacks(ALERTNAME, WATCHDOG), *conditions).now
+    query = measures.Measure(told).query("{alertname}", instant=True)
     return Panel(
         "Firing alerts",
-        "What is firing now. Each alert's runbook_url says what to do; empty when all is well.",
+        "What is firing now, but the watchdog that always does. Each alert's runbook_url says what to do.",
         Draw.ALERTS,
         queries=(query,),
         width=width,
@@ -149,6 +154,17 @@ def threads(*conditions: Matcher) -> Panel:
         Draw.LINES,
         Unit.COUNT,
         (measures.total(metrics.PROCESS_THREADS, *conditions, by=[l_.POD]).query("{pod}"),),
+    )
+
+
+def versions(*conditions: Matcher) -> Panel:
+    """Return which versions run."""
+    return Panel(
+        "Workers by version",
+        "A rollout moves them from one colour to the next. Two colours for long: it has stopped half-way.",
+        Draw.BARS,
+        Unit.COUNT,
+        (measures.total(metrics.WORKERS, *conditions, by=[l_.VERSION]).query("{version}"),),
     )
 
 

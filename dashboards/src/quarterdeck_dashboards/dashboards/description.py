@@ -6,7 +6,7 @@ Colours, sizes and spellings are the renderers'. A text may have `{http.route}`:
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -130,6 +130,10 @@ class Panel:
             raise ValueError(f"{self.title}: expected thresholds that ascend")
         if (self.draw is Draw.TEXT) != (not self.queries):
             raise ValueError(f"{self.title}: expected queries, or a text alone")
+
+    def wide(self, width: int) -> Panel:
+        """Return it with another *width*."""
+        return replace(self, width=width)
 
 
 @dataclass(frozen=True, slots=True)

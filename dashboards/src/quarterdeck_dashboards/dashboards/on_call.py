@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract import labels as l_
 from quarterdeck_contract import metrics
 from quarterdeck_dashboards.alerts import RUNBOOKS
-from quarterdeck_dashboards.dashboards import common, fleet, measures, promises, runtime, slo_report
+from quarterdeck_dashboards.dashboards import common, fleet, kubernetes, measures, promises, runtime, slo_report
 from quarterdeck_dashboards.dashboards.description import Dashboard, Draw, Link, Panel, Row, Unit
 from quarterdeck_dashboards.dashboards.measures import Measure
 from quarterdeck_dashboards.promql import Selector, equals, max_by
@@ -27,7 +27,12 @@ _RECENT = timedelta(hours=1)
 
 def of(catalogue: Catalogue) -> tuple[Dashboard, ...]:
     """Return the one dashboard."""
-    others = (("Fleet", fleet.UID), ("SLO report", slo_report.UID), ("Python runtime", runtime.UID))
+    others = (
+        ("Fleet", fleet.UID),
+        ("Kubernetes", kubernetes.UID),
+        ("SLO report", slo_report.UID),
+        ("Python runtime", runtime.UID),
+    )
     return (
         Dashboard(
             common.HOME_UID,

@@ -305,13 +305,7 @@ def _slots_in_use(own: Sequence[Matcher]) -> Panel:
 
 
 def _versions(served: Served) -> Iterator[Panel]:
-    yield Panel(
-        "Workers by version",
-        "A rollout moves them from one colour to the next. Two colours for long: it has stopped half-way.",
-        Draw.BARS,
-        Unit.COUNT,
-        (measures.total(metrics.WORKERS, *served.own, by=[l_.VERSION]).query("{version}"),),
-    )
+    yield common.versions(*served.own)
     yield Panel(
         "Failed by version",
         "Share of each version's requests. The new one alone: roll back.",

@@ -54,8 +54,19 @@ def render(dashboard: Dashboard) -> Json:
             number += 1
             built.with_panel(build(panel).id(number))
     document: Json = json.loads(JSONEncoder().encode(built.build()))
+    return _without_defaults(document)
+
+
+def _without_defaults(document: Json) -> Json:
+    """Take out what the SDK says unasked: hidden places, and keys that Grafana's types no longer have."""
     for entry in (*document["annotations"]["list"], *document["links"]):
-        del entry["placement"]  # the SDK's default hides them in a menu; where there is none they are in sight
+        del entry["placement"]  # "in a menu"; where there is none they are in sight
+    for variable in document["templating"]["list"]:
+        for key in ("auto", "auto_count", "auto_min"):
+            variable.pop(key)
+    for panel in document["panels"]:
+        if panel["type"] == "table":
+            del panel["options"]["footer"]
     return document
 
 
@@ -76,7 +87,6 @@ def _variable(variable: Variable) -> sdk.QueryVariable:
         .label(variable.title)
         .datasource(PROMETHEUS)
         .query({"query": query, "refId": f"{variable.name}-values"})
-        .definition(query)
         .refresh(model.VariableRefresh.ON_DASHBOARD_LOAD)
         .sort(model.VariableSort.ALPHABETICAL_ASC)
         .include_all(True)

@@ -167,7 +167,7 @@ def _table(panel: Panel) -> table.Panel:
         names["Value"] = panel.queries[0].legend
     excluded = dict.fromkeys(_NOT_SHOWN, True)
     organised = {"excludeByName": excluded, "indexByName": {}, "renameByName": names}
-    built = table.Panel()
+    built = table.Panel().cell_options(common_model.TableAutoCellOptions())
     _numbers(built, panel)
     built.no_value("-").with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     return built.with_transformation(model.DataTransformerConfig(id_val="organize", options=organised))
@@ -178,7 +178,7 @@ def _alerts(_: Panel) -> table.Panel:
     names = {"alertname": "alert", "slo": "objective"}
     order = {name: place for place, name in enumerate(("severity", "alertname", "service", "slo", "namespace"))}
     organised = {"excludeByName": excluded, "indexByName": order, "renameByName": names}
-    built = table.Panel().no_value("Nothing is firing.")
+    built = table.Panel().cell_options(common_model.TableAutoCellOptions()).no_value("Nothing is firing.")
     return built.with_transformation(model.DataTransformerConfig(id_val="organize", options=organised))
 
 

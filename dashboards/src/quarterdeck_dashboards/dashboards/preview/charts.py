@@ -8,12 +8,13 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from quarterdeck_dashboards.dashboards.description import Unit
 from quarterdeck_dashboards.dashboards.preview.numbers import shown, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from quarterdeck_dashboards.dashboards.description import Panel, Unit
+    from quarterdeck_dashboards.dashboards.description import Panel
     from quarterdeck_dashboards.dashboards.preview.ask import Period
 
 HEIGHT = 190
@@ -132,7 +133,7 @@ def _grid(frame: _Frame, unit: Unit) -> Iterator[str]:
     for value in ticks(frame.low, frame.high, 4):
         y = frame.y(value)
         yield f'<line class="grid" x1="{_LEFT}" x2="{frame.width - _RIGHT:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield _tick(y, shown(value, unit))
+        yield _tick(y, shown(value, Unit.COUNT if unit is Unit.CORES else unit))
     yield _time_axis(frame)
 
 

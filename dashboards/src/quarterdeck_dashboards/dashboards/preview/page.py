@@ -71,8 +71,8 @@ def _head(seen: Sequence[Seen], period: Period, asked: str) -> Iterator[str]:
     start, end = (datetime.fromtimestamp(at, UTC) for at in (period.start, period.end))
     yield "<header><h1>Dashboards</h1>"
     yield (
-        f'<p class="lead">{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, as {escape(asked)} has it. Everything '
-        "that can be chosen is chosen.</p>"
+        f'<p class="lead">{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, as {escape(asked)} has it: '
+        "all clusters, all services.</p>"
     )
     yield f'<p class="verdict {tone}">{summary(seen)}</p>'
     if found:
