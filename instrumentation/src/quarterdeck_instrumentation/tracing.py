@@ -20,6 +20,7 @@ from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import OTHER_METHOD, SERVER_ERROR, method_label
 from quarterdeck_instrumentation.registry import Exemplar
 from quarterdeck_instrumentation.server_attributes import PATH, facts, of_outcome, of_request
+from quarterdeck_instrumentation.spans import current
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +50,6 @@ def _pairs(carrier: Any) -> Any:
 
 
 _GETTER = _Headers()
-(_SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
-"""Key of the current span in a context: the API makes it up at random, and does not say it."""
 
 
 class ServerSpan:
@@ -179,7 +178,7 @@ class Tracing:
             span = self._tracer.start_span(name, parent or Context(), SpanKind.SERVER, attributes)
         else:
             kind = _LeanServerSpan if span.is_recording() else _UnsampledServerSpan
-        token = context.attach(trace.set_span_in_context(span, parent) if parent else Context({_SPAN: span}))
+        token = current.attach(Context({**parent, current.SPAN: span} if parent else {current.SPAN: span}))
         return kind(span, token, name)
 
     def call(self, name: str, attributes: dict[str, str], headers: list[tuple[bytes, bytes]]) -> CallSpan:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.trace import StatusCode
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
 
+from quarterdeck_instrumentation.frameworks.api import patch_trace
+from quarterdeck_instrumentation.spans.block import Block
 from quarterdeck_instrumentation.spans.provider import LeanProvider
 from quarterdeck_instrumentation.spans.sampling import Sampling
 from quarterdeck_instrumentation.spans.sender import Sender
+from quarterdeck_instrumentation.spans.span import Description
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from quarterdeck_instrumentation.spans.provider import LeanTracer
     from quarterdeck_instrumentation.spans.span import LeanSpan
 
 
@@ -35,7 +44,7 @@ def kept() -> Kept:
 
 
 @pytest.fixture
-def tracer(kept: Kept) -> trace.Tracer:
+def tracer(kept: Kept) -> LeanTracer:
     """Return a lean tracer."""
     return LeanProvider(kept, Sampling.everything()).get_tracer("users")
 
@@ -101,3 +110,70 @@ def test_says_what_was_raised_as_it_is_told(kept: Kept, tracer: trace.Tracer, *,
     (span,) = kept.spans
     assert [event.name for event in span.events] == (["exception"] if records else [])
     assert span.status.description == ("LookupError: nothing" if says else None)
+
+
+SAID = {"db.system.name": "sqlite", "db.query.text": "SELECT name FROM items"}
+
+
+def test_a_described_span_is_what_it_would_be_without(kept: Kept, tracer: LeanTracer) -> None:
+    """Name, kind, attributes, parent and encoding are those of a span that was begun with the same."""
+    with tracer.start_as_current_span("request"):
+        with tracer.described(Description("SELECT", SpanKind.CLIENT, SAID)) as current:
+            assert trace.get_current_span() is current
+        with tracer.start_as_current_span("SELECT", kind=SpanKind.CLIENT, attributes=SAID):
+            pass
+
+    described, plain, request = kept.spans
+    assert (described.name, described.kind, described.attributes) == ("SELECT", SpanKind.CLIENT, SAID)
+    assert described.parent == plain.parent == request.get_span_context()
+    plain.identity, plain.start_time, plain.end_time = described.identity, described.start_time, described.end_time
+    assert described.encode() == plain.encode()
+    assert described.encode() == plain.encode()  # from what was kept of the first time
+
+
+def test_what_is_said_of_one_described_span_is_said_of_no_other(kept: Kept, tracer: LeanTracer) -> None:
+    """An attribute that is set on one comes before its description's, and leaves that as it is."""
+    description = Description("SELECT", SpanKind.CLIENT, SAID)
+    with tracer.described(description) as span:
+        span.set_attribute("db.system.name", "postgresql")
+    with tracer.described(description):
+        pass
+
+    assert [span.attributes["db.system.name"] for span in kept.spans] == ["postgresql", "sqlite"]
+    assert [b"postgresql" in span.encode() for span in kept.spans] == [True, False]
+    assert description.attributes == SAID
+
+
+def test_described_spans_are_the_sdks_where_it_makes_them(kept: Kept) -> None:
+    """A processor of the user's sees the same name, kind and attributes."""
+    seen = InMemorySpanExporter()
+    provider = LeanProvider(kept, Sampling.everything())
+    provider.add_span_processor(SimpleSpanProcessor(seen))
+    with provider.get_tracer("users").described(Description("SELECT", SpanKind.CLIENT, SAID)):
+        pass
+
+    (span,) = seen.get_finished_spans()
+    assert (span.name, span.kind, span.attributes) == ("SELECT", SpanKind.CLIENT, SAID)
+
+
+def test_a_described_span_that_is_not_kept_has_children_that_are_not(kept: Kept) -> None:
+    """Without a parent's word or a place in the share, neither it nor what is below it is kept."""
+    tracer = LeanProvider(kept, Sampling(0, parent_based=True)).get_tracer("users")
+    with tracer.described(Description("SELECT", SpanKind.CLIENT, SAID)) as span, tracer.start_as_current_span("below"):
+        assert not span.is_recording()
+
+    assert kept.spans == []
+
+
+def test_a_tracer_that_was_made_before_its_provider_is_as_direct_once_it_has_it(tracer: LeanTracer) -> None:
+    """Its block is the API's own until the provider is known, for a decorated function that is called later."""
+
+    class Proxy(trace.ProxyTracer):
+        """One that is patched for this test alone."""
+
+    patch_trace(cast("ModuleType", SimpleNamespace(ProxyTracer=Proxy, _TRACER_PROVIDER=None)))
+    proxy = Proxy("users")
+
+    assert not isinstance(proxy.start_as_current_span("early"), Block)
+    proxy._real_tracer = tracer
+    assert isinstance(proxy.start_as_current_span("late"), Block)

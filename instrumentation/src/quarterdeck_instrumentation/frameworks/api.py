@@ -32,6 +32,7 @@ _PATIENCE = 5.0
 def patch_trace(module: ModuleType) -> None:
     """Have the first span of a tracer that has no provider yet begin telemetry, if spans go anywhere."""
     proxy: Any = module.ProxyTracer
+    proxy.start_as_current_span = _directly(proxy.start_as_current_span)
     original = proxy._tracer  # noqa: SLF001 -- where it looks for its provider, when a span is made and not before
 
     def begin() -> None:
@@ -60,6 +61,17 @@ def patch_propagators(module: ModuleType) -> None:
         from quarterdeck_instrumentation.providers import readable  # noqa: PLC0415 -- see the top
 
         readable(os.environ)
+
+
+def _directly(start: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *start*, a block by a tracer's proxy, the tracer's own where that is known: else two generators more."""
+
+    @wraps(start)
+    def starting(self: Any, *arguments: Any, **named: Any) -> Any:
+        real = getattr(self, "_real_tracer", None)
+        return start(self, *arguments, **named) if real is None else real.start_as_current_span(*arguments, **named)
+
+    return starting
 
 
 def patch_instruments(module: ModuleType) -> None:

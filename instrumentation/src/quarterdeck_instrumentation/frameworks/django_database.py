@@ -8,13 +8,14 @@ would have said is said here, by their own code, once for each statement. Spans 
 from __future__ import annotations
 
 import sys
-from functools import wraps
+from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 _DBAPI = "opentelemetry.instrumentation.dbapi"
@@ -56,9 +57,9 @@ def _executing(execute: Any) -> Any:
         traced = getattr(self.db, _TRACED, None)
         if traced is None or type(sql) is not str or not traced.enabled():
             return execute(self, sql, *arguments)
-        name, attributes = traced.statements.get(sql) or traced.statement(sql)
+        name, begin = traced.statements.get(sql) or traced.statement(sql)
         error = None
-        with traced.begin(name, kind=traced.kind, attributes=attributes):
+        with begin():
             began = perf_counter()
             try:
                 return execute(self, sql, *arguments)
@@ -88,29 +89,57 @@ class _Traced:
     """One connection whose statements are traced, as its instrumentor has it."""
 
     def __init__(self, dbapi: Any, integration: Any) -> None:
-        self._instrumentor = dbapi.CursorTracer(integration)
+        instrumentor = self._instrumentor = dbapi.CursorTracer(integration)
+        instrumentor._get_metric_attributes = _remembering(instrumentor._get_metric_attributes)  # noqa: SLF001 -- ours alone
         self._fallback = integration.database or integration.name
-        self.begin = integration._tracer.start_as_current_span  # noqa: SLF001 -- the connection's own tracer
-        self.kind = dbapi.SpanKind.CLIENT
+        self._tracer = integration._tracer  # noqa: SLF001 -- the connection's own
+        self._kind = dbapi.SpanKind.CLIENT
         self.enabled = dbapi.is_instrumentation_enabled
-        self.statements: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.statements: dict[str, tuple[str, Callable[[], Any]]] = {}
 
-    def statement(self, sql: str) -> tuple[str, dict[str, Any]]:
-        """Return the name and the attributes of a span for *sql*: what the instrumentor says of it."""
+    def statement(self, sql: str) -> tuple[str, Callable[[], Any]]:
+        """Return the name of a span for *sql*, and what begins one: it says what the instrumentor says of it."""
         said = _Said()
         self._instrumentor._populate_span(said, None, sql)  # noqa: SLF001 -- its own words, by its own code
         operation = self._instrumentor.get_operation_name(None, (sql,))
-        found = (operation or self._fallback, said.attributes)
+        name = operation or self._fallback
+        found = (name, self._begins(name, said.attributes))
         if len(self.statements) >= _STATEMENTS:
             self.statements.clear()
         if len(sql) <= _LONGEST:
             self.statements[sql] = found
         return found
 
+    def _begins(self, name: str, attributes: dict[str, Any]) -> Callable[[], Any]:
+        tracer = getattr(self._tracer, "_real_tracer", None) or self._tracer  # of the API's, the one behind it
+        described = getattr(tracer, "described", None)
+        if described is None:
+            return partial(tracer.start_as_current_span, name, kind=self._kind, attributes=attributes)
+        from quarterdeck_instrumentation.spans.span import Description  # noqa: PLC0415 -- where spans are lean, it is there
+
+        return partial(described, Description(name, self._kind, attributes))
+
     def record(self, cursor: Any, name: str, began: float, error: Exception | None) -> None:
         """Record the instrumentor's metrics of one execution."""
         operation = "" if name is self._fallback else name
         self._instrumentor._record_metrics(cursor, operation, began, error)  # noqa: SLF001 -- likewise
+
+
+def _remembering(attributes: Callable[[str, Exception | None], dict[str, Any]]) -> Any:
+    """Return *attributes* of an instrumentor's metrics, made once for each operation that does not fail."""
+    kept: dict[str, dict[str, Any]] = {}
+
+    def remembering(operation: str, error: Exception | None) -> dict[str, Any]:
+        if error is not None:
+            return attributes(operation, error)
+        found = kept.get(operation)
+        if found is None:
+            found = attributes(operation, None)
+            if len(kept) < _STATEMENTS:
+                kept[operation] = found
+        return found
+
+    return remembering
 
 
 class _Said:

@@ -164,7 +164,7 @@ class Histogram(_Children[Distribution], metrics.Histogram):
             bucket = child.observe(amount)
             span = get_current_span(context)
             if span is not INVALID_SPAN:
-                own = span.get_span_context()
+                own: Any = getattr(span, "identity", None) or span.get_span_context()  # the lean span's reads alike
                 if own.trace_flags & _SAMPLED:
                     trace, where = own.trace_id.to_bytes(16, "big").hex(), own.span_id.to_bytes(8, "big").hex()
                     child.exemplars[bucket] = Exemplar(float(amount), time(), trace, where)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind, TraceFlags
 
+from quarterdeck_instrumentation.spans import current
 from quarterdeck_instrumentation.spans.block import Block
 from quarterdeck_instrumentation.spans.server import LeanServerSpan
-from quarterdeck_instrumentation.spans.span import Identity, LeanSpan, Origin, UnsampledSpan
+from quarterdeck_instrumentation.spans.span import DescribedSpan, Identity, LeanSpan, Origin, UnsampledSpan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from quarterdeck_instrumentation.server_attributes import Facts
     from quarterdeck_instrumentation.spans.sampling import Sampling
     from quarterdeck_instrumentation.spans.sender import Sender
+    from quarterdeck_instrumentation.spans.span import Description
 
 _RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """The flag that says a trace id is random; none before API 1.45."""
@@ -95,7 +97,7 @@ class LeanProvider(TracerProvider):
         instrumenting_library_version: str | None = None,
         schema_url: str | None = None,
         attributes: Attributes = None,
-    ) -> trace.Tracer:
+    ) -> LeanTracer:
         """Return a tracer for a library, as the API has it."""
         name, version = instrumenting_module_name, instrumenting_library_version
         if attributes:
@@ -173,9 +175,7 @@ class LeanTracer(trace.Tracer):
         set_status_on_exception: bool = True,  # noqa: FBT001, FBT002 -- likewise
     ) -> trace.Span:
         """Begin a span; child of the one that is current in *context*."""
-        above = trace.get_current_span(context)
-        parent = None if above is trace.INVALID_SPAN else above.get_span_context()
-        made = self.begin(LeanSpan, name, parent, kind, start_time)
+        made = self.begin(LeanSpan, name, _identity(current.span(context)), kind, start_time)
         if made is None:
             return self._sdk.start_span(
                 name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
@@ -188,6 +188,20 @@ class LeanTracer(trace.Tracer):
             if not (record_exception and set_status_on_exception):
                 made.catching(record=record_exception, set_status=set_status_on_exception)
         return made
+
+    def start_described_span(self, description: Description) -> trace.Span:
+        """Begin a span that says what *description* does; child of the one that is current."""
+        parent = _identity(current.span())
+        made = self.begin(DescribedSpan, description.name, parent, description.kind, None)
+        if made is None:
+            return self._sdk.start_span(description.name, None, description.kind, description.attributes)
+        if isinstance(made, DescribedSpan):
+            made.description = description
+        return made
+
+    def described(self, description: Description) -> Block:
+        """Return what begins such a span, current in the block, and ends it after."""
+        return Block((self.start_described_span, (description,)))
 
     def start_server_span(self, name: str, context: Context | None, facts: Facts, path: str) -> trace.Span | None:
         """Begin the span of a request, child of *context* alone; None where the SDK has to make it."""
@@ -211,10 +225,15 @@ class LeanTracer(trace.Tracer):
     ) -> Block:
         """Return what begins a span that is current in the block, and ends it after."""
         start = (self.start_span, (name, context, kind, attributes, links, start_time))
-        return Block(start, ends=end_on_exit, records=record_exception, says=set_status_on_exception)
+        return Block(start, end_on_exit, record_exception, set_status_on_exception)
 
     def begin(
-        self, make: type[LeanSpan], name: str, parent: SpanContext | None, kind: SpanKind, start_time: int | None
+        self,
+        make: type[LeanSpan],
+        name: str,
+        parent: SpanContext | Identity | None,
+        kind: SpanKind,
+        start_time: int | None,
     ) -> LeanSpan | UnsampledSpan | None:
         """Return a new span of class *make*, or an unsampled one; None where the SDK has to make it."""
         provider = self._provider
@@ -228,5 +247,15 @@ class LeanTracer(trace.Tracer):
             identity = Identity(parent.trace_id, random.getrandbits(64) or 1, flags, parent.trace_state)
         if not provider.sampling.keeps(identity.trace_id, parent):
             return UnsampledSpan(identity)
-        identity.flags |= _SAMPLED
+        identity.trace_flags |= _SAMPLED
         return make(self._origin, name, identity, parent, kind, start_time)
+
+
+def _identity(above: Any) -> SpanContext | Identity | None:
+    """Return which span *above* is; None where it is none."""
+    if above is None:
+        return None
+    own: Identity | None = getattr(above, "identity", None)
+    if isinstance(own, Identity):  # the API's SpanContext of most of ours is never made
+        return own
+    return above.get_span_context() if isinstance(above, trace.Span) else None

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState
     from opentelemetry.util.types import Attributes
 
+    from quarterdeck_instrumentation.spans.span import Identity
+
 NAME = "OTEL_TRACES_SAMPLER"
 ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
 DEFAULT = "parentbased_always_on"
@@ -63,7 +65,7 @@ class Sampling:
         """Return the specification's default: all traces, unless a parent says otherwise."""
         return Sampling(_ALL, parent_based=True)
 
-    def keeps(self, trace_id: int, parent: SpanContext | None) -> bool:
+    def keeps(self, trace_id: int, parent: SpanContext | Identity | None) -> bool:
         """Say whether a span is kept."""
         if parent is not None and self.parent_based:
             return parent.trace_flags & TraceFlags.SAMPLED != 0
@@ -95,7 +97,7 @@ class RateLimited(Sampling):
         self._full = max(1.0, self._interval)
         self._since = clock() - self._full if rate else float("inf")
 
-    def keeps(self, trace_id: int, parent: SpanContext | None) -> bool:
+    def keeps(self, trace_id: int, parent: SpanContext | Identity | None) -> bool:
         """Say whether a span is kept; a trace that is takes one from the bucket."""
         del trace_id
         if parent is not None and self.parent_based:

@@ -57,14 +57,17 @@ class Origin:
 
 
 class Identity:
-    """Which span this is: its numbers, and the API's SpanContext once it is asked for."""
+    """Which span this is: its numbers, which read like the API's SpanContext, and that once it is asked for."""
 
-    __slots__ = ("_context", "flags", "span_id", "trace_id", "trace_state")
+    __slots__ = ("_context", "span_id", "trace_flags", "trace_id", "trace_state")
 
-    def __init__(self, trace_id: int, span_id: int, flags: int, trace_state: TraceState | None) -> None:
+    is_remote = False
+    is_valid = True
+
+    def __init__(self, trace_id: int, span_id: int, trace_flags: int, trace_state: TraceState | None) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
-        self.flags = flags
+        self.trace_flags = trace_flags
         self.trace_state = trace_state
         self._context: SpanContext | None = None
 
@@ -72,7 +75,7 @@ class Identity:
         """Return it as the API has it."""
         context = self._context
         if context is None:
-            flags = TraceFlags(self.flags)
+            flags = TraceFlags(self.trace_flags)
             context = self._context = SpanContext(self.trace_id, self.span_id, False, flags, self.trace_state)
         return context
 
@@ -81,13 +84,14 @@ class UnsampledSpan(NonRecordingSpan):
     """A span that is not kept; its children learn so from its context."""
 
     def __init__(self, identity: Identity) -> None:
+        self.identity = identity
         self.get_span_context = identity.get_span_context  # type: ignore[method-assign]  # spares a frame for each use
 
 
 class LeanSpan(Span):
     """A span that is kept."""
 
-    __slots__ = ("_attributes", "_origin", "end_time", "identity", "kind", "name", "parent", "start_time")
+    __slots__ = ("_attributes", "_origin", "_parent", "end_time", "identity", "kind", "name", "start_time")
 
     # Not slots: few spans ever differ in these, and those alone have anything in `__dict__`.
     status = _UNSET
@@ -101,14 +105,14 @@ class LeanSpan(Span):
         origin: Origin,
         name: str,
         identity: Identity,
-        parent: SpanContext | None,
+        parent: SpanContext | Identity | None,
         kind: SpanKind,
         start_time: int | None,
     ) -> None:
         self._origin = origin
         self.name = name
         self.identity = identity
-        self.parent = parent
+        self._parent = parent
         self.kind = kind
         self.start_time = time_ns() if start_time is None else start_time
         self.end_time: int | None = None
@@ -218,6 +222,12 @@ class LeanSpan(Span):
         self.end()
 
     @property
+    def parent(self) -> SpanContext | None:
+        """Whose child it is."""
+        parent = self._parent
+        return parent.get_span_context() if isinstance(parent, Identity) else parent
+
+    @property
     def context(self) -> SpanContext:
         """Its identity."""
         return self.identity.get_span_context()
@@ -259,8 +269,9 @@ class LeanSpan(Span):
 
     def encode(self) -> bytes:
         """Return it as a field of OTLP's ScopeSpans."""
-        more = wire.more(self) if self.__dict__ else wire.NOTHING_MORE
-        return wire.span(self, self.identity, self._encoded_attributes(), more)
+        plain = self.status is _UNSET and self._events is None and self._links is None and not self.dropped_attributes
+        more = wire.NOTHING_MORE if plain else wire.more(self)
+        return wire.span(self, self.identity, self._parent, self._encoded_attributes(), more)
 
     def _encoded_attributes(self) -> bytes:
         return wire.attributes(ATTRIBUTE, self._attributes)
@@ -276,10 +287,47 @@ class LeanSpan(Span):
             self.dropped_attributes += 1
 
 
+class Description:
+    """What many spans say alike, encoded once for all of them."""
+
+    __slots__ = ("attributes", "encoded", "kind", "name")
+
+    def __init__(self, name: str, kind: SpanKind, attributes: Mapping[str, AttributeValue]) -> None:
+        self.name = name
+        self.kind = kind
+        self.attributes = attributes
+        self.encoded = b""
+        """The attributes, once one of the spans has been encoded."""
+
+
+class DescribedSpan(LeanSpan):
+    """A span with a description."""
+
+    __slots__ = ("description",)
+
+    description: Description
+
+    @property
+    def attributes(self) -> Mapping[str, AttributeValue]:
+        """What the description says, and what was set besides."""
+        return {**self.description.attributes, **self._attributes}
+
+    def _encoded_attributes(self) -> bytes:
+        if self._attributes:  # which may say otherwise what is said in the description
+            return wire.attributes(ATTRIBUTE, self.attributes)
+        said = self.description
+        if not said.encoded:
+            said.encoded = wire.attributes(ATTRIBUTE, said.attributes)
+        return said.encoded
+
+    def _limit(self) -> int:
+        return super()._limit() - len(self.description.attributes)
+
+
 def encode(span: Any) -> bytes:
     """Return a lean span or the SDK's ReadableSpan as a field of OTLP's ScopeSpans."""
     lean: Callable[[], bytes] | None = getattr(span, "encode", None)
     if lean is not None:
         return lean()
     encoded = wire.attributes(ATTRIBUTE, span.attributes)
-    return wire.span(span, span.get_span_context(), encoded, wire.more(span))
+    return wire.span(span, span.get_span_context(), span.parent, encoded, wire.more(span))

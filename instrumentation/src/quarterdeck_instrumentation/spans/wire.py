@@ -26,6 +26,8 @@ _TIMES = struct.Struct("<BQBQ").pack
 _FIXED64 = struct.Struct("<Q").pack
 _ONE_BYTE = 128
 """Numbers below this are one byte."""
+_TWO_BYTES = 1 << 14
+"""And numbers below this at most two."""
 _SMALL = [bytes((number,)) for number in range(_ONE_BYTE)]
 _INT64 = 1 << 63
 """Integers are below this, and at least its negative."""
@@ -159,16 +161,16 @@ def _status(status: Status) -> bytes:
     return field(b"\x7a", said + b"\x18" + varint(status.status_code.value))
 
 
-def span(each: Any, own: Any, encoded: bytes, more: bytes) -> bytes:
+def span(each: Any, own: Any, parent: Any, encoded: bytes, more: bytes) -> bytes:
     """Return one span as a field of ScopeSpans.
 
     Args:
         each: a lean span or the SDK's ReadableSpan: they read alike.
         own: its identity or its SpanContext: they read alike too.
+        parent: likewise its parent's; None: it has none.
         encoded: its attributes.
         more: what few spans have, as `more` returns it, or `NOTHING_MORE`.
     """
-    parent = each.parent
     name, kind = each.name, each.kind
     trace_state = own.trace_state
     content = b"".join(
@@ -178,14 +180,19 @@ def span(each: Any, own: Any, encoded: bytes, more: bytes) -> bytes:
             b"\x12\x08",
             own.span_id.to_bytes(8, "big"),
             _trace_state(trace_state) if trace_state else b"",
-            _ROOT if parent is None else _child_of(parent),
+            b"" if parent is None else b"\x22\x08",
+            b"" if parent is None else parent.span_id.to_bytes(8, "big"),
+            _OF_REMOTE if parent is not None and parent.is_remote else _OF_LOCAL,
             _called.get((name, id(kind))) or _call(name, kind),
             _TIMES(0x39, each.start_time, 0x41, each.end_time),
             encoded,
             more,
         )
     )
-    return b"\x12" + varint(len(content)) + content
+    size = len(content)
+    if _ONE_BYTE <= size < _TWO_BYTES:  # as most are: no call of a function for these
+        return b"\x12" + bytes((size & 127 | _ONE_BYTE, size >> 7)) + content
+    return field(b"\x12", content)
 
 
 def more(each: Any) -> bytes:
@@ -205,7 +212,8 @@ def more(each: Any) -> bytes:
 NOTHING_MORE = b"\x7a\x00"
 """What `more` returns of a span without any of it."""
 _FLAGS = b"\x85\x01"
-_ROOT = _FLAGS + _FIXED32(_HAS_IS_REMOTE)
+_OF_LOCAL = _FLAGS + _FIXED32(_HAS_IS_REMOTE)
+_OF_REMOTE = _FLAGS + _FIXED32(_HAS_IS_REMOTE | _IS_REMOTE)
 _called: dict[tuple[str, int], bytes] = {}
 """Encoded name and kind, by the name and the kind's identity: the hash of an Enum's member is a call of Python's."""
 
@@ -217,10 +225,6 @@ def _call(name: str, kind: SpanKind) -> bytes:
     if len(encoded) < _ONE_BYTE:
         _called[name, id(kind)] = encoded
     return encoded
-
-
-def _child_of(parent: SpanContext) -> bytes:
-    return b"\x22\x08" + parent.span_id.to_bytes(8, "big") + _FLAGS + _FIXED32(_flags(parent))
 
 
 def _trace_state(state: Any) -> bytes:
