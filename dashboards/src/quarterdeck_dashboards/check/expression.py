@@ -7,6 +7,7 @@ that was lost on the way is found as well as a misspelt one. What cannot be know
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import promql_parser as ast
@@ -45,11 +46,16 @@ SCALARS = frozenset({"pi", "scalar", "step"})
 def examine(query: str, known: Mapping[str, Series], setting: Setting = HERE) -> tuple[Shape, list[Fault]]:
     """Return what *query*'s samples look like and everything wrong with it, given the *known* series by name."""
     try:
-        tree = ast.parse(query)
+        tree = _parsed(query)
     except ValueError as error:
         return Shape(), [Fault(short(query), "PromQL", str(error))]
     walk = _Walk(known, setting)
     return walk.shape(tree), walk.faults
+
+
+@lru_cache(maxsize=16_384)  # what records a series is read for its labels, and again to be checked
+def _parsed(query: str) -> Any:
+    return ast.parse(query)
 
 
 @dataclass
