@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from quarterdeck_dashboards import dashboards
+from quarterdeck_dashboards.dashboards.datadog import render
 from quarterdeck_dashboards.dashboards.datadog_query import Untranslatable
 from quarterdeck_dashboards.datadog import monitors
 from quarterdeck_dashboards.datadog.burn import burn_rates
 from quarterdeck_dashboards.datadog.objectives import objective
 from quarterdeck_dashboards.duration import format_duration
+from quarterdeck_dashboards.resource import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from quarterdeck_dashboards.catalogue import Catalogue, Service
-    from quarterdeck_dashboards.resource import Resource
+    from quarterdeck_dashboards.dashboards.description import Dashboard
 
 
 def resources(catalogue: Catalogue, environment: str) -> tuple[Resource, ...]:
     """Return everything: what others refer to comes before them."""
     found = [each for service in catalogue.services for each in _of(catalogue, service, environment)]
-    return tuple(sorted(found, key=lambda each: each.kind != "slo"))
+    pages = [_page(each, environment) for each in dashboards.of(catalogue)]
+    return (*sorted(found, key=lambda each: each.kind != "slo"), *pages)
 
 
 def left_out(catalogue: Catalogue) -> tuple[str, ...]:
@@ -42,6 +46,11 @@ def left_out(catalogue: Catalogue) -> tuple[str, ...]:
             if slo.calendar is not None:
                 said.append(f"{service.name}/{slo.name}: it rolls over {format_duration(slo.window)}, not {slo.over}")
     return tuple(said)
+
+
+def _page(dashboard: Dashboard, environment: str) -> Resource:
+    title = f"{dashboard.title} ({environment})"
+    return Resource("dashboard", f"dashboard/{dashboard.uid}", title, render(dashboard) | {"title": title})
 
 
 def _of(catalogue: Catalogue, service: Service, environment: str) -> Iterator[Resource]:
