@@ -170,8 +170,8 @@ class Runtime:
         leads = self._folder and session.leader(self._folder) == os.getpid()
         if leads and session.is_deserted(self._folder, self._name):
             # Should it go on all the same, it needs no folder for its page.
-            self._writer.pair = None
-            session.remove(self._folder)
+            folder, self._folder, self._writer.pair = self._folder, "", None
+            session.remove(folder)
 
     def abandon(self) -> None:
         """Let go of what a forked child inherited. The parent's locks stay: they are the parent process's own."""
@@ -228,7 +228,12 @@ class Runtime:
 
     def _elect(self) -> None:
         if self._folder and self._elected is None:
-            self._elected = store.await_election(self._folder)
+            try:
+                self._elected = store.await_election(self._folder)
+            except FileNotFoundError:
+                if self._folder:
+                    raise
+                # Else this process has removed it, because it ends: a brief one, before it was elected.
 
     def _collector(self) -> Collector:
         folder = store.Folder(self._folder) if self._folder else None

@@ -105,6 +105,30 @@ if __name__ == "__main__":
             time.sleep(0.01)
     print(shown())
 """
+OVER = """
+import os, time, urllib.request
+from opentelemetry import metrics
+from quarterdeck_instrumentation import failures, runtime
+from quarterdeck_instrumentation.exposition import store
+elect = store.await_election
+
+def late(folder):
+    while os.path.isdir(folder):
+        time.sleep(0.001)
+    return elect(folder)
+
+store.await_election = late
+metrics.get_meter("nightly").create_counter("rows.copied").add(3)
+runtime.end()
+deadline = time.monotonic() + 20
+while time.monotonic() < deadline:
+    try:
+        page = urllib.request.urlopen(f"http://127.0.0.1:{os.environ['OTEL_EXPORTER_PROMETHEUS_PORT']}/metrics").read()
+        break
+    except OSError:
+        time.sleep(0.01)
+print(b"rows_copied_total 3" in page, failures.counts())
+"""
 THREADS = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -208,6 +232,13 @@ def test_what_a_brief_script_counts_is_pushed(
 
     assert (done.returncode, done.stderr, len(collector.metrics)) == (0, "", 1)
     assert b"rows.copied" in collector.metrics[0]
+
+
+def test_a_script_that_is_over_before_its_page_is_there_says_nothing(tmp_path: Path, free_port: int) -> None:
+    """Its folder is gone when the page's thread comes to it: nothing has failed. Should it go on, it has its page."""
+    done = run(tmp_path, OVER, free_port)
+
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "True {}\n")
 
 
 def test_what_forked_children_count_is_on_the_page(tmp_path: Path, free_port: int) -> None:
