@@ -6,7 +6,9 @@ decided when the body is exhausted, or closed before that: a body that streams c
 
 from __future__ import annotations
 
+from operator import itemgetter
 from threading import get_ident
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation import request as request_
@@ -47,6 +49,8 @@ def serve(app: Application, environ: Environ, start_response: StartResponse) -> 
     runtime = runtime_.current()
     if runtime is None or MARK in environ:
         return app(environ, start_response)
+    if _left:
+        _undo()
     if _path(environ) in runtime.settings.health_paths:
         return _serve_unseen(runtime, app, environ, start_response)
     try:
@@ -98,9 +102,11 @@ class Request(request_.Request):
         self.record(status, error)
 
     def leave(self) -> None:
-        """Make current again what was before; not in another thread, for which nothing was made current."""
+        """Make current again what was before; from another thread, once this one's begins something anew."""
         if get_ident() == self._thread:
             super().leave()
+        elif self.span is not None:
+            _leave_later(self._thread, self._started, self.span)
 
 
 class Body:
@@ -201,10 +207,11 @@ def _serve_unseen(
 class _Probe:
     """A request that is not to be seen, until its body is closed: what a generator does, it does while it is read."""
 
-    __slots__ = ("_span", "_thread")
+    __slots__ = ("_span", "_started", "_thread")
 
     def __init__(self, span: ServerSpan) -> None:
         self._span = span
+        self._started = perf_counter()
         self._thread = get_ident()
 
     def begun(self) -> None:
@@ -214,9 +221,29 @@ class _Probe:
         """Pass over it."""
 
     def leave(self) -> None:
-        """Make current again what was before; not in another thread, for which nothing was made current."""
+        """Make current again what was before; from another thread, once this one's begins something anew."""
         if get_ident() == self._thread:
             self._span.leave()
+        else:
+            _leave_later(self._thread, self._started, self._span)
+
+
+_left: dict[int, list[tuple[float, ServerSpan]]] = {}
+"""Thread → when it made what current, which another thread has ended since: only a thread itself can undo that."""
+_THREADS = 1000
+"""Of so many at most: a thread that has ended comes for nothing any more."""
+
+
+def _leave_later(thread: int, began: float, span: ServerSpan) -> None:
+    if len(_left) >= _THREADS:
+        _left.clear()
+    _left.setdefault(thread, []).append((began, span))
+
+
+def _undo() -> None:
+    """Make current again in this thread what was before all that other threads have ended; the oldest comes last."""
+    for _, span in sorted(_left.pop(get_ident(), ()), key=itemgetter(0), reverse=True):
+        span.leave()
 
 
 def _path(environ: Environ) -> str:

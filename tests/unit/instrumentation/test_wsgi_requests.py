@@ -462,3 +462,22 @@ class TestSpans:
 
         assert [span.name for span in spans.get_finished_spans()] == ["ours", "GET /users/<user>"]
         assert sum(failures.counts().values()) == 0
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first to last", "last to first"])
+    def test_what_another_thread_closed_is_not_current_for_ever(
+        self, spans: InMemorySpanExporter, order: tuple[int, int]
+    ) -> None:
+        """The thread that served it has nothing current again as soon as it has served another."""
+
+        def serving() -> trace.Span:
+            bodies: list[Any] = [serve(self.streaming, environ(), ignore) for _ in range(2)]
+            for number in order:
+                closing = threading.Thread(target=bodies[number].close)
+                closing.start()
+                closing.join()
+            last: Any = serve(self.streaming, environ(), ignore)
+            last.close()
+            return trace.get_current_span()
+
+        assert contextvars.copy_context().run(serving) is trace.INVALID_SPAN
+        assert len(spans.get_finished_spans()) == 3
