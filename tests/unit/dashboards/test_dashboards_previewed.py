@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
@@ -25,6 +26,9 @@ from quarterdeck_dashboards.dashboards.preview.ask import Period, Series
 from quarterdeck_dashboards.dashboards.preview.fake import FakePrometheus
 from quarterdeck_dashboards.promql import Selector, equals, matches
 from quarterdeck_dashboards.series import UP
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PERIOD = Period(0.0, 240.0)
 POINTS = tuple((float(at), at / 240) for at in range(241))

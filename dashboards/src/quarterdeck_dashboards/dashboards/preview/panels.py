@@ -24,6 +24,10 @@ _NOT_SHOWN = frozenset({"__name__", "alertstate", "job", "instance"})
 """Labels that say nothing to a reader."""
 
 
+_READ_AS = {"alertname": "alert", "slo": "objective"}
+"""What a column is called instead of its label."""
+
+
 def body(seen: Seen, period: Period) -> str:
     """Return the inside of a panel."""
     panel = seen.panel
@@ -102,8 +106,9 @@ def _gauge(seen: Seen, _: Period) -> str:
     for line in sorted(_lines_of(seen), key=lambda line: (line.points[-1][1], line.name)):
         value = line.points[-1][1]
         share = (min(max(value, low), high) - low) / (high - low)
-        fill = f'<span class="fill {level_of(panel, value).name.lower()}" style="width:{100 * share:.1f}%"></span>'
-        number = f'<span class="number">{escape(shown(value, panel.unit))}</span>'
+        tone = level_of(panel, value).name.lower()
+        fill = f'<span class="fill {tone}" style="width:{100 * share:.1f}%"></span>'
+        number = f'<span class="number"><span class="badge {tone}">{escape(shown(value, panel.unit))}</span></span>'
         parts.append(f'<div class="meter"><span class="name">{escape(line.name)}</span>')
         parts.append(f'<span class="track">{fill}</span>{number}</div>')
     return "".join(parts)
@@ -138,7 +143,7 @@ def _label_names(answers: Sequence[Answer]) -> list[str]:
 def _rows(labels: Sequence[str], columns: Sequence[str], rows: Sequence[tuple[tuple[str, ...], list[str]]]) -> str:
     def drawn() -> Iterator[str]:
         yield '<div class="wide"><table><thead><tr>'
-        yield from (f'<th scope="col">{escape(name)}</th>' for name in labels)
+        yield from (f'<th scope="col">{escape(_READ_AS.get(name, name))}</th>' for name in labels)
         yield from (f'<th scope="col" class="number">{escape(name)}</th>' for name in columns)
         yield "</tr></thead><tbody>"
         for key, values in rows:
