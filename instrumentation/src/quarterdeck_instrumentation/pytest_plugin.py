@@ -42,9 +42,11 @@ def telemetry() -> Iterator[Telemetry]:
             assert telemetry.value("http_server_request_duration_seconds_count", http_route="/orders/{order}") == 1
             assert telemetry.span("GET /orders/{order}").attributes["http.response.status_code"] == 200
     """
-    from quarterdeck_instrumentation import activate  # noqa: PLC0415 -- see the module
+    from quarterdeck_instrumentation import activate, activation  # noqa: PLC0415 -- see the module
     from quarterdeck_instrumentation.testing import observing  # noqa: PLC0415 -- likewise
 
+    if not activation.enabled_here():
+        pytest.fail("OTEL_SDK_DISABLED or QUARTERDECK_ENABLED switches off what this test looks at", pytrace=False)
     activate()
     with observing() as observed:
         yield observed

@@ -298,3 +298,15 @@ def test_each_test_sees_its_own(tmp_path: Path, service: str, passed: int, optio
 
     assert done.returncode == 0, done.stdout
     assert f"{passed} passed" in done.stdout
+
+
+def test_it_says_so_where_everything_is_switched_off(tmp_path: Path) -> None:
+    """As it is in many a service's CI: a test that finds nothing recorded would be looked into for hours."""
+    (tmp_path / "test_service.py").write_text("def test_one(telemetry):\n    pass\n")
+    environ = {"PATH": os.environ["PATH"], "OTEL_SDK_DISABLED": "true"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "OTEL_SDK_DISABLED or QUARTERDECK_ENABLED switches off what this test looks at" in done.stdout
