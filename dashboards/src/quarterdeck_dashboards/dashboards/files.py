@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 GRAFANA, DATADOG = "grafana", "datadog"
 """Folders in a generated tree."""
+DATASOURCES = f"{GRAFANA}/datasources.yaml"
+"""For Grafana's provisioning: what the dashboards ask, and where their exemplars lead."""
 
 
 def generated(catalogue: Catalogue) -> dict[str, str]:
     """Return every file: relative path to text."""
-    tree: dict[str, str] = {}
+    tree = {DATASOURCES: grafana.datasources()}
     for dashboard in dashboards.of(catalogue):
         tree[f"{GRAFANA}/{dashboard.uid}.json"] = grafana.text(dashboard)
         tree[f"{DATADOG}/{dashboard.uid}.json"] = datadog.text(dashboard)

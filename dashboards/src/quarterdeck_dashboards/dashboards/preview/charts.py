@@ -113,7 +113,7 @@ def heatmap(panel: Panel, buckets: Sequence[tuple[float, Points]], period: Perio
 
 def _frame(panel: Panel, values: Sequence[float], period: Period) -> _Frame:
     low = panel.minimum if panel.minimum is not None else min([0.0, *values])
-    high = max(values, default=1.0)
+    high = max(values, default=1.0) if panel.minimum is not None else max([0.0, *values])
     # A threshold is worth its room when it is near; far above the lines it would press them flat.
     near = [step.above for step in panel.thresholds if step.above <= 3 * high]
     high = max([high, *near])
@@ -130,7 +130,7 @@ def _svg(panel: Panel, frame: _Frame, parts: Sequence[str]) -> str:
 
 
 def _grid(frame: _Frame, unit: Unit) -> Iterator[str]:
-    for value in ticks(frame.low, frame.high, 4):
+    for value in ticks(frame.low, frame.high, 4, binary=unit is Unit.BYTES):
         y = frame.y(value)
         yield f'<line class="grid" x1="{_LEFT}" x2="{frame.width - _RIGHT:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield _tick(y, shown(value, Unit.COUNT if unit is Unit.CORES else unit))

@@ -6,7 +6,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.labels import Label
+from quarterdeck_contract.labels import CLUSTER, NAMESPACE, Label
 from quarterdeck_dashboards.dashboards.description import Draw, Level
 from quarterdeck_dashboards.dashboards.preview import charts
 from quarterdeck_dashboards.dashboards.preview.charts import Line
@@ -24,6 +24,8 @@ _NOT_SHOWN = frozenset({"__name__", "alertstate", "job", "instance"})
 """Labels that say nothing to a reader."""
 
 
+_PLACES = frozenset({CLUSTER.prometheus, NAMESPACE.prometheus})
+"""Labels that say where something is."""
 _READ_AS = {"alertname": "alert", "slo": "objective"}
 """What a column is called instead of its label."""
 
@@ -127,12 +129,13 @@ def _table(seen: Seen, _: Period) -> str:
 
 
 def _alerts(seen: Seen, _: Period) -> str:
+    """List what fires, the most urgent first; where it all is, is not repeated in each row."""
     first = ("severity", "alertname", "service", "slo")
+    every = [series for answer in seen.answers for series in answer.series]
     found = [name for name in _label_names(seen.answers) if name not in _NOT_SHOWN]
-    labels = [*(name for name in first if name in found), *(name for name in found if name not in first)]
-    rows = {
-        tuple(series.labels.get(name, "") for name in labels) for answer in seen.answers for series in answer.series
-    }
+    said_once = {name for name in _PLACES if len({series.labels.get(name) for series in every}) == 1}
+    labels = [*(name for name in first if name in found), *(name for name in found if name not in {*first, *said_once})]
+    rows = {tuple(series.labels.get(name, "") for name in labels) for series in every}
     return _rows(labels, [], [(row, []) for row in sorted(rows)])
 
 
