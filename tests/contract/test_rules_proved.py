@@ -44,6 +44,21 @@ webhooks:
 """
 """Short and odd periods, objectives at both ends, the last bucket, each tier."""
 
+WORKER = """\
+version: 1
+runbook_base_url: https://example.org/runbooks/
+services:
+  - name: mailer
+    owner: letters
+    framework: celery
+    image: a/b:v1
+    metrics:
+      - {name: mails.wait, kind: histogram, unit: s, buckets: [1, 60]}
+      - {name: mails.length, kind: gauge}
+    slos: [{name: soon, kind: queue-wait, metric: mails.wait, threshold: 60s, objective: 99}]
+"""
+"""A worker that says how long its queue is, and promises how long one waits in it."""
+
 
 @pytest.fixture(scope="module")
 def extremes() -> Catalogue:
@@ -116,6 +131,55 @@ def test_a_proof_fails_when_its_rule_is_wrong(
     status, output = _run(tool("promtool"), "test", "rules", "--run=page for availability", proof)
 
     assert status == 1, output
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        ("kubernetes", '{resource="memory"})) > 0.9', '{resource="memory"})) > 0.92'),
+        ("kubernetes", '{resource="memory"})) > 0.9', '{resource="memory"})) > 0.89'),
+        ("kubernetes", "for: 15m", "for: 2m"),
+        ("kubernetes", '{{ reReplaceAll "-canary$" "" $labels.deployment }}', "{{ $labels.deployment }}"),
+        ("kubernetes", "345600", "345"),
+        ("kubernetes", "[1h])) > 3", "[1h])) > 2"),
+        ("backing", "< 259200", "< 345600"),
+        ("backing", "offset 1h)) * 2", "offset 1h)) * 3"),
+        ("monitoring", "> 120", "> 100"),
+        ("monitoring", "otelcol_exporter_send_failed_spans_total[5m]", "otelcol_exporter_send_failed_spans[5m]"),
+        (
+            "monitoring",
+            "min by (cluster) (alertmanager_cluster_members)",
+            "max by (cluster) (alertmanager_cluster_members)",
+        ),
+    ],
+)
+def test_a_proof_of_the_clusters_fails_when_its_rule_is_wrong(
+    tool: Callable[[str], Path], root: Path, tmp_path: Path, mistake: tuple[str, str, str]
+) -> None:
+    """Threshold, patience, label, window, series: whichever is wrong."""
+    file, change, to = mistake
+    for folder in ("rules", "proofs"):
+        (tmp_path / folder).mkdir()
+        text = (root / f"dashboards/generated/{folder}/{file}.yaml").read_text()
+        assert folder == "proofs" or change in text
+        (tmp_path / folder / f"{file}.yaml").write_text(text.replace(change, to) if folder == "rules" else text)
+
+    status, output = _run(tool("promtool"), "test", "rules", tmp_path / f"proofs/{file}.yaml")
+
+    assert status == 1, output
+
+
+def test_an_alert_on_a_services_own_queue_is_proved(tool: Callable[[str], Path], tmp_path: Path) -> None:
+    """By the gauge that it declares."""
+    worker = parse(WORKER, "services.yaml")
+    build.write(build.generated(worker, scrape_interval=timedelta(seconds=15)), tmp_path)
+
+    status, output = _run(
+        tool("promtool"), "test", "rules", "--run=QueueGrowing", tmp_path / "proofs/page-of-service-mailer.yaml"
+    )
+
+    assert (status, "SUCCESS" in output) == (0, True), output
+    assert "QueueGrowing (ticket) fires after 19 min" in (tmp_path / "proofs/page-of-service-mailer.yaml").read_text()
 
 
 def test_promtool_accepts_every_rule_file_without_a_complaint(

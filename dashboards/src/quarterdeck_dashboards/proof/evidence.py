@@ -196,7 +196,7 @@ OF_CLUSTER: Mapping[str, Evidence] = {
     ),
     "CollectorSendingFails": Evidence(
         (
-            _counter("otelcol_exporter_send_failed_metric_points_total", _EXPORTER),
+            Signal("otelcol_exporter_send_failed_metric_points_total", 0, 0, labels=_EXPORTER, is_counter=True),
             _counter("otelcol_exporter_send_failed_spans_total", _EXPORTER),
         ),
         _EXPORTER,
