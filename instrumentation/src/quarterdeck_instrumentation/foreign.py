@@ -91,7 +91,16 @@ def page_names(metric: Metric) -> set[str]:
     return {name, *[name + suffix for suffix in _SUFFIXES.get(form_of(metric), ())]}
 
 
+def encodable(text: str) -> str:
+    r"""Return *text* with what UTF-8 has no code for, as Python makes it of bytes that are no text, as an escape.
+
+    >>> encodable("\udcff")
+    '\\udcff'
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def label_text(name: str, value: str) -> str:
     """Return a label as the page writes it; *name* as Prometheus has it."""
-    escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    escaped = encodable(value).replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
     return f'{name}="{escaped}"'

@@ -52,7 +52,7 @@ def answer(method: str, accept: str = "", accept_encoding: str = "") -> Answer:
         return _plain(503, "The page could not be made.\n", ("Retry-After", "1"))
     if not text:
         return _plain(503, "Metrics are turned off, or could not be started.\n")
-    body = text.encode("utf-8", "backslashreplace")
+    body = text.encode()
     headers = [("Content-Type", form.value), ("Vary", "Accept, Accept-Encoding"), ("Cache-Control", "no-store")]
     if accepts_gzip(accept_encoding):
         body = gzip.compress(body, _LEVEL, mtime=0)

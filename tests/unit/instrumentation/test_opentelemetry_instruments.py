@@ -97,6 +97,19 @@ def test_attributes_become_labels_whatever_they_are(recorded: Recording, meter: 
     }
 
 
+def test_text_that_utf_8_has_no_code_for_spoils_no_page(recorded: Recording, meter: metrics.Meter) -> None:
+    """As `os.fsdecode` and WSGI make it of any bytes: it is escaped, and Prometheus takes the page."""
+    counter = meter.create_counter("files", description="Of \udcff.")
+    counter.add(1, {"name": "a\udcff"})
+    counter.add(2, {"name": "a\udcfe"})
+
+    assert "# HELP files_total Of \\\\udcff.\n" in recorded.text()
+    assert foreign(recorded.page()) == {
+        ("files_total", (("name", "a\\udcff"),)): 1.0,
+        ("files_total", (("name", "a\\udcfe"),)): 2.0,
+    }
+
+
 def test_series_of_one_metric_may_differ_in_their_labels(recorded: Recording, meter: metrics.Meter) -> None:
     """One family, described once: Prometheus allows it, and instruments do it."""
     counter = meter.create_counter("calls")
@@ -296,6 +309,12 @@ class TestNames:
 
         assert foreign(recorded.page()) == {}
         assert failures.counts() == {"metrics": 1}
+
+    def test_an_infinite_bound_is_the_one_that_is_there_anyway(self, recorded: Recording, meter: metrics.Meter) -> None:
+        """Two buckets of one bound are no histogram."""
+        meter.create_histogram("wait", explicit_bucket_boundaries_advisory=[1.0, float("inf")]).record(6)
+
+        assert [each.labels["le"] for each in recorded.page().find("wait_bucket")] == ["1.0", "+Inf"]
 
     def test_bounds_that_do_not_ascend_are_not_used(self, recorded: Recording, meter: metrics.Meter) -> None:
         """The specification's are, and it is said."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.labels import OVERFLOW
 from quarterdeck_contract.metrics import Kind, Metric
 from quarterdeck_contract.naming import prometheus_unit
-from quarterdeck_instrumentation.foreign import Foreign, bare, family, form_of, label_text
+from quarterdeck_instrumentation.foreign import Foreign, bare, encodable, family, form_of, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,7 +98,7 @@ def render(metrics: Iterable[Metric], sums: Iterable[Sum], form: Format, *, crea
 
 def _head(name: str, metric: Metric, *, openmetrics: bool) -> str:
     kind = form_of(metric)
-    description = metric.description.replace("\\", "\\\\").replace("\n", "\\n")
+    description = encodable(metric.description).replace("\\", "\\\\").replace("\n", "\\n")
     if not openmetrics:
         return f"# HELP {name} {description}\n# TYPE {name} {_PLAIN_FORMS.get(kind, kind)}\n"
     name = bare(metric)

@@ -163,7 +163,7 @@ class PageServer:
 
     def _page(self, collector: Collector, form: Format) -> bytes:
         with self._lock:
-            return text(*collector.collect(), form, created=self._created).encode("utf-8", "backslashreplace")
+            return text(*collector.collect(), form, created=self._created).encode()
 
 
 def text(metrics: Iterable[Metric], sums: Iterable[Sum], form: Format, *, created: bool) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from itertools import pairwise
+from math import isinf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry import metrics
@@ -179,7 +180,7 @@ def _bounds(name: str, advice: Sequence[float] | None) -> tuple[float, ...]:
     if advice is None:
         return tuple(map(float, DEFAULT_BUCKETS))
     try:
-        bounds = tuple(float(bound) for bound in advice)
+        bounds = tuple(bound for bound in map(float, advice) if not isinf(bound))
     except (TypeError, ValueError):
         bounds = (1.0, 0.0)
     if any(not low < high for low, high in pairwise(bounds)):
