@@ -33,11 +33,12 @@ PROMETHEUS_SERIES = 650
 GROUP_SERIES = 11
 """Series that Prometheus has of itself for each group of rules."""
 
-BYTES_PER_SERIES = 5_600
-"""Resident memory of Prometheus for each series in its head block."""
+BYTES_PER_SERIES = 4_200
+"""Resident memory of Prometheus for each series in its head block. Measured: 210 MB, and 71 MB without targets, of
+Prometheus 3.16 that scraped 200 pods (33,400 series) for eight minutes, 240 samples each. Queries come on top."""
 
-BASE_BYTES = 90_000_000
-"""Resident memory of Prometheus without series."""
+BASE_BYTES = 71_000_000
+"""Resident memory of that Prometheus without targets."""
 
 DISTRIBUTION_POINTS = 5
 """Custom metrics of a distribution for each combination of tags: count, sum, minimum, maximum, average

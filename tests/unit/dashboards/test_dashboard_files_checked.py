@@ -10,11 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from quarterdeck_contract.errors import UsageError
-from quarterdeck_dashboards.check import files
+from quarterdeck_dashboards.check import files, run
 from quarterdeck_dashboards.check.datadog import Knowledge
+from quarterdeck_dashboards.check.known import Environment
 from quarterdeck_dashboards.check.run import Sources, examine
 from quarterdeck_dashboards.check.template import substituted
 from quarterdeck_dashboards.command import contract as command
+from quarterdeck_dashboards.dashboards import files as dashboard_files
 from quarterdeck_dashboards.series import SYNTHETIC, by_name, contract, external
 
 if TYPE_CHECKING:
@@ -205,7 +207,7 @@ def test_a_file_that_is_no_dashboard_is_a_usage_error(tmp_path: Path, text: str,
     (tmp_path / "own.json").write_text(text)
 
     with pytest.raises(UsageError) as caught:
-        files.read([tmp_path])
+        files.read([tmp_path / "own.json"])
 
     assert message in str(caught.value).replace("Found", "found")
 
@@ -226,3 +228,32 @@ def test_findings_are_printed_for_programs_too(root: Path, tmp_path: Path) -> No
         "found": "upo",
         "nearest": "up",
     }
+
+
+def test_the_generated_dashboards_are_read_without_a_finding(catalogue: Catalogue, tmp_path: Path) -> None:
+    """As files, every query of each panel: what is drawn is what was checked."""
+    tree = dashboard_files.generated(catalogue)
+    for name, text in tree.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    environment = Environment(timedelta(seconds=15))
+
+    result = examine(catalogue, run.sources(catalogue, environment, [tmp_path]))
+
+    drawn = files.read([tmp_path], environment.rate_window).questions
+    assert [finding for finding in result.findings if str(tmp_path) in finding.where] == []
+    assert len(drawn) > 10 * len(tree) / 2
+
+
+def test_what_else_is_in_a_folder_is_left_alone(tmp_path: Path) -> None:
+    """Provisioned data sources, other programs' JSON; a file that is named has to be what it should."""
+    (tmp_path / "datasources.yaml").write_text("apiVersion: 1\n")
+    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "rules.yml").write_text("groups: [{name: a, rules: [{record: b, expr: up}]}]\n")
+
+    asked = files.read([tmp_path])
+
+    assert [rule.name for rule in asked.rules] == ["b"]
+    assert asked.questions == ()
+    with pytest.raises(UsageError):
+        files.read([tmp_path / "datasources.yaml"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def read(paths: Iterable[Path], rate_window: timedelta | None = None) -> Asked:
     """Return what the files at *paths* ask.
 
     Args:
-        paths: files; of a folder, every rule file and dashboard in it.
+        paths: files; of a folder, every rule file and dashboard in it, and nothing else.
         rate_window: four scrapes, which Grafana's `$__rate_interval` stands for.
 
     Raises:
@@ -38,13 +39,18 @@ def read(paths: Iterable[Path], rate_window: timedelta | None = None) -> Asked:
     """
     found: list[Rule] = []
     asked: list[Question] = []
-    for path in (file for each in paths for file in _files(each)):
-        text = text_of(path)
-        if path.suffix == ".json":
-            asked += _dashboard(text, str(path), rate_window)
-        else:
-            found += rules.parse(text, str(path))
+    for given in paths:
+        for path in _files(given):
+            text = text_of(path)
+            if path.suffix == ".json":
+                asked += _dashboard(text, str(path), rate_window, is_named=path == given)
+            elif path == given or _GROUPS.search(text):
+                found += rules.parse(text, str(path))
     return Asked(tuple(found), tuple(asked))
+
+
+_GROUPS = re.compile(r"^groups\s*:", re.MULTILINE)
+"""By which a rule file is known among a folder's other YAML."""
 
 
 def _files(path: Path) -> list[Path]:
@@ -53,7 +59,8 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.suffix in {".json", ".yaml", ".yml"})
 
 
-def _dashboard(text: str, origin: str, rate_window: timedelta | None) -> list[Question]:
+def _dashboard(text: str, origin: str, rate_window: timedelta | None, *, is_named: bool) -> list[Question]:
+    """Return what a dashboard asks; of a file that was not named itself, nothing when it is none."""
     try:
         document: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -62,6 +69,8 @@ def _dashboard(text: str, origin: str, rate_window: timedelta | None) -> list[Qu
         return list(datadog_dashboard.questions(document, origin))
     if grafana.is_dashboard(document):
         return list(grafana.questions(document, origin, rate_window))
+    if not is_named:
+        return []
     raise UsageError(
         f"{origin} to be a dashboard of Grafana's or Datadog's, or a monitor of Datadog's",
         f"an object with the keys {', '.join(sorted(document))}" if isinstance(document, dict) else "no object",

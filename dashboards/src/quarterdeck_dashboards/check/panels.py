@@ -1,14 +1,18 @@
-"""The queries of the generated dashboards, from their description: each panel's and mark's, in both languages."""
+"""The queries of the generated dashboards, from their description, and of Datadog's monitors and objectives."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from quarterdeck_dashboards import dashboards
+from quarterdeck_dashboards.check import datadog_dashboard
 from quarterdeck_dashboards.check.question import Language, Question
 from quarterdeck_dashboards.check.template import substituted
+from quarterdeck_dashboards.dashboards.datadog_query import Untranslatable
 from quarterdeck_dashboards.dashboards.description import Draw
 from quarterdeck_dashboards.dashboards.description import Unit as Shown
+from quarterdeck_dashboards.datadog import monitors
+from quarterdeck_dashboards.datadog.objectives import objective
 from quarterdeck_dashboards.units import NONE, SECONDS, Unit
 
 if TYPE_CHECKING:
@@ -47,3 +51,20 @@ def _of_panel(
         yield Question(where, text, Language.PROMQL, unit, thresholds)
         if query.datadog is not None:
             yield Question(f"{where} in Datadog", str(query.datadog), Language.DATADOG)
+
+
+_ENVIRONMENT = "any"
+"""Stands for the environment's name, which is a tag's value."""
+
+
+def of_datadog(catalogue: Catalogue) -> Iterator[Question]:
+    """Yield every query of the monitors and objectives that Datadog is given."""
+    for service in catalogue.services:
+        kept = list(monitors.of_service(catalogue, service, _ENVIRONMENT))
+        for slo in service.slos:
+            try:
+                kept.append(objective(catalogue, service, slo, _ENVIRONMENT))
+            except Untranslatable:
+                continue
+        for resource in kept:
+            yield from datadog_dashboard.questions(resource.body, resource.key)

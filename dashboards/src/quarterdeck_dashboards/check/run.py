@@ -106,7 +106,11 @@ def sources(
         registered_queries(),
         registered_pages(),
         known,
-        (*panels.questions(catalogue, environment.rate_window), *asked.questions),
+        (
+            *panels.questions(catalogue, environment.rate_window),
+            *panels.of_datadog(catalogue),
+            *asked.questions,
+        ),
         datadog.of_services(own_metrics(catalogue), tags),
         setting(catalogue, environment),
     )
