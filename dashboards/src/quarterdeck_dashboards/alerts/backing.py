@@ -73,7 +73,7 @@ def _unconsumed(length: Selector, consumers: Selector, by: Sequence[Label]) -> V
 
 
 def _queue_kinds(
-    system: str, queue: str, by: Sequence[Label], length: Selector, consumers: Selector
+    system: str, queue: str, by: Sequence[Label], length: tuple[Exporter, str], consumers: tuple[Exporter, str]
 ) -> tuple[AlertKind, ...]:
     labels = {**_LABELS, SYSTEM: system}
     return (
@@ -81,7 +81,7 @@ def _queue_kinds(
             GROWING,
             _PAGE,
             Severity.TICKET,
-            lambda _: growing(length, by),
+            lambda _: growing(_external(*length), by),
             RATE_WINDOW,
             GROWING_REASON,
             f"The queue {queue} becomes longer and longer",
@@ -93,7 +93,7 @@ def _queue_kinds(
             "QueueUnconsumed",
             _PAGE,
             Severity.TICKET,
-            lambda _: _unconsumed(length, consumers, by),
+            lambda _: _unconsumed(_external(*length), _external(*consumers), by),
             timedelta(minutes=10),
             "Consumers come back within a rollout or a reconnection.",
             f"Nobody takes from the queue {queue}",
@@ -108,8 +108,8 @@ RABBITMQ_KINDS = (
         "rabbitmq",
         "{{ $labels.queue }}",
         _RABBITMQ,
-        _external(Exporter.RABBITMQ, "rabbitmq_queue_messages_ready"),
-        _external(Exporter.RABBITMQ, "rabbitmq_queue_consumers"),
+        (Exporter.RABBITMQ, "rabbitmq_queue_messages_ready"),
+        (Exporter.RABBITMQ, "rabbitmq_queue_consumers"),
     ),
     AlertKind(
         "RabbitmqBlocksPublishers",
@@ -136,7 +136,7 @@ CELERY_KINDS = _queue_kinds(
     "celery",
     "{{ $labels.queue_name }}",
     _CELERY,
-    _external(Exporter.CELERY_EXPORTER, "celery_queue_length"),
-    _external(Exporter.CELERY_EXPORTER, "celery_active_worker_count"),
+    (Exporter.CELERY_EXPORTER, "celery_queue_length"),
+    (Exporter.CELERY_EXPORTER, "celery_active_worker_count"),
 )
 """From celery-exporter, whichever broker Celery has."""
