@@ -38,9 +38,6 @@ IN_CLUSTER = matches(l_.CLUSTER, f"${CLUSTER.name}")
 ALERTS = by_name(SYNTHETIC)["ALERTS"]
 FIRING = equals(ALERTSTATE, "firing")
 
-FAILED = matches(l_.HTTP_STATUS_CODE, sli.SERVER_ERROR)
-"""The condition on requests that are the service's fault."""
-
 LONGEST_TITLE = 40
 """Characters of a panel's title that are read at a quarter of a screen."""
 

@@ -9,8 +9,9 @@ from quarterdeck_contract import metrics
 from quarterdeck_dashboards.dashboards import common, measures, promises
 from quarterdeck_dashboards.dashboards.description import Dashboard, Draw, Level, Panel, Row, Threshold, Unit
 from quarterdeck_dashboards.dashboards.measures import Measure
-from quarterdeck_dashboards.promql import Selector, count_by, lacks, max_by, min_by
+from quarterdeck_dashboards.promql import Selector, count_by, lacks, matches, max_by, min_by
 from quarterdeck_dashboards.series import UP, only
+from quarterdeck_dashboards.slo import sli
 from quarterdeck_dashboards.uid import TAG, uid_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 UID = uid_of("fleet")
 _BY = [l_.SERVICE]
 _ALL = (common.IN_CLUSTER,)
-_FINE = lacks(l_.HTTP_STATUS_CODE, common.FAILED.value)
+_KINDS = (sli.HTTP, sli.RPC)
+"""In which ways services are asked."""
 
 
 def of(_: Catalogue) -> tuple[Dashboard, ...]:
@@ -44,16 +46,21 @@ def of(_: Catalogue) -> tuple[Dashboard, ...]:
     )
 
 
-def _requests() -> Measure:
-    return measures.rate(metrics.HTTP_SERVER_DURATION, *_ALL, by=_BY)
+def requests() -> Measure:
+    """Return each service's requests per second, of either kind."""
+    return measures.either(*(measures.rate(each.duration, *_ALL, by=_BY) for each in _KINDS))
 
 
 def _failed() -> Measure:
-    return measures.share(measures.rate(metrics.HTTP_SERVER_DURATION, *_ALL, common.FAILED, by=_BY), _requests())
+    http, rpc = (measures.rate(each.duration, *_ALL, matches(each.status, each.errors), by=_BY) for each in _KINDS)
+    return measures.share(measures.either(http, rpc), requests())
 
 
 def _took() -> Measure:
-    return measures.quantile(0.95, metrics.HTTP_SERVER_DURATION, *_ALL, _FINE, by=_BY)
+    http, rpc = (
+        measures.quantile(0.95, each.duration, *_ALL, lacks(each.status, each.errors), by=_BY) for each in _KINDS
+    )
+    return measures.either(http, rpc)
 
 
 def _table() -> Panel:
@@ -64,7 +71,7 @@ def _table() -> Panel:
         Draw.TABLE,
         Unit.COUNT,
         (
-            _requests().query("requests/s"),
+            requests().query("requests/s"),
             measures.total(metrics.WORKERS, *_ALL, by=_BY).query("workers"),
             _versions().query("versions"),
         ),
@@ -101,7 +108,7 @@ def _load() -> Iterator[Panel]:
         "Per second and service. All fell at once: look before them, at what sends requests in.",
         Draw.BARS,
         Unit.PER_SECOND,
-        (_requests().query("{service}"),),
+        (requests().query("{service}"),),
         width=12,
     )
     yield Panel(

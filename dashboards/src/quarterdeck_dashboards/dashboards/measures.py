@@ -97,6 +97,13 @@ def share(part: Measure, whole: Measure) -> Measure:
     return Measure((part.promql | whole.promql * 0) / (whole.promql > 0), of_whole)
 
 
+def either(one: Measure, other: Measure) -> Measure:
+    """Return both, where no series is in both: services are asked in one way or another."""
+    return Measure(
+        one.promql | other.promql, _combined("default_zero({}) + default_zero({})", one.datadog, other.datadog)
+    )
+
+
 def by_objective(series: Series, *conditions: Matcher) -> Measure:
     """Return a recorded series of objectives, by service and objective; of several clusters, the largest."""
     return Measure(promql.max_by([SERVICE, SLO], Selector(series).where(*conditions).now))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract import labels as l_
 from quarterdeck_contract import metrics
 from quarterdeck_dashboards.alerts import RUNBOOKS
-from quarterdeck_dashboards.dashboards import common, fleet, kubernetes, measures, promises, runtime, slo_report
+from quarterdeck_dashboards.dashboards import common, fleet, kubernetes, promises, runtime, slo_report
 from quarterdeck_dashboards.dashboards.description import Dashboard, Draw, Link, Panel, Row, Unit
 from quarterdeck_dashboards.dashboards.measures import Measure
 from quarterdeck_dashboards.promql import Selector, equals, max_by
@@ -91,5 +91,5 @@ def _changed() -> Iterator[Panel]:
         "Per second and service. All fell at once: look before them, at what sends requests in.",
         Draw.LINES,
         Unit.PER_SECOND,
-        (measures.rate(metrics.HTTP_SERVER_DURATION, *_ALL, by=[l_.SERVICE]).query("{service}"),),
+        (fleet.requests().query("{service}"),),
     )

@@ -6,31 +6,21 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
 from quarterdeck_contract import metrics
-from quarterdeck_dashboards.catalogue.objective import SloKind
 from quarterdeck_dashboards.dashboards import clients, common, measures, promises
-from quarterdeck_dashboards.dashboards.description import Dashboard, Draw, Level, Panel, Row, Threshold, Unit
-from quarterdeck_dashboards.duration import format_duration
-from quarterdeck_dashboards.promql import lacks, matches
+from quarterdeck_dashboards.dashboards.description import Dashboard, Draw, Panel, Row, Unit
+from quarterdeck_dashboards.dashboards.served import QUANTILES, Served, quantile_name
 from quarterdeck_dashboards.uid import TAG, uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from quarterdeck_contract.labels import Label
-    from quarterdeck_contract.metrics import Metric
-    from quarterdeck_dashboards.catalogue import Catalogue, Service, Slo
-    from quarterdeck_dashboards.dashboards.measures import Measure
+    from quarterdeck_dashboards.catalogue import Catalogue, Service
     from quarterdeck_dashboards.promql import Matcher
 
 WITHOUT_REQUESTS = frozenset({"celery", "batch"})
 """Frameworks of services that nobody sends requests to."""
 WITH_EVENT_LOOP = frozenset({"fastapi", "starlette", "litestar", "quart", "asgi", "aiohttp", "tornado"})
 """Frameworks whose requests wait for an event loop."""
-GRPC = "grpc"
-RPC_FAULTS = matches(l_.RPC_STATUS_CODE, "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS")
-"""Codes that are a server's fault, by the conventions; see the label."""
-
-QUANTILES = (0.5, 0.95, 0.99)
 
 
 def of(catalogue: Catalogue) -> tuple[Dashboard, ...]:
@@ -65,77 +55,6 @@ def _of(catalogue: Catalogue, service: Service) -> Dashboard:
         annotations=common.marks(service),
         links=common.links(catalogue, service),
     )
-
-
-class Served:
-    """What a service measures of what it is asked: HTTP requests, or remote procedure calls."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.own: tuple[Matcher, ...] = common.of_service(service)
-        self.is_rpc = service.framework == GRPC
-        self.duration: Metric = metrics.RPC_SERVER_DURATION if self.is_rpc else metrics.HTTP_SERVER_DURATION
-        self.route: Label = l_.RPC_METHOD if self.is_rpc else l_.HTTP_ROUTE
-        self.code: Label = l_.RPC_STATUS_CODE if self.is_rpc else l_.HTTP_STATUS_CODE
-        self.fault: Matcher = RPC_FAULTS if self.is_rpc else common.FAILED
-        self.fine: Matcher = lacks(self.code, self.fault.value)
-
-    def rate(self, *by: Label) -> Measure:
-        """Return requests per second."""
-        return measures.rate(self.duration, *self.own, by=by)
-
-    def failed(self, *by: Label) -> Measure:
-        """Return the share of requests that failed by the service's fault."""
-        return measures.share(measures.rate(self.duration, *self.own, self.fault, by=by), self.rate(*by))
-
-    def took(self, share: float, *by: Label) -> Measure:
-        """Return how long requests took that did not fail."""
-        return measures.quantile(share, self.duration, *self.own, self.fine, by=by)
-
-    def slo(self, kind: SloKind) -> Slo | None:
-        """Return the strictest objective of *kind* on all of the service's requests."""
-        whole = [
-            slo
-            for slo in self.service.slos
-            if slo.kind is kind and not any((slo.route, slo.method, slo.module, slo.operation, slo.each))
-        ]
-        return max(whole, key=lambda slo: slo.objective, default=None)
-
-    @property
-    def bad_share(self) -> tuple[Threshold, ...]:
-        """How bad which share of failed requests is, where something is promised."""
-        slo = None if self.is_rpc else self.slo(SloKind.AVAILABILITY)
-        return common.burns(slo) if slo else ()
-
-    @property
-    def too_long(self) -> tuple[Threshold, ...]:
-        """From which duration on the objective's quantile breaks it."""
-        slo = None if self.is_rpc else self.slo(SloKind.LATENCY)
-        return (Threshold(slo.threshold.total_seconds(), Level.BAD),) if slo and slo.threshold else ()
-
-    @property
-    def promised(self) -> float:
-        """The quantile that the latency objective speaks of."""
-        slo = None if self.is_rpc else self.slo(SloKind.LATENCY)
-        return slo.objective / 100 if slo else max(QUANTILES)
-
-    @property
-    def promise(self) -> str:
-        """The latency objective in words, or nothing."""
-        slo = None if self.is_rpc else self.slo(SloKind.LATENCY)
-        if slo is None or slo.threshold is None:
-            return ""
-        within = format_duration(slo.threshold)
-        return f" {slo.objective:g} % are promised within {within}: keep {quantile_name(self.promised)} below it."
-
-
-def quantile_name(share: float) -> str:
-    """Return what people call the quantile *share*.
-
-    >>> quantile_name(0.95), quantile_name(0.999)
-    ('p95', 'p99.9')
-    """
-    return f"p{share * 100:g}"
 
 
 def _now(served: Served) -> Iterator[Panel]:
