@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quarterdeck_dashboards.alerts import backing, kubernetes, monitoring
+from quarterdeck_dashboards.alerts import backing, kubernetes, monitoring, relays
 from quarterdeck_dashboards.alerts.exporters import EVERY, Exporter
 from quarterdeck_dashboards.uid import uid_of
 
@@ -38,8 +38,8 @@ def _group(file: str, name: str, kinds: tuple[AlertKind, ...], *needs: Exporter)
 GROUPS = (
     _group("monitoring", "monitoring", monitoring.PROMETHEUS_KINDS, Exporter.PROMETHEUS),
     _group("monitoring", "remote-write", monitoring.REMOTE_WRITE_KINDS, Exporter.REMOTE_WRITE),
-    _group("monitoring", "alertmanager", monitoring.ALERTMANAGER_KINDS, Exporter.ALERTMANAGER),
-    _group("monitoring", "collector", monitoring.COLLECTOR_KINDS, Exporter.COLLECTOR),
+    _group("monitoring", "alertmanager", relays.ALERTMANAGER_KINDS, Exporter.ALERTMANAGER),
+    _group("monitoring", "collector", relays.COLLECTOR_KINDS, Exporter.COLLECTOR),
     _group("kubernetes", "state", kubernetes.STATE_KINDS, Exporter.KUBE_STATE_METRICS),
     _group("kubernetes", "memory", kubernetes.MEMORY_KINDS, Exporter.KUBE_STATE_METRICS, Exporter.KUBELET),
     _group("kubernetes", "volumes", kubernetes.VOLUME_KINDS, Exporter.KUBELET),

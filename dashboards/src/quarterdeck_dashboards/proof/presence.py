@@ -8,7 +8,7 @@ from quarterdeck_contract import labels as l_
 from quarterdeck_contract.metrics import BUILD_INFO
 from quarterdeck_dashboards.alerts import DOWN, GROWING, SEVERITY, SILENT, cluster_alerts, groups, service_alerts
 from quarterdeck_dashboards.alerts.service import queues
-from quarterdeck_dashboards.proof import evidence
+from quarterdeck_dashboards.proof import cluster_evidence, evidence
 from quarterdeck_dashboards.proof.timeline import CLUSTER, Check, Phase, Test, counter, minutes, selector
 from quarterdeck_dashboards.series import UP, only
 
@@ -51,7 +51,7 @@ def of_cluster(settings: AlertSettings, file: str) -> list[Test]:
         for rule in cluster_alerts(settings, group)
         for test in _proofs(
             rule,
-            evidence.of_cluster(rule.alert, rule.labels[SEVERITY], group.name),
+            cluster_evidence.of_cluster(rule.alert, rule.labels[SEVERITY], group.name),
             {l_.CLUSTER.prometheus: CLUSTER},
         )
     ]
