@@ -37,7 +37,14 @@ def page(found: dict[str, Any]) -> str:
     for row in found["requests"]:
         applications.setdefault(row["application"], []).append(row)
     parts = [_HEAD, where, *[_requests(name, rows) for name, rows in applications.items()]]
-    others = ((_start, "start"), (_memory, "memory"), (_black_hole, "black-hole"), (_termination, "termination"))
+    others = (
+        (_start, "start"),
+        (_memory, "memory"),
+        (_lasting, "lasting"),
+        (_scrape, "scrape"),
+        (_black_hole, "black-hole"),
+        (_termination, "termination"),
+    )
     return "\n".join([*parts, *[write(found[part]) for write, part in others if part in found]])
 
 
@@ -70,17 +77,38 @@ def _memory(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _lasting(rows: list[dict[str, Any]]) -> str:
+    lines = ["## Memory from 10,000 to a million requests, MB", "", "| | after 10,000 | growth |", "|---|---|---|"]
+    for row in rows:
+        figures = f"{row['before'] / _MEGABYTE:.1f} | {row['growth'] / _MEGABYTE:+.1f}"
+        lines.append(f"| {row['application']}/{row['variant']} | {figures} |")
+    return "\n".join(lines) + "\n"
+
+
+def _scrape(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "## A scrape: processor milliseconds of the worker that answers",
+        "",
+        "| | ours | prometheus_client |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {row['what']} | {row['ours'] * 1000:.1f} | {row['prometheus_client'] * 1000:.1f} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
 def _black_hole(rows: list[dict[str, Any]]) -> str:
     lines = [
         "## A collector that takes and never answers: 20,000 requests after the first 10,000",
         "",
-        "| | growth, MB | its growth with a collector | waits of the serving thread | with a collector |",
-        "|---|---|---|---|---|",
+        "| | growth, MB | its collector up | waits of the serving thread | up | thousand instructions a request | up |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         growth = f"{row['growth, nothing'] / _MEGABYTE:+.1f} | {row['growth, taken'] / _MEGABYTE:+.1f}"
         waits = f"{row['waits, nothing']} | {row['waits, taken']}"
-        lines.append(f"| {row['application']}/{row['variant']} | {growth} | {waits} |")
+        counted = [row.get(f"instructions, {answers}") for answers in ("nothing", "taken")]
+        instructions = " | ".join("" if number is None else f"{number / 1000:.1f}" for number in counted)
+        lines.append(f"| {row['application']}/{row['variant']} | {growth} | {waits} | {instructions} |")
     return "\n".join(lines) + "\n"
 
 

@@ -2,9 +2,11 @@
 
 start: processor time, user and system, from the launcher to the first response and the end, .pyc files compiled;
 median of the differences to the bare application in the same environment, taken in turns.
-memory: resident bytes after 10,000 requests, over the bare application; with `--long`, growth up to a million.
+memory: resident bytes after 10,000 requests, over the bare application.
+lasting: with `--long`, how ours grows from then up to a million.
 black-hole: a collector that takes connections and never answers: growth over 20,000 requests after the first 10,000,
-how often the serving thread waited, and its processor time, compared with a collector that answers.
+how often the serving thread waited, its processor time, and for ours a request's instructions, compared with a
+collector that answers.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import results
 from cases import CASES, DRIVE, OURS, SITES, Variant, database, environment, python_of
+from counting import count
 from sink import Answers, Sink
 
 if TYPE_CHECKING:
@@ -51,12 +54,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help="start, memory, black-hole; all by default")
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"starts of each case ({ROUNDS})")
-    parser.add_argument("--long", action="store_true", help="memory: send a million requests to ours as well")
+    parser.add_argument("--long", action="store_true", help="send a million requests to ours as well")
     parser.add_argument("--write", action="store_true", help="write what was measured into docs/benchmarks.json")
     options = parser.parse_args()
     parts = {
         "start": lambda: [start(*case, options.rounds) for case in STARTED],
-        "memory": lambda: [memory(*case) for case in REMEMBERED] + ([lasting()] if options.long else []),
+        "memory": lambda: [memory(*case) for case in REMEMBERED],
+        **({"lasting": lambda: [lasting()]} if options.long else {}),
         "black-hole": lambda: [swallowed(variant) for variant in ("span", "distro")],
     }
     for part in options.parts or parts:
@@ -95,7 +99,7 @@ def lasting() -> dict[str, Any]:
     with database() as file, Sink() as sink:
         lines = _reported("fastapi", CASES["fastapi"]["span"], file, sink.url, requests=LONG, each=REQUESTS)
     growth = lines[-1]["resident"] - lines[1]["resident"]
-    return _row("fastapi", "span, a million requests", {"bare": lines[1]["resident"], "added": growth})
+    return _row("fastapi", "span", {"before": lines[1]["resident"], "growth": growth})
 
 
 def swallowed(name: str) -> dict[str, Any]:
@@ -110,6 +114,9 @@ def swallowed(name: str) -> dict[str, Any]:
         found[f"microseconds, {answers.value}"] = round(
             (lines[-1]["cpu"] - lines[1]["cpu"]) / (SWALLOWED * 2 / 3) * 1e6
         )
+        if not variant.peer:  # others' flush waits for minutes
+            counted = count("fastapi", name, answers=answers)
+            found[f"instructions, {answers.value}"] = round(counted.instructions)
     return _row("fastapi", name, found)
 
 

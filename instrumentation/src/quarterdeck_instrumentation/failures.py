@@ -11,15 +11,16 @@ _counts: dict[str, int] = {}
 _said: dict[tuple[str, str], str] = {}
 
 
-def failed(component: str, what: str, error: BaseException | None = None) -> None:
-    """Count one failure, and say it on the logger `quarterdeck` if it was not said before.
+def failed(component: str, what: str, error: BaseException | None = None, *, times: int = 1) -> None:
+    """Count a failure, and say it on the logger `quarterdeck` if it was not said before.
 
     Args:
         component: one of the contract's `FAILED_COMPONENT.values`.
         what: what could not be done and what that means, one clause; said once for each distinct text.
         error: the cause.
+        times: how often it happened.
     """
-    _counts[component] = _counts.get(component, 0) + 1
+    _counts[component] = _counts.get(component, 0) + times
     for listener in _listeners:
         listener()
     if (component, what) in _said:
