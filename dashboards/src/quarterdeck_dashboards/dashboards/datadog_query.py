@@ -3,7 +3,8 @@
 A metric keeps its name with dots, an attribute its name as a tag. A histogram is a distribution
 (https://docs.datadoghq.com/metrics/open_telemetry/otlp_metric_types/), a monotonic sum a count. Resource attributes
 become tags under Datadog's own names
-(https://docs.datadoghq.com/opentelemetry/mapping/semantic_mapping/).
+(https://docs.datadoghq.com/opentelemetry/mapping/semantic_mapping/). Quantiles of a distribution are there only once
+percentiles are switched on for it in Datadog (https://docs.datadoghq.com/metrics/distributions/).
 """
 
 from __future__ import annotations
