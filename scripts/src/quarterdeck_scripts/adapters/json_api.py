@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 
 from quarterdeck_contract.errors import UsageError
-from quarterdeck_scripts.publish.ports import NoAnswerError, RejectedError
+from quarterdeck_scripts.publish.ports import NoAnswerError, NotTakenError, RejectedError
 from quarterdeck_scripts.rollout.ports import SystemClock
 
 if TYPE_CHECKING:
@@ -84,21 +84,22 @@ class JsonApi:
         target = f"{path}?{urlencode(query)}" if query else path
         wait: float | None
         while True:
+            kind = NoAnswerError
             try:
                 status, headers, text = self._once(method, target, body)
             except urllib3.exceptions.NewConnectionError as error:  # it never arrived, so anything can be sent again
-                reason, wait = _told(error), pause
+                reason, wait, kind = _told(error), pause, NotTakenError
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 reason, wait = _told(error), pause if method in _REPEATABLE else None
             else:
                 if status == _TOO_MANY:
-                    reason, wait = "too many calls", _until_reset(headers, pause)
+                    reason, wait, kind = "too many calls", _until_reset(headers, pause), NotTakenError
                 elif status >= _SERVER_ERROR:
                     reason, wait = f"HTTP {status}: {_glimpse(text)}", pause if method in _REPEATABLE else None
                 else:
                     return self._decoded(method, target, status, text)
             if wait is None or self._clock.monotonic() + wait > deadline:
-                raise self._no_answer(method, target, reason)
+                raise self._no_answer(method, target, reason, kind)
             self._clock.sleep(wait)
             pause *= 2
 
@@ -142,8 +143,10 @@ class JsonApi:
         except ValueError:
             raise self._no_answer(method, target, f"HTTP {status} with what is not JSON: {_glimpse(text)}") from None
 
-    def _no_answer(self, method: str, target: str, reason: str) -> NoAnswerError:
-        return NoAnswerError(
+    def _no_answer(
+        self, method: str, target: str, reason: str, kind: type[NoAnswerError] = NoAnswerError
+    ) -> NoAnswerError:
+        return kind(
             f"{self._called} to answer {method} {target} within {self._within:g} s",
             self._without_secrets(reason),
             "run it again later: it goes on from what was done",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.publish.differences import differences
 from quarterdeck_scripts.publish.plan import Act, digest, resolved
-from quarterdeck_scripts.publish.ports import ChangedMeanwhileError, NoAnswerError
+from quarterdeck_scripts.publish.ports import ChangedMeanwhileError, NoAnswerError, NotTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,8 @@ def _create(store: Store, step: Step, ids: dict[str, str]) -> None:
     applied = digest(step.resource)
     try:
         made = store.create(resource, applied)
+    except NotTakenError:
+        raise
     except NoAnswerError:
         there = [each for each in store.found() if each.resource.key == resource.key]
         made = there[0] if there else store.create(resource, applied)

@@ -25,6 +25,10 @@ class NoAnswerError(QuarterdeckError):
     """No usable answer in time. A change that was asked for may have been made, or not."""
 
 
+class NotTakenError(NoAnswerError):
+    """No call was taken in time: the rate limit lasts, or nothing listens. So surely nothing was changed."""
+
+
 class ChangedMeanwhileError(QuarterdeckError):
     """Somebody changed it after the plan was made, so the plan does not hold for it any more."""
 
@@ -41,7 +45,7 @@ class Api(Protocol):
 
         Raises:
             RejectedError: any status of 400 and above that asking again does not mend.
-            NoAnswerError: the deadline passed.
+            NoAnswerError: the deadline passed; a NotTakenError when the call was surely not carried out.
         """
         ...
 
