@@ -45,9 +45,8 @@ FINE = "NOT http.response.status_code:5*"
     [
         (
             "name: a, kind: availability, objective: 99.9, route: /pay",
-            "count:http.server.request.duration"
-            f"{{{OWN} AND http.route:/pay AND http.request.method:post AND {FINE}}}.as_count()",
-            f"count:http.server.request.duration{{{OWN} AND http.route:/pay AND http.request.method:post}}.as_count()",
+            f"count:http.server.request.duration{{{OWN} AND http.route:/pay AND {FINE}}}.as_count()",
+            f"count:http.server.request.duration{{{OWN} AND http.route:/pay}}.as_count()",
         ),
         (
             "name: a, kind: latency, objective: 99.9, threshold: 250ms",
