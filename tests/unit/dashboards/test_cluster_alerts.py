@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from quarterdeck_contract.metrics import FAILURES
-from quarterdeck_dashboards import build
+from quarterdeck_dashboards import build, dashboards
 from quarterdeck_dashboards.alerts import BUNDLED, GROUPS, Exporter, cluster_alerts, groups, kinds
 from quarterdeck_dashboards.over_time import greatest, is_more_than, least
 from quarterdeck_dashboards.promql import QueryError, Selector, sum_by
 from quarterdeck_dashboards.series import INSTANCE, UP, external, only
+from quarterdeck_dashboards.uid import uid_of
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.alerts import AlertSettings
@@ -66,6 +67,14 @@ def test_every_exporter_has_a_recorded_page_and_an_alert() -> None:
 def test_every_kind_says_why_it_fires_when_it_does() -> None:
     """One sentence at least, which its runbook page shows."""
     assert [kind.name for kind in kinds() if not kind.reason.endswith(".")] == []
+
+
+def test_every_dashboard_that_an_alert_leads_to_is_there(catalogue: Catalogue) -> None:
+    """A service's own, Kubernetes', and that of whoever is on call."""
+    there = {dashboard.uid for dashboard in dashboards.of(catalogue)}
+
+    assert {group.dashboard for group in GROUPS} <= there
+    assert {uid_of("service", service.name) for service in catalogue.services} <= there
 
 
 def test_names_of_alerts_are_what_runbooks_may_be_given_for() -> None:

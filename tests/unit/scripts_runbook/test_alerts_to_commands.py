@@ -86,6 +86,15 @@ class TestChoosing:
         with pytest.raises(UsageError, match="firing: ErrorBudgetBurn of checkout"):
             choose(parsed(alert()), name, service)
 
+    def test_the_watchdog_is_meant_by_its_name_alone(self) -> None:
+        """It always fires, so it would always be the second one."""
+        watchdog = alert("Watchdog", "watchdog", service="prometheus")
+
+        assert choose(parsed(watchdog, alert()), None, None).name == "ErrorBudgetBurn"
+        assert choose(parsed(watchdog, alert()), "Watchdog", None).name == "Watchdog"
+        with pytest.raises(UsageError, match="firing: none"):
+            choose(parsed(watchdog), None, None)
+
     def test_nothing_fires(self) -> None:
         """That is said, and not taken for an answer; the next step does not ask to name one of none."""
         with pytest.raises(UsageError, match="firing: none") as nothing:

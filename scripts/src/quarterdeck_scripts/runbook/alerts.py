@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.errors import InconclusiveError, UsageError
 from quarterdeck_contract.labels import CLUSTER, SERVICE
-from quarterdeck_dashboards.alerts import RUNBOOK_URL
+from quarterdeck_dashboards.alerts import RUNBOOK_URL, WATCHDOG
 from quarterdeck_dashboards.series import ALERTNAME
 from quarterdeck_scripts.runbook.model import Target
 
@@ -88,10 +88,12 @@ def _texts(entries: dict[Any, Any]) -> dict[str, str]:
 def choose(alerts: Iterable[Alert], name: str | None, service: str | None) -> Alert:
     """Return the one alert that is meant; several are one when they are of one name and one service.
 
+    The watchdog always fires, so it is meant by its name alone.
+
     Raises:
         UsageError: none fits, or several do.
     """
-    alerts = list(alerts)
+    alerts = [alert for alert in alerts if alert.name != WATCHDOG or name == WATCHDOG]
     fitting = [alert for alert in alerts if name in {None, alert.name} and service in {None, alert.service}]
     distinct = sorted({str(alert) for alert in fitting})
     if len(distinct) == 1:
