@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 def original(module: str, name: str) -> Any:
     """Return what *name* was in *module* of the standard library before gevent replaced it, if it did."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        return monkey.get_original(module, name)
+    # While another thread imports gevent its module is there, and what is in it not yet: then nothing is replaced yet.
+    get_original = getattr(sys.modules.get("gevent.monkey"), "get_original", None)
+    if get_original is not None:
+        return get_original(module, name)
     return getattr(import_module(module), name)
 
 

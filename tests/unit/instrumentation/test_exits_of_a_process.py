@@ -6,9 +6,13 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from quarterdeck_instrumentation import native
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -257,3 +261,10 @@ def test_gevent_is_neither_forestalled_nor_stopped(tmp_path: Path, free_port: in
     assert (done.stderr, done.returncode) == ("", 0)
     assert json.loads(done.stdout) == [[False, False, False], 1.0, True, True]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_go_on_while_gevent_is_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its module is there before what is in it: a thread of ours died of that, and the page with it."""
+    monkeypatch.setitem(sys.modules, "gevent.monkey", ModuleType("gevent.monkey"))
+
+    assert native.original("time", "sleep") is time.sleep
