@@ -20,6 +20,7 @@ from quarterdeck_dashboards.dashboards import files as dashboard_files
 from quarterdeck_dashboards.series import SYNTHETIC, by_name, contract, external
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from quarterdeck_dashboards.catalogue import Catalogue
@@ -257,3 +258,42 @@ def test_what_else_is_in_a_folder_is_left_alone(tmp_path: Path) -> None:
     assert asked.questions == ()
     with pytest.raises(UsageError):
         files.read([tmp_path / "datasources.yaml"])
+
+
+@pytest.mark.parametrize("value", [None, 1, True, "x", [], [None], {}, {"a": [1]}], ids=str)
+def test_a_dashboard_of_another_shape_is_read_as_far_as_it_goes(tmp_path: Path, value: Any) -> None:
+    """Whatever stands where lists and objects are expected, at each place of one of ours in turn."""
+    panel = {
+        "title": "Up",
+        "type": "timeseries",
+        "datasource": PROMETHEUS,
+        "targets": [{"expr": "up"}],
+        "fieldConfig": {
+            "defaults": {"unit": "s", "thresholds": {"mode": "absolute", "steps": [{"value": 1}]}},
+            "overrides": [{"properties": [{"id": "unit"}]}],
+        },
+    }
+    variable = {"name": "a", "type": "query", "current": {"value": "b"}, "query": {"query": "label_values(up, pod)"}}
+    request = {"queries": [{"data_source": "metrics", "name": "a", "query": "avg:system.load.1{*}"}], "formulas": [{}]}
+    grafanas = {"panels": [panel], "templating": {"list": [variable]}}
+    datadogs = {"title": "a", "widgets": [{"definition": {"type": "a", "requests": [request]}}]}
+
+    for document in (grafanas, datadogs):
+        for path in _places(document):
+            (tmp_path / "own.json").write_text(json.dumps(_replaced(document, path, value)))
+            assert files.read([tmp_path / "own.json"], WINDOW).rules == ()
+
+
+def _places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of each value within *node*."""
+    for key, each in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield (*path, key)
+        yield from _places(each, (*path, key))
+
+
+def _replaced(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    copy = node.copy()
+    copy[path[0]] = _replaced(node[path[0]], path[1:], value)
+    return copy

@@ -146,3 +146,8 @@ def test_a_formula_speaks_of_the_queries_beside_it() -> None:
     assert [(fault.expected, fault.found) for fault in examine("query1 / query3", KNOWN, ["query1", "query2"])] == [
         ("query1 or query2", "query3")
     ]
+
+
+def test_a_datadog_query_that_is_too_deep_is_a_finding() -> None:
+    """Not the end of the process."""
+    assert [fault.found for fault in examine("(" * 30_000, KNOWN)] == ["too many levels of nesting"]

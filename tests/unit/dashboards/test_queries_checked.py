@@ -269,3 +269,15 @@ def test_numbers_that_go_together_are_left_alone(query: str) -> None:
     _, faults = examine(query, KNOWN, Setting(rate_window=timedelta(minutes=1)))
 
     assert [str(fault) for fault in faults] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["(" * 30_000 + "up" + ")" * 30_000, "-" * 30_000 + "up", "up + " * 30_000 + "up", "up + " * 800 + "up"],
+    ids=["brackets", "signs", "operators", "many operators"],
+)
+def test_a_query_that_is_too_deep_is_a_finding(query: str) -> None:
+    """The parser would end the process, and a walk of its tree this one's."""
+    _, faults = examine(query, KNOWN)
+
+    assert [fault.expected for fault in faults] == ["PromQL"]

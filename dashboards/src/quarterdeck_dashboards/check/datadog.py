@@ -75,10 +75,12 @@ def examine(query: str, knowledge: Knowledge, names: Collection[str] = ()) -> li
     """Return everything wrong with a query, a formula over *names*, or a monitor's query."""
     try:
         tree = parse(query)
+        walk = _Walk(knowledge, names)
+        walk.shape(tree)
     except DatadogSyntaxError as error:
         return [Fault(short(query), f"a Datadog query: {error.expected}", error.found)]
-    walk = _Walk(knowledge, names)
-    walk.shape(tree)
+    except RecursionError:
+        return [Fault(short(query), "a Datadog query", "too many levels of nesting")]
     return walk.faults
 
 

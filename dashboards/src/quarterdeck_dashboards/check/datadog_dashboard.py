@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_dashboards.catalogue.document import Path, dotted
+from quarterdeck_dashboards.check.loose import entries, text
 from quarterdeck_dashboards.check.question import Language, Question
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def is_one(document: Any) -> bool:
     """Say whether a JSON document is Datadog's: a dashboard, a monitor or an SLO by metric."""
     if not isinstance(document, dict):
         return False
-    return "widgets" in document or document.get("type") in {*_MONITORS, "metric"}
+    return "widgets" in document or text(document.get("type")) in {*_MONITORS, "metric"}
 
 
 def questions(document: Any, origin: str) -> Iterator[Question]:
@@ -35,8 +36,8 @@ def _walk(node: Any, path: Path, origin: str, title: str) -> Iterator[Question]:
         return
     if isinstance(node.get("title") or node.get("name"), str) and "data_source" not in node:
         title = node.get("title") or node["name"]
-    for key, text in _texts(node):
-        yield Question(_where(origin, (*path, *key), title), text, Language.DATADOG)
+    for key, query in _texts(node):
+        yield Question(_where(origin, (*path, *key), title), query, Language.DATADOG)
     yield from _formulas(node, path, origin, title)
     for key, each in node.items():
         yield from _walk(each, (*path, key), origin, title)
@@ -47,7 +48,7 @@ def _texts(node: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     query = node.get("query")
     if isinstance(node.get("q"), str):
         yield ("q",), node["q"]
-    if isinstance(query, str) and (node.get("data_source") == "metrics" or node.get("type") in _MONITORS):
+    if isinstance(query, str) and (node.get("data_source") == "metrics" or text(node.get("type")) in _MONITORS):
         yield ("query",), query
     if node.get("type") == "metric" and isinstance(query, dict):
         yield from (
@@ -56,13 +57,13 @@ def _texts(node: dict[str, Any]) -> Iterator[tuple[Path, str]]:
 
 
 def _formulas(node: dict[str, Any], path: Path, origin: str, title: str) -> Iterator[Question]:
-    names = tuple(str(each.get("name")) for each in node.get("queries") or () if isinstance(each, dict))
+    names = tuple(text(each.get("name")) for each in entries(node.get("queries")))
     if not names:
         return
-    for index, each in enumerate(node.get("formulas") or ()):
-        if isinstance(each, dict) and isinstance(each.get("formula"), str):
+    for index, each in enumerate(entries(node.get("formulas"))):
+        if formula := text(each.get("formula")):
             where = _where(origin, (*path, "formulas", index, "formula"), title)
-            yield Question(where, each["formula"], Language.DATADOG, names=names)
+            yield Question(where, formula, Language.DATADOG, names=names)
 
 
 def _where(origin: str, path: Path, title: str) -> str:

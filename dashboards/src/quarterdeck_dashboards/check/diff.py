@@ -19,7 +19,7 @@ from quarterdeck_dashboards.check.changes import Change, What
 from quarterdeck_dashboards.check.datadog import Knowledge
 from quarterdeck_dashboards.check.question import Finding, Language, Question
 from quarterdeck_dashboards.check.shape import Fault, Setting
-from quarterdeck_dashboards.check.tree import selectors, short, text_of
+from quarterdeck_dashboards.check.tree import parsed, selectors, short, text_of
 from quarterdeck_dashboards.series import by_name, of_metric
 from quarterdeck_dashboards.units import Unit
 
@@ -122,7 +122,7 @@ def _comparisons(query: str) -> Iterator[tuple[Any, Any, float]]:
                     found.append((node, side, other.val))
 
     try:
-        ast.walk(ast.parse(query), visit)
+        ast.walk(parsed(query), visit)
     except ValueError:
         return
     yield from found

@@ -7,7 +7,6 @@ that was lost on the way is found as well as a misspelt one. What cannot be know
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import promql_parser as ast
@@ -15,7 +14,7 @@ import promql_parser as ast
 from quarterdeck_dashboards.check import arithmetic, selector
 from quarterdeck_dashboards.check.selector import NAME
 from quarterdeck_dashboards.check.shape import HERE, PLACEHOLDER, SCALAR, Fault, Setting, Shape, like
-from quarterdeck_dashboards.check.tree import label_set, short, text_of
+from quarterdeck_dashboards.check.tree import label_set, parsed, short, text_of
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.series import LE, Series, SeriesKind
 from quarterdeck_dashboards.units import SECONDS, UNKNOWN, Values
@@ -46,16 +45,13 @@ SCALARS = frozenset({"pi", "scalar", "step"})
 def examine(query: str, known: Mapping[str, Series], setting: Setting = HERE) -> tuple[Shape, list[Fault]]:
     """Return what *query*'s samples look like and everything wrong with it, given the *known* series by name."""
     try:
-        tree = _parsed(query)
+        tree = parsed(query)
+        walk = _Walk(known, setting)
+        return walk.shape(tree), walk.faults
     except ValueError as error:
         return Shape(), [Fault(short(query), "PromQL", str(error))]
-    walk = _Walk(known, setting)
-    return walk.shape(tree), walk.faults
-
-
-@lru_cache(maxsize=16_384)  # what records a series is read for its labels, and again to be checked
-def _parsed(query: str) -> Any:
-    return ast.parse(query)
+    except RecursionError:  # a row of some hundred operators
+        return Shape(), [Fault(short(query), "PromQL", "too many operators in one expression")]
 
 
 @dataclass

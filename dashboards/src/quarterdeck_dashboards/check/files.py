@@ -63,12 +63,12 @@ def _dashboard(text: str, origin: str, rate_window: timedelta | None, *, is_name
     """Return what a dashboard asks; of a file that was not named itself, nothing when it is none."""
     try:
         document: Any = json.loads(text)
+        if datadog_dashboard.is_one(document):
+            return list(datadog_dashboard.questions(document, origin))
+        if grafana.is_dashboard(document):
+            return list(grafana.questions(document, origin, rate_window))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{origin} to be JSON", str(error), "correct it and run the command again") from error
-    if datadog_dashboard.is_one(document):
-        return list(datadog_dashboard.questions(document, origin))
-    if grafana.is_dashboard(document):
-        return list(grafana.questions(document, origin, rate_window))
     if not is_named:
         return []
     raise UsageError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_dashboards.catalogue.document import Path, dotted
+from quarterdeck_dashboards.check.loose import entries, mapping, text
 from quarterdeck_dashboards.check.question import Question
 from quarterdeck_dashboards.check.template import substituted
 from quarterdeck_dashboards.units import Unit
@@ -73,14 +74,12 @@ def questions(document: Any, origin: str, rate_window: timedelta | None) -> Iter
 
 def _variables(document: Any) -> dict[str, str]:
     """Return the dashboard's variables with the present value of each."""
-    inner = _inner(document)
-    declared = inner.get("variables") or (inner.get("templating") or {}).get("list") or []
+    inner = mapping(_inner(document))
     found = {}
-    for each in declared:
-        entry = each.get("spec", each)
-        value = (entry.get("current") or {}).get("value")
-        kept = value if isinstance(value, str) and each.get("type") != "query" else ""
-        found[str(entry.get("name", ""))] = kept or str(entry.get("query") or "")
+    for each in entries(inner.get("variables") or mapping(inner.get("templating")).get("list")):
+        entry = mapping(each.get("spec", each))
+        kept = text(mapping(entry.get("current")).get("value")) if each.get("type") != "query" else ""
+        found[text(entry.get("name"))] = kept or text(entry.get("query"))
     return found
 
 
@@ -118,32 +117,30 @@ class _Reader:
             yield self._question((*path, "expr"), expr, around)
         if node.get("type") == "query" or node.get("kind") == "QueryVariable":
             query = node.get("query")
-            text = query.get("query") if isinstance(query, dict) else query
-            if isinstance(text, str) and (promql := _of_variable(text)):
-                name = str(node.get("name", ""))
-                yield self._question((*path, "query"), promql, _Around(f"${name}"))
+            if promql := _of_variable(text(mapping(query).get("query", query))):
+                yield self._question((*path, "query"), promql, _Around(f"${text(node.get('name'))}"))
 
-    def _question(self, path: Path, text: str, around: _Around) -> Question:
+    def _question(self, path: Path, query: str, around: _Around) -> Question:
         title = f" ({around.title})" if around.title else ""
         return Question(
             f"{self.origin}: {dotted(path)}{title}",
-            substituted(text, self.variables, self.rate_window),
+            substituted(query, self.variables, self.rate_window),
             unit=around.unit,
             thresholds=around.thresholds,
         )
 
 
-def _of_variable(text: str) -> str | None:
+def _of_variable(query: str) -> str | None:
     """Return PromQL that fails where a variable's query would find nothing.
 
     >>> _of_variable('label_values(up{job="a"}, pod)')
     'group by (pod) (up{job="a"})'
     """
-    if match := _VALUES.fullmatch(text):
+    if match := _VALUES.fullmatch(query):
         return f"group by ({match[2]}) ({match[1]})"
-    if match := _RESULT.fullmatch(text):
+    if match := _RESULT.fullmatch(query):
         return match[1]
-    if match := _NAMES.fullmatch(text):
+    if match := _NAMES.fullmatch(query):
         return f'{{__name__=~".*(?:{match[1]}).*"}}'
     return None
 
@@ -151,11 +148,10 @@ def _of_variable(text: str) -> str | None:
 def _within(node: dict[str, Any], around: _Around) -> _Around:
     """Return what is around the objects within *node*."""
     title = node.get("title")
-    config = node.get("fieldConfig") or ((node.get("spec") or {}) if isinstance(node.get("spec"), dict) else {})
-    config = config.get("fieldConfig", config) if isinstance(config, dict) else {}
-    defaults = config.get("defaults") if isinstance(config, dict) else None
+    config = mapping(node.get("fieldConfig") or mapping(node.get("spec")).get("fieldConfig"))
+    defaults = mapping(config.get("defaults"))
     unit, thresholds = around.unit, around.thresholds
-    if isinstance(defaults, dict) and not _overrides_unit(config):
+    if defaults and not _overrides_unit(config):
         is_axis = node.get("type") == "heatmap"
         unit = None if is_axis else UNITS.get(str(defaults.get("unit")))
         thresholds = _steps(defaults.get("thresholds"))
@@ -174,12 +170,12 @@ def _source(node: dict[str, Any]) -> str | None:
 
 def _overrides_unit(config: dict[str, Any]) -> bool:
     """Say whether some of a panel's queries are shown in a unit of their own: which ones is Grafana's to say."""
-    properties = [each for entry in config.get("overrides") or [] for each in entry.get("properties") or []]
-    return any(each.get("id") in {"unit", "thresholds"} for each in properties)
+    properties = [each for entry in entries(config.get("overrides")) for each in entries(entry.get("properties"))]
+    return any(each.get("id") in ("unit", "thresholds") for each in properties)
 
 
 def _steps(thresholds: Any) -> tuple[float, ...]:
-    if not isinstance(thresholds, dict) or thresholds.get("mode") == "percentage":
+    if mapping(thresholds).get("mode") == "percentage":
         return ()
-    values = [step.get("value") for step in thresholds.get("steps") or []]
-    return tuple(float(value) for value in values if isinstance(value, int | float))
+    values = [step.get("value") for step in entries(mapping(thresholds).get("steps"))]
+    return tuple(float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool))

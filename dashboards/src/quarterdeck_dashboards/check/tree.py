@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import promql_parser as ast
@@ -11,6 +13,31 @@ from quarterdeck_dashboards.catalogue.problem import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+MAX_DEPTH = 100
+"""Deepest nesting of brackets that is read; nobody can read a tenth of it, and the parser's own stack has an end."""
+MAX_OPERATORS = 1000
+"""Most operators: a row of them is nested as well."""
+
+
+@lru_cache(maxsize=16_384)  # what records a series is read for its labels, and again to be checked
+def parsed(query: str) -> Any:
+    """Return the syntax tree of *query*.
+
+    Raises:
+        ValueError: it is not PromQL, or too deep to be read.
+    """
+    bare = _TEXT.sub("", query)
+    depths = accumulate(_DEPTHS.get(character, 0) for character in bare)
+    if max(depths, default=0) > MAX_DEPTH or len(_OPERATOR.findall(bare)) > MAX_OPERATORS:
+        raise ValueError(f"more than {MAX_DEPTH} levels of brackets, or {MAX_OPERATORS} operators")
+    return ast.parse(query)
+
+
+_DEPTHS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+_TEXT = re.compile(r"""\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`""")
+_OPERATOR = re.compile(r"[-+*/%^<>=]|\b(?:and|or|unless|atan2)\b")
 
 
 def selectors(query: str) -> list[Any]:
@@ -33,8 +60,8 @@ def selectors(query: str) -> list[Any]:
                 visit(node.expr)
 
     try:
-        visit(ast.parse(query))
-    except ValueError:
+        visit(parsed(query))
+    except (ValueError, RecursionError):
         return []
     return found
 
