@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,16 @@ def test_links_between_dashboards_lead_somewhere(catalogue: Catalogue) -> None:
     linked = {link.dashboard for dashboard in made for link in dashboard.links if link.dashboard}
 
     assert linked - {dashboard.uid for dashboard in made} == set()
+
+
+def test_alerts_lead_to_dashboards_that_exist(catalogue: Catalogue) -> None:
+    """A service's own, the cluster's, or whoever's who is on call."""
+    published = catalogue.model_copy(update={"dashboard_base_url": "https://grafana.example/"})
+    generated = build.rule_files(published, scrape_interval=timedelta(seconds=15))
+    linked = set(re.findall(r"grafana\.example/d/([\w-]+)", "".join(generated.values())))
+
+    assert linked - {dashboard.uid for dashboard in dashboards.of(catalogue)} == set()
+    assert {"quarterdeck-service-checkout", "quarterdeck-kubernetes", "quarterdeck-on-call"} <= linked
 
 
 def test_rows_fill_the_width_with_few_panels(catalogue: Catalogue) -> None:

@@ -122,6 +122,20 @@ def test_an_empty_panel_is_said_to_be_empty_unless_that_is_well() -> None:
     assert "Nothing, as when all is well." in text
 
 
+def test_a_table_is_empty_when_every_column_is_and_each_has_its_own_unit() -> None:
+    """When a budget is gone is unknown while it is not spent: that is no fault of the table."""
+    left = Query("left", Selector(UP).now, unit=Unit.SHARE)
+    gone = Query("gone in", Selector(UP).now.is_equal_to(0), unit=Unit.SECONDS)
+    table = Panel("Budgets", "Says.", Draw.TABLE, queries=(left, gone))
+
+    seen, text = _page(table, FakePrometheus({"up": (_series(slo="a"),)}))
+    assert page.troubles(seen) == ()
+    assert '<td>a</td><td class="number">100 %</td><td class="number">-</td>' in text.replace("\n", "")
+
+    seen, _ = _page(table, FakePrometheus())
+    assert page.troubles(seen) == ("X / Budgets: empty",)
+
+
 def test_a_query_that_fails_is_said_with_the_reason_and_nothing_of_it_is_code() -> None:
     """What a server says is text: it cannot change the page."""
     panel = Panel("Up", "Says.", Draw.LINES, queries=(UP_QUERY,))

@@ -96,6 +96,8 @@ class Query:
     """Show the traces that the histogram's buckets remember."""
     instant: bool = False
     """Ask for the present alone."""
+    unit: Unit | None = None
+    """What a table's column is in, where that is not what the panel is in."""
 
 
 @dataclass(frozen=True, slots=True)

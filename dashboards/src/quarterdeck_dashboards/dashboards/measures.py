@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_contract.labels import Label
     from quarterdeck_contract.metrics import Metric
+    from quarterdeck_dashboards.dashboards.description import Unit
     from quarterdeck_dashboards.promql import Matcher, Vector
     from quarterdeck_dashboards.series import Series
 
@@ -34,9 +35,9 @@ class Measure:
     promql: Vector
     datadog: Formula | None = None
 
-    def query(self, legend: str, *, exemplars: bool = False, instant: bool = False) -> Query:
+    def query(self, legend: str, *, exemplars: bool = False, instant: bool = False, unit: Unit | None = None) -> Query:
         """Return it as a panel's query; see `Query`."""
-        return Query(legend, self.promql, self.datadog, exemplars, instant)
+        return Query(legend, self.promql, self.datadog, exemplars, instant, unit)
 
     def __truediv__(self, other: Measure) -> Measure:
         """Return this as a share of *other*, where there is any."""

@@ -48,8 +48,8 @@ def of(catalogue: Catalogue) -> tuple[Dashboard, ...]:
 def _table() -> Panel:
     return Panel(
         "Budgets now",
-        "Budget left: 1 is untouched, 0 is spent. Burn rate: times as fast as allowed, in the last hour. Bad events: "
-        "in the last hour.",
+        "Budget left: 100 % is untouched, 0 % is spent; gone in: if the last hour goes on. Burn rate: times as fast as "
+        "allowed. Burn rate and events are the last hour's.",
         Draw.TABLE,
         Unit.COUNT,
         tuple(_columns()),
@@ -59,13 +59,14 @@ def _table() -> Panel:
 
 
 def _columns() -> Iterator[Query]:
-    for series, name in (
-        (recorded.BUDGET_REMAINING, "budget left"),
-        (recorded.BURN_RATE, "burn rate"),
-        (recorded.errors_in(HOUR), "bad events"),
-        (recorded.events_in(HOUR), "all events"),
+    for series, name, unit in (
+        (recorded.BUDGET_REMAINING, "budget left", Unit.SHARE),
+        (recorded.EXHAUSTION, "gone in", Unit.SECONDS),
+        (recorded.BURN_RATE, "burn rate", Unit.FACTOR),
+        (recorded.errors_in(HOUR), "bad events", Unit.COUNT),
+        (recorded.events_in(HOUR), "all events", Unit.COUNT),
     ):
-        yield measures.by_objective(series, *_ALL).query(name)
+        yield measures.by_objective(series, *_ALL).query(name, unit=unit)
 
 
 def _bad() -> Panel:

@@ -53,7 +53,7 @@ def _rows(title: str, panels: list[Panel]) -> Iterator[Row]:
     """Yield rows of at most three, each over the whole width."""
     for first in range(0, len(panels), _IN_A_ROW):
         some = panels[first : first + _IN_A_ROW]
-        yield Row(title, tuple(panel.wide(COLUMNS // len(some)) for panel in some))
+        yield Row(f"{title}, further" if first else title, tuple(panel.wide(COLUMNS // len(some)) for panel in some))
 
 
 def _tasks(worker: Service, own: tuple[Matcher, ...]) -> Iterator[Panel]:

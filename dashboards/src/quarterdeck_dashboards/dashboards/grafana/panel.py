@@ -169,6 +169,9 @@ def _table(panel: Panel) -> table.Panel:
     organised = {"excludeByName": excluded, "indexByName": {}, "renameByName": names}
     built = table.Panel().cell_options(common_model.TableAutoCellOptions())
     _numbers(built, panel)
+    for query in panel.queries:
+        if query.unit is not None:
+            built.override_by_name(query.legend, [model.DynamicConfigValue(id_val="unit", value=UNITS[query.unit])])
     built.no_value("-").with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     return built.with_transformation(model.DataTransformerConfig(id_val="organize", options=organised))
 

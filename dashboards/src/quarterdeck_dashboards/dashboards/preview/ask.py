@@ -86,8 +86,10 @@ class Seen:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing came back that should have."""
-        return not self.panel.quiet and any(not answer.series and not answer.failure for answer in self.answers)
+        """Whether nothing came back that should have: of a table, in any of its columns."""
+        of_all = all if self.panel.draw is Draw.TABLE else any
+        nothing = [not answer.series and not answer.failure for answer in self.answers]
+        return bool(nothing) and not self.panel.quiet and of_all(nothing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def _table(seen: Seen, _: Period) -> str:
         for series in answer.series:
             key = tuple(series.labels.get(name, "") for name in labels)
             row = cells.setdefault(key, ["-"] * len(columns))
-            row[column] = shown(series.last, seen.panel.unit)
+            row[column] = shown(series.last, answer.query.unit or seen.panel.unit)
     return _rows(labels, columns, sorted(cells.items()))
 
 
