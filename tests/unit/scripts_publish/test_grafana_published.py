@@ -51,6 +51,7 @@ class SmallGrafana:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # an answer is two writes, and would wait 40 ms for the first one's receipt
 
             def _serve(self) -> None:
                 sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
