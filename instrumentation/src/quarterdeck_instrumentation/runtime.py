@@ -161,12 +161,15 @@ class Runtime:
             self.write()
             if self._observer.refresh(min(_PATIENCE, self.settings.flush_timeout / 2)):
                 self.write()
+        counted = failures.counts()
         if self._pusher is not None:
             self._pusher.begin_flush(deadline - time.monotonic())
         if self._tracing is not None:
             self._tracing.flush(deadline - time.monotonic())
         if self._pusher is not None:
             self._pusher.finish_flush()
+        if self.settings.metrics_page and failures.counts() != counted:
+            self.write()  # what was lost at the end is on the page of the workers that go on
         leads = self._folder and session.leader(self._folder) == os.getpid()
         if leads and session.is_deserted(self._folder, self._name):
             # Should it go on all the same, it needs no folder for its page.

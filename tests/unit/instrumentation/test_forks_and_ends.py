@@ -141,3 +141,25 @@ print(json.dumps(looks))
     assert set(files) == {4}  # the election, the totals, and the parent's own two
     assert counted == [2.0, *(2.0 + hundreds * 100 for hundreds in range(1, 11))]
     assert max(look[2] for look in looks) < 16_000  # all metrics, and the names of the hundred that were added last
+
+
+LOSES_ITS_LAST_SPANS = """
+import logging
+from quarterdeck_instrumentation.activation import lead
+logging.disable()
+lead()
+os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:1"  # where nobody listens
+request()
+
+def work():
+    request(7)
+    runtime.end()
+
+child(work)
+print(json.dumps(parse(page()).value("quarterdeck_instrumentation_failures_total", component="traces")))
+"""
+
+
+def test_what_a_worker_lost_at_its_end_is_on_the_page(tmp_path: Path, free_port: int) -> None:
+    """Without a collector the last spans are lost: they are counted in the last values that the worker writes."""
+    assert run(LOSES_ITS_LAST_SPANS, tmp_path, free_port) >= 7
