@@ -64,10 +64,13 @@ class Desk:
     server: DatadogServer
     clock: FakeClock
     slept: list[float] = field(default_factory=list)
+    timeout: float = 20.0
+    """Seconds until an answer is given up."""
 
     def store(self, environment: str = "prod") -> DatadogStore:
         """Return a store that speaks to it by HTTP, and waits in no time."""
-        return DatadogStore(JsonApi(self.server.url, KEYS, called="Datadog", clock=self.clock), environment)
+        api = JsonApi(self.server.url, KEYS, called="Datadog", clock=self.clock, timeout=self.timeout)
+        return DatadogStore(api, environment)
 
     def publication(self, every: tuple[Resource, ...], environment: str = "prod", **more: Any) -> Publication:
         """Return what is to be published."""

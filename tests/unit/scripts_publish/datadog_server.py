@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 KEYS = {"DD-API-KEY": "an-api-key", "DD-APPLICATION-KEY": "an-application-key"}
 
 Fault = tuple[str, str, Any]
-"""Method, beginning of the path, and what happens: a status before anything was done, `lost` after it was done, or
-a function that is called before it is."""
+"""Method, beginning of the path, and what happens: a status before anything was done, `lost` (the connection)
+or `silent` after it was done, or a function that is called before it is."""
 
 
 class DatadogServer:
@@ -55,6 +55,8 @@ class DatadogServer:
                     return
                 status, body, headers = server.serve(self.command, self.path, json.loads(sent) if sent else None)
                 if status == 0:
+                    if body == "silent":
+                        self.rfile.read(1)  # until whoever asked gives up
                     self.close_connection = True
                     return
                 self._answer(status, body, headers)
@@ -110,13 +112,14 @@ class DatadogServer:
                     return 429, {"errors": ["Rate limit exceeded"]}, {"X-RateLimit-Reset": "7"}
                 if isinstance(fault[2], int):
                     return fault[2], {"errors": [f"told to say {fault[2]}, {KEYS['DD-API-KEY']}"]}, {}
-                if fault[2] != "lost":
+                if callable(fault[2]):
                     fault[2]()
             status, answer = self._do(method, parts.path, query, body)
             answer = json.loads(json.dumps(answer))
             wrong = self._description.answer(method, parts.path, status, answer)
             self.wrong += [f"{method} {parts.path} → {status}: {each}" for each in wrong]
-            return (0, None, {}) if fault is not None and fault[2] == "lost" else (status, answer, {})
+            is_cut = fault is not None and fault[2] in {"lost", "silent"}
+            return (0, fault[2], {}) if fault is not None and is_cut else (status, answer, {})
 
     def _do(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         kind, _, number = path.removeprefix("/api/v1/").partition("/")

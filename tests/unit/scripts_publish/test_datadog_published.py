@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -141,6 +142,18 @@ def test_an_answer_that_is_lost_makes_nothing_twice(desk: Desk) -> None:
 
     assert desk.names("slo") == ["checkout: availability (prod)"]
     assert len(desk.names("monitor")) == len(set(desk.names("monitor")))
+    assert desk.plan(wanted()).changes == ()
+
+
+def test_an_answer_that_never_comes_makes_nothing_twice(desk: Desk) -> None:
+    """The change was made and Datadog says nothing: the wait ends, and what was made is found."""
+    desk.timeout = 1.0
+    desk.server.faults += [("POST", "/api/v1/slo", "silent"), ("GET", "/api/v1/monitor", "silent")]
+
+    desk.apply(wanted())
+
+    assert desk.names("slo") == ["checkout: availability (prod)"]
+    assert desk.server.changes().count(("POST", "/api/v1/slo")) == 1
     assert desk.plan(wanted()).changes == ()
 
 
@@ -368,7 +381,7 @@ def test_without_a_terminal_it_asks_for_yes(desk: Desk, command: Callable[..., s
 
 
 def test_the_plan_is_data(desk: Desk, command: Callable[..., subprocess.Popen[str]]) -> None:
-    """On stdout as lines or JSON; what Datadog cannot have as the catalogue has it is said with its reason."""
+    """On stdout, a line for each resource; what Datadog cannot have as the catalogue has it is said with its reason."""
     process = command("plan")
     out, said = process.communicate(timeout=120)
 
@@ -379,3 +392,19 @@ def test_the_plan_is_data(desk: Desk, command: Callable[..., subprocess.Popen[st
         "a burn rate of 1.5 over 2d stands for 1 over 3d, a window that Datadog has not"
     )
     assert desk.server.changes() == []
+
+
+def test_what_was_done_is_data_as_well(desk: Desk, command: Callable[..., subprocess.Popen[str]]) -> None:
+    """As JSON, with the outcome of each step, also where one failed."""
+    desk.apply(tuple(each for each in wanted() if "burn_rate" not in str(each.body)))
+    desk.server.faults += [("DELETE", "/api/v1/slo", 403)]
+
+    process = command("destroy", "--yes", "--unaudited", "--output", "json")
+    out, said = process.communicate(timeout=120)
+
+    steps = json.loads(out)["steps"]
+    assert process.returncode == 1
+    assert {step["act"] for step in steps} == {"delete"}
+    assert [step["outcome"][:16] for step in steps if step["outcome"] != "done"] == ["failed: HTTP 403"]
+    assert steps[-1]["key"] == "slo/checkout/availability/metric"
+    assert "✗ delete slo checkout: availability (prod): HTTP 403" in said
