@@ -44,13 +44,13 @@ class _Selector:
         series = self._series()
         if not series:
             return Shape()
+        labels = [_labels(each) for each in series]
         for matcher in self._node.matchers.matchers:
-            self._matcher(matcher, series)
-        values = {each.values for each in series}
-        of_all = values.pop() if len(values) == 1 else UNKNOWN
+            self._matcher(matcher, series, labels)
+        of_all = series[0].values if all(each.values == series[0].values for each in series[1:]) else UNKNOWN
         if any(each.labels is None for each in series):
             return Shape(values=of_all)
-        return Shape(frozenset(name for each in series for name in _labels(each)), values=of_all)
+        return Shape(frozenset(name for each in labels for name in each), values=of_all)
 
     def _fault(self, expected: str, found: str, near: str | None = None) -> None:
         self._report(Fault(short(text_of(self._node)), expected, found, near))
@@ -82,13 +82,13 @@ class _Selector:
             return
         self._fault("a series of the contract, a recorded rule or an external list", name, like(name, self._known))
 
-    def _matcher(self, matcher: Any, series: list[Series]) -> None:
+    def _matcher(self, matcher: Any, series: list[Series], by_name: list[dict[str, Label]]) -> None:
         name = matcher.name
         if name == NAME or PLACEHOLDER in name or any(each.labels is None for each in series):
             return
-        labels = [label for each in series if (label := _labels(each).get(name))]
+        labels = [label for each in by_name if (label := each.get(name))]
         if not labels:
-            every = dict.fromkeys(name for each in series for name in _labels(each))
+            every = dict.fromkeys(name for each in by_name for name in each)
             which = either([each.name for each in series])
             self._fault(f"a label of {which}", name, self._setting.elsewhere.get(name) or like(name, every))
             return
