@@ -9,13 +9,43 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quarterdeck_dashboards import build, dashboards
+from quarterdeck_dashboards.catalogue import parse
 from quarterdeck_dashboards.check import expression, rules
+from quarterdeck_dashboards.check.run import check
 from quarterdeck_dashboards.dashboards import foreign, outside
 from quarterdeck_dashboards.dashboards.description import COLUMNS, Draw, Level, Panel, Threshold
 from quarterdeck_dashboards.series import SYNTHETIC, Series, SeriesKind, by_name, contract, external, of_metric
+from quarterdeck_dashboards.uid import TAG
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Catalogue
+
+
+CALLING = """\
+version: 1
+runbook_base_url: https://example.org/runbooks/
+services:
+  - name: checkout
+    owner: payments
+    image: a/checkout:v1
+    dependencies:
+      - {name: orders}
+      - {name: ledger, kind: postgresql}
+      - {name: carts, kind: redis}
+  - {name: orders, owner: payments, image: 'a/orders:v1', framework: grpc}
+  - {name: mailer, owner: letters, image: 'a/mailer:v1', framework: celery}
+  - name: biller
+    owner: letters
+    image: a/biller:v1
+    framework: batch
+    dependencies:
+      - {name: bills, kind: rabbitmq}
+    metrics:
+      - {name: bills.sent, kind: counter, unit: "{bill}"}
+      - {name: bills.wait, kind: histogram, unit: s, labels: [queue.name], buckets: [1, 10]}
+      - {name: bills.newest, kind: gauge, unit: s, description: When the newest was made.}
+"""
+"""Services with every kind of dependency that panels know, and those that nobody asks."""
 
 
 def _known(catalogue: Catalogue) -> dict[str, Series]:
@@ -34,6 +64,13 @@ def test_every_query_asks_for_series_that_exist(catalogue: Catalogue) -> None:
 
     assert len(asked) > 50
     assert {name: expression.examine(query, known)[1] for name, query in asked.items()} == {key: [] for key in asked}
+
+
+def test_dashboards_of_clients_and_workers_keep_the_contract_in_both_languages() -> None:
+    """What contrib's clients and Celery emit is foreign to the contract, and known all the same."""
+    result = check(parse(CALLING, "services.yaml"), scrape_interval=timedelta(seconds=15))
+
+    assert [str(finding) for finding in result.findings if finding.where.startswith(TAG)] == []
 
 
 def test_a_dashboard_has_a_name_of_its_own_that_fits_in_urls(catalogue: Catalogue) -> None:

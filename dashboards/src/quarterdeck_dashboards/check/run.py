@@ -17,6 +17,7 @@ from quarterdeck_dashboards.check.known import Environment, own_metrics, series_
 from quarterdeck_dashboards.check.question import Finding, Language, Question
 from quarterdeck_dashboards.check.shape import HERE, Fault, Setting, Shape
 from quarterdeck_dashboards.check.tree import short
+from quarterdeck_dashboards.dashboards import foreign
 from quarterdeck_dashboards.series import Series, SeriesKind, by_name, contract, of_exposition
 from quarterdeck_dashboards.units import UNKNOWN
 
@@ -111,7 +112,7 @@ def sources(
             *panels.of_datadog(catalogue),
             *asked.questions,
         ),
-        datadog.of_services(own_metrics(catalogue), tags),
+        datadog.of_services((*own_metrics(catalogue), *foreign.ALL), tags),
         setting(catalogue, environment),
     )
 
