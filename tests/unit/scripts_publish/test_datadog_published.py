@@ -330,6 +330,7 @@ def command(desk: Desk, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     services = tmp_path / "services.yaml"
     services.write_text(CATALOGUE)
     environ = {**os.environ, "DD_API_KEY": KEYS["DD-API-KEY"], "DD_APP_KEY": KEYS["DD-APPLICATION-KEY"]}
+    environ["KUBECONFIG"] = str(tmp_path / "none")
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [Path(sys.executable).with_name("quarterdeck"), "datadog", *arguments, "--site", desk.server.url]
@@ -408,3 +409,13 @@ def test_what_was_done_is_data_as_well(desk: Desk, command: Callable[..., subpro
     assert [step["outcome"][:16] for step in steps if step["outcome"] != "done"] == ["failed: HTTP 403"]
     assert steps[-1]["key"] == "slo/checkout/availability/metric"
     assert "✗ delete slo checkout: availability (prod): HTTP 403" in said
+
+
+def test_without_an_audit_log_nothing_is_changed(desk: Desk, command: Callable[..., subprocess.Popen[str]]) -> None:
+    """Where the cluster that keeps it cannot be reached, the way to go on without is said."""
+    process = command("apply", "--yes")
+    _, said = process.communicate(timeout=120)
+
+    assert process.returncode == 4
+    assert "by --unaudited" in said
+    assert desk.server.changes() == []

@@ -144,4 +144,4 @@ def _deletions(
         if each is not first[each.resource.key]:
             yield Step(Act.DELETE, each.resource, each, why=SECOND)
         elif each.resource.key not in keys and each.resource.kind not in kept:
-            yield Step(Act.DELETE, each.resource, each, why=SURPLUS)
+            yield Step(Act.DELETE, each.resource, each, why=SURPLUS if keys else "")

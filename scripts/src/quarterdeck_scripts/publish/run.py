@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_contract.errors import QuarterdeckError
+from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_scripts import console
 from quarterdeck_scripts.audit import AuditLog, Change, actor_of
 from quarterdeck_scripts.publish import text
@@ -124,9 +124,16 @@ def audit_of(env: str, context: str | None) -> AuditLog:
     """Return the audit log of the environment *env*, in its cluster.
 
     Raises:
-        QuarterdeckError: its cluster cannot be reached.
+        RefusedError: its cluster cannot be reached.
     """
     from quarterdeck_scripts.environment import open_environment  # noqa: PLC0415 -- the client costs 260 ms
 
-    cluster = open_environment(env, context).cluster
-    return AuditLog(cluster, AUDIT, actor_of(cluster))
+    try:
+        cluster = open_environment(env, context).cluster
+        return AuditLog(cluster, AUDIT, actor_of(cluster))
+    except QuarterdeckError as error:
+        raise RefusedError(
+            f"the audit log in the cluster of {env}: {error.expected}",
+            error.found,
+            f"{error.next_step}; or change what is planned without an entry, by --unaudited",
+        ) from error
