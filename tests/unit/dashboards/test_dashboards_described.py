@@ -73,6 +73,15 @@ def test_dashboards_of_clients_and_workers_keep_the_contract_in_both_languages()
     assert [str(finding) for finding in result.findings if finding.where.startswith(TAG)] == []
 
 
+def test_without_promises_nothing_is_shown_of_any() -> None:
+    """No panel of objectives that could never have data, no report, and no link to it."""
+    made = dashboards.of(parse(CALLING, "services.yaml"))
+
+    assert [panel.title for dashboard in made for panel in dashboard.panels() if panel.is_of_objectives] == []
+    uids = {dashboard.uid for dashboard in made}
+    assert {link.dashboard for dashboard in made for link in dashboard.links if link.dashboard} - uids == set()
+
+
 def test_a_dashboard_has_a_name_of_its_own_that_fits_in_urls(catalogue: Catalogue) -> None:
     """Grafana takes 40 characters; two dashboards of one uid would overwrite each other."""
     uids = [dashboard.uid for dashboard in dashboards.of(catalogue)]

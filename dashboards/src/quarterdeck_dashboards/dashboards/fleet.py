@@ -26,7 +26,7 @@ _KINDS = (sli.HTTP, sli.RPC)
 """In which ways services are asked."""
 
 
-def of(_: Catalogue) -> tuple[Dashboard, ...]:
+def of(catalogue: Catalogue) -> tuple[Dashboard, ...]:
     """Return the one dashboard."""
     return (
         Dashboard(
@@ -35,7 +35,7 @@ def of(_: Catalogue) -> tuple[Dashboard, ...]:
             "All services at once. Find the one that differs, then open its own dashboard.",
             (
                 Row("Services", (_table(),)),
-                Row("Which is worst", tuple(_worst())),
+                Row("Which is worst", tuple(_worst(catalogue))),
                 Row("Who is asked, who works", tuple(_load())),
                 Row("Is anything missing", tuple(_missing())),
             ),
@@ -84,13 +84,16 @@ def _versions() -> Measure:
     return Measure(count_by(_BY, max_by([l_.SERVICE, l_.VERSION], info.now)))
 
 
-def _worst() -> Iterator[Panel]:
+def _worst(catalogue: Catalogue) -> Iterator[Panel]:
+    promised = promises.are_made(catalogue)
+    width = 8 if promised else 12
     yield Panel(
         "Failed",
         "Share of each service's requests. One alone: open it. Several at once: what do they all wait for?",
         Draw.LINES,
         Unit.SHARE,
         (_failed().query("{service}"),),
+        width=width,
     )
     yield Panel(
         "Time taken, p95",
@@ -98,8 +101,10 @@ def _worst() -> Iterator[Panel]:
         Draw.LINES,
         Unit.SECONDS,
         (_took().query("{service}"),),
+        width=width,
     )
-    yield promises.fastest(*_ALL)
+    if promised:
+        yield promises.fastest(*_ALL)
 
 
 def _load() -> Iterator[Panel]:

@@ -27,12 +27,14 @@ _RECENT = timedelta(hours=1)
 
 def of(catalogue: Catalogue) -> tuple[Dashboard, ...]:
     """Return the one dashboard."""
+    promised = promises.are_made(catalogue)
     others = (
         ("Fleet", fleet.UID),
         ("Kubernetes", kubernetes.UID),
-        ("SLO report", slo_report.UID),
+        *((("SLO report", slo_report.UID),) if promised else ()),
         ("Python runtime", runtime.UID),
     )
+    budgets = (Row("Whose budget", (promises.worst(*_ALL), promises.fastest(*_ALL, width=12))),) if promised else ()
     return (
         Dashboard(
             common.HOME_UID,
@@ -40,7 +42,7 @@ def of(catalogue: Catalogue) -> tuple[Dashboard, ...]:
             "Start here: what is firing, whose budget goes, what changed in the last hour, and which runbook to open.",
             (
                 Row("What is firing", (common.firing(*_ALL, width=16), _runbooks(catalogue))),
-                Row("Whose budget", (promises.worst(*_ALL), promises.fastest(*_ALL, width=12))),
+                *budgets,
                 Row("What changed in the last hour", tuple(_changed())),
             ),
             tags=(TAG, "on-call"),

@@ -14,7 +14,7 @@ from quarterdeck_dashboards.slo import recorded
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from quarterdeck_dashboards.catalogue import Service
+    from quarterdeck_dashboards.catalogue import Catalogue, Service
     from quarterdeck_dashboards.promql import Matcher
 
 _NAME = f"{{{SLO.name}}}"
@@ -22,6 +22,11 @@ WHOSE = f"{{{l_.SERVICE.name}}} {{{SLO.name}}}"
 """An objective's name where there are several services'."""
 _WORST = 8
 """Objectives in a list of the worst: more are not read."""
+
+
+def are_made(catalogue: Catalogue) -> bool:
+    """Say whether anything is promised at all: if not, nothing is recorded of objectives."""
+    return any(service.slos for service in catalogue.services)
 
 
 def rows(service: Service) -> Iterator[Row]:
