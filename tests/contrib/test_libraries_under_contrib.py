@@ -164,9 +164,9 @@ async def with_aio_pika():
     import aio_pika
     async with await aio_pika.connect(RABBITMQ) as connection:
         channel = await connection.channel()
-        queue = await channel.declare_queue("parcels", auto_delete=True)
-        await channel.default_exchange.publish(aio_pika.Message(b"SECRET"), "parcels")
-        async with queue.iterator(timeout=10) as messages:  # a get would not wait for a busy broker
+        queue = await channel.declare_queue("letters", auto_delete=True)
+        await channel.default_exchange.publish(aio_pika.Message(b"SECRET"), "letters")
+        async with queue.iterator(timeout=10) as messages:
             async for message in messages:
                 await message.ack()
                 return {"traceparent": message.headers["traceparent"]}
@@ -213,7 +213,7 @@ MADE = [
     ("botocore", "botocore.sqs", "SQS.ListQueues", "CLIENT", {"rpc.system": "aws-api"}),
     ("grpc", "grpc", "/shop.Stock/Count", "CLIENT", {"rpc.system": "grpc", "rpc.grpc.status_code": 0}),
     ("pika", "pika.pika_instrumentor", "orders send", "PRODUCER", RABBITMQ),
-    ("aio-pika", "aio_pika", ",parcels send", "PRODUCER", RABBITMQ),
+    ("aio-pika", "aio_pika", ",letters send", "PRODUCER", RABBITMQ),
     ("confluent-kafka", "confluent_kafka", "orders send", "PRODUCER", {"messaging.system": "kafka"}),
 ]
 """Path, and of the span that its library makes: instrumentor, name, kind, attributes among others."""
