@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import UsageError
-from quarterdeck_dashboards import alertmanager, proof
+from quarterdeck_dashboards import alertmanager, disk, proof
 from quarterdeck_dashboards.alerts import (
     EVERY,
     MIN_SCRAPES,
@@ -93,29 +92,12 @@ def generated(catalogue: Catalogue, *, scrape_interval: timedelta) -> dict[str, 
 
 def write(tree: Mapping[str, str], folder: Path) -> list[str]:
     """Write a generated *tree* into *folder* and remove what an earlier one left; return the changed paths."""
-    changed = []
-    for path in sorted({*tree, *_present(folder)}):
-        target = folder / path
-        if path not in tree:
-            target.unlink()
-        elif target.exists() and target.read_text(encoding="utf-8") == tree[path]:
-            continue
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(tree[path], encoding="utf-8")
-        changed.append(path)
-    return changed
+    return disk.write(tree, folder, _present(folder))
 
 
 def differences(tree: Mapping[str, str], folder: Path) -> str:
     """Return the unified diff from what is in *folder* to *tree*; empty when they are the same."""
-    parts: list[str] = []
-    for path in sorted({*tree, *_present(folder)}):
-        target = folder / path
-        old = target.read_text(encoding="utf-8").splitlines(keepends=True) if target.exists() else []
-        new = tree.get(path, "").splitlines(keepends=True)
-        parts += unified_diff(old, new, str(target) if old else "/dev/null", str(target) if new else "/dev/null")
-    return "".join(parts)
+    return disk.differences(tree, folder, _present(folder))
 
 
 def _present(folder: Path) -> set[str]:
