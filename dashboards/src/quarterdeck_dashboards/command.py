@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GENERATED = Path("dashboards/generated")
 """Where this repository keeps its generated files."""
 
-_services = click.option(
+services_option = click.option(
     "--services",
     type=click.Path(path_type=Path),
     default=Path("services.yaml"),
@@ -32,10 +32,36 @@ _scrape_interval = click.option(
 )
 
 
-def _folder(help_text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def folder_option(help_text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Add `--out`, the folder of generated files."""
     return click.option(
         "--out", type=click.Path(path_type=Path, file_okay=False), default=GENERATED, show_default=True, help=help_text
     )
+
+
+def written(tree: Mapping[str, str], changed: Sequence[str], out: Path) -> int:
+    """Say which paths of a generated *tree* were *changed* in *out*, and return the exit code."""
+    for path in changed:
+        click.echo(out / path)
+    click.echo(f"{len(tree)} files, {len(changed)} changed.", err=True)
+    return EXIT_DONE
+
+
+def compared(tree: Mapping[str, str], difference: str, stale: str, group: str) -> int:
+    """Say how what is committed differs from a generated *tree*, and return the exit code.
+
+    Args:
+        tree: what is generated now.
+        difference: a diff, empty when there is none.
+        stale: what to say when there is one.
+        group: the command group whose `generate` mends it.
+    """
+    if not difference:
+        click.echo(f"{len(tree)} files are as generated.", err=True)
+        return EXIT_DONE
+    click.echo(difference, nl=False)
+    click.echo(f"{stale}: run `quarterdeck {group} generate`.", err=True)
+    return EXIT_FAILED
 
 
 @click.group()
@@ -44,9 +70,9 @@ def rules() -> None:
 
 
 @rules.command()
-@_services
+@services_option
 @_scrape_interval
-@_folder("Folder to write to.")
+@folder_option("Folder to write to.")
 def generate(services: Path, scrape_interval: str, out: Path) -> int:
     """Write rules, promtool tests and Alertmanager's configuration.
 
@@ -55,17 +81,13 @@ def generate(services: Path, scrape_interval: str, out: Path) -> int:
     from quarterdeck_dashboards import build  # noqa: PLC0415 -- pydantic and YAML cost 150 ms, --help needs neither
 
     tree = _tree(services, scrape_interval)
-    changed = build.write(tree, out)
-    for path in changed:
-        click.echo(out / path)
-    click.echo(f"{len(tree)} files, {len(changed)} changed.", err=True)
-    return EXIT_DONE
+    return written(tree, build.write(tree, out), out)
 
 
 @rules.command()
-@_services
+@services_option
 @_scrape_interval
-@_folder("Folder with the committed files.")
+@folder_option("Folder with the committed files.")
 def check(services: Path, scrape_interval: str, out: Path) -> int:
     """Compare the committed files with what the catalogue generates now.
 
@@ -74,13 +96,7 @@ def check(services: Path, scrape_interval: str, out: Path) -> int:
     from quarterdeck_dashboards import build  # noqa: PLC0415 -- as above
 
     tree = _tree(services, scrape_interval)
-    difference = build.differences(tree, out)
-    if not difference:
-        click.echo(f"{len(tree)} files are as generated.", err=True)
-        return EXIT_DONE
-    click.echo(difference, nl=False)
-    click.echo(f"{out} is not what {services} generates: run `quarterdeck rules generate`.", err=True)
-    return EXIT_FAILED
+    return compared(tree, build.differences(tree, out), f"{out} is not what {services} generates", "rules")
 
 
 @rules.command()
@@ -106,7 +122,7 @@ _output = click.option(
 
 
 @contract.command("check")
-@_services
+@services_option
 @_scrape_interval
 @click.option(
     "--external",
@@ -192,7 +208,7 @@ def lock() -> int:
 @click.argument("old", type=click.File(encoding="utf-8"))
 @click.argument("new", type=click.File(encoding="utf-8"))
 @_files
-@_services
+@services_option
 @_scrape_interval
 @_output
 def diff(
@@ -229,7 +245,7 @@ def diff(
 
 
 @contract.command()
-@_services
+@services_option
 @_scrape_interval
 @click.option("--pods", multiple=True, metavar="SERVICE=NUMBER", help="Pods in this environment, if not `replicas`.")
 @click.option("--statuses", type=click.IntRange(1), default=2, show_default=True, help="Status codes of a route.")

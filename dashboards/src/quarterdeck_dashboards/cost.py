@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract import labels as l_
 from quarterdeck_contract import metrics
 from quarterdeck_contract.metrics import Kind
+from quarterdeck_dashboards.catalogue.own import known_metrics
 from quarterdeck_dashboards.slo.calendar import start_rules
 from quarterdeck_dashboards.slo.rules import recording_rules
 
@@ -189,8 +190,8 @@ def series_each(metric: Metric) -> int:
 
 
 def _of_service(service: Service, pods: int, assumptions: Assumptions) -> Cost:
-    every = (*metrics.ALL, *(own.stated() for own in service.metrics))
-    sets = {metric: label_sets(metric, service, assumptions) for metric in every}
+    every = known_metrics(service.metrics)
+    sets = {metric: label_sets(metric, service, assumptions) for metric in every.values()}
     scraped = pods * sum(count * series_each(metric) for metric, count in sets.items())
     recorded = sum(len(recording_rules(service, slo, assumptions.scrape_interval)) for slo in service.slos)
     appended = (scraped + pods * TARGET_SERIES + recorded) / assumptions.scrape_interval.total_seconds()

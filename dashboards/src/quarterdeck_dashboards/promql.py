@@ -248,7 +248,8 @@ def is_below(vector: Vector, number: float) -> Vector:
     return Vector(f"{vector.operand} < bool {_number(number)}", vector.labels, is_compound=True)
 
 
-_SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?", re.DOTALL)
+SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?", re.DOTALL)
+"""A selector as somebody writes it: the metric, and what is inside the braces."""
 
 
 def selecting(text: str) -> Selector:
@@ -261,7 +262,7 @@ def selecting(text: str) -> Selector:
     Raises:
         QueryError: it is not one metric with conditions.
     """
-    match = _SELECTOR.fullmatch(text.strip())
+    match = SELECTOR.fullmatch(text.strip())
     if match is None:
         raise QueryError(f"expected a selector of one metric, found {text!r}")
     written = (_Written(match[2].strip().removesuffix(",")),) if match[2] and match[2].strip() else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -13,6 +13,9 @@ from quarterdeck_contract.metrics import Kind, Metric
 from quarterdeck_dashboards.catalogue.fields import LABEL_PATTERN, METRIC_PATTERN, Model
 from quarterdeck_dashboards.catalogue.objective import SloKind
 from quarterdeck_dashboards.catalogue.validators import wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class OwnMetric(Model):
@@ -56,6 +59,11 @@ class OwnMetric(Model):
         return Metric(self.name, self.unit, self.kind, self.description, labels, self.buckets)
 
 
+def known_metrics(own: Iterable[OwnMetric]) -> dict[str, Metric]:
+    """Return the contract's metrics, and those that a service has of its *own*, by name."""
+    return {metric.name: metric for metric in (*contract.ALL, *(each.stated() for each in own))}
+
+
 _KINDS = {
     SloKind.FRESHNESS: (Kind.GAUGE, Kind.UP_DOWN_COUNTER),
     SloKind.THROUGHPUT: (Kind.COUNTER,),
@@ -70,7 +78,7 @@ def measured(kind: SloKind, name: str, own: tuple[OwnMetric, ...], at: tuple[Any
     Raises:
         PydanticCustomError: it is not known, or of another kind.
     """
-    known = {metric.name: metric for metric in (*contract.ALL, *(each.stated() for each in own))}
+    known = known_metrics(own)
     metric = known.get(name)
     if metric is None:
         raise wrong("a metric of the contract or of the service's metrics", repr(name), at=at, word=name, words=known)

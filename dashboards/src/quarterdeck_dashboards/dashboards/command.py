@@ -8,28 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED
+from quarterdeck_dashboards.command import compared, folder_option, services_option, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from quarterdeck_dashboards.catalogue import Catalogue
-
-_GENERATED = Path("dashboards/generated")
-"""Where this repository keeps its generated files."""
-
-_services = click.option(
-    "--services",
-    type=click.Path(path_type=Path),
-    default=Path("services.yaml"),
-    show_default=True,
-    help="The catalogue.",
-)
-
-
-def _folder(help_text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    return click.option(
-        "--out", type=click.Path(path_type=Path, file_okay=False), default=_GENERATED, show_default=True, help=help_text
-    )
 
 
 @click.group()
@@ -38,8 +20,8 @@ def dashboards() -> None:
 
 
 @dashboards.command()
-@_services
-@_folder("Folder to write to: into grafana/ and datadog/ in it.")
+@services_option
+@folder_option("Folder to write to: into grafana/ and datadog/ in it.")
 def generate(services: Path, out: Path) -> int:
     """Write every dashboard as Grafana's and Datadog's JSON.
 
@@ -48,16 +30,12 @@ def generate(services: Path, out: Path) -> int:
     from quarterdeck_dashboards.dashboards import files  # noqa: PLC0415 -- the SDKs cost 500 ms, --help needs neither
 
     tree = files.generated(_load(services))
-    changed = files.write(tree, out)
-    for path in changed:
-        click.echo(out / path)
-    click.echo(f"{len(tree)} files, {len(changed)} changed.", err=True)
-    return EXIT_DONE
+    return written(tree, files.write(tree, out), out)
 
 
 @dashboards.command()
-@_services
-@_folder("Folder with the committed files.")
+@services_option
+@folder_option("Folder with the committed files.")
 def check(services: Path, out: Path) -> int:
     """Compare the committed dashboards with what the catalogue generates now.
 
@@ -66,17 +44,11 @@ def check(services: Path, out: Path) -> int:
     from quarterdeck_dashboards.dashboards import files  # noqa: PLC0415 -- as above
 
     tree = files.generated(_load(services))
-    difference = files.differences(tree, out)
-    if not difference:
-        click.echo(f"{len(tree)} files are as generated.", err=True)
-        return EXIT_DONE
-    click.echo(difference, nl=False)
-    click.echo(f"{out} is not what {services} generates: run `quarterdeck dashboards generate`.", err=True)
-    return EXIT_FAILED
+    return compared(tree, files.differences(tree, out), f"{out} is not what {services} generates", "dashboards")
 
 
 @dashboards.command()
-@_services
+@services_option
 @click.option("--prometheus", "url", required=True, help="Base URL of the Prometheus to ask.")
 @click.option("--from", "span", default="1h", show_default=True, help="How far back to look.")
 @click.option(

@@ -28,10 +28,10 @@ from datadog_api_client.v1.model.slo_time_slice_spec import SLOTimeSliceSpec
 from datadog_api_client.v1.model.slo_timeframe import SLOTimeframe
 from datadog_api_client.v1.model.slo_type import SLOType
 
-from quarterdeck_contract import metrics
 from quarterdeck_contract.metrics import Kind
 from quarterdeck_dashboards.alerts import BURN
 from quarterdeck_dashboards.catalogue.objective import SloKind
+from quarterdeck_dashboards.catalogue.own import known_metrics
 from quarterdeck_dashboards.dashboards.datadog_query import MetricQuery, Untranslatable, condition
 from quarterdeck_dashboards.datadog.common import json_of, page_url, scoped, tags_of
 from quarterdeck_dashboards.duration import format_duration
@@ -136,7 +136,5 @@ def _query(service: Service, selector: Selector, environment: str) -> MetricQuer
 
 
 def _metric_of(service: Service, selector: Selector) -> Metric:
-    histograms = [
-        metric for metric in (*metrics.ALL, *(own.stated() for own in service.metrics)) if metric.kind is Kind.HISTOGRAM
-    ]
+    histograms = [metric for metric in known_metrics(service.metrics).values() if metric.kind is Kind.HISTOGRAM]
     return next(each for each in histograms if selector.series in of_metric(each))

@@ -10,9 +10,10 @@ from quarterdeck_contract import labels as l_
 from quarterdeck_dashboards.alerts import SEVERITY, burn_alerts, rows_by_severity
 from quarterdeck_dashboards.catalogue.objective import SloKind
 from quarterdeck_dashboards.proof.timeline import CLUSTER, Check, Phase, Test, counter, minutes, selector
-from quarterdeck_dashboards.proof.traffic import metric_of, of_target
+from quarterdeck_dashboards.proof.traffic import of_target
 from quarterdeck_dashboards.series import only
 from quarterdeck_dashboards.slo.objective import threshold
+from quarterdeck_dashboards.slo.sli import metric_of
 from quarterdeck_dashboards.slo.windows import RATE_WINDOW
 
 if TYPE_CHECKING:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
-from quarterdeck_contract import metrics
 from quarterdeck_dashboards.catalogue.objective import SloKind
+from quarterdeck_dashboards.promql import SELECTOR
 from quarterdeck_dashboards.proof.timeline import CLUSTER, Phase, counter, selector
 from quarterdeck_dashboards.series import LE, bucket_bound, buckets, count
-from quarterdeck_dashboards.slo.sli import RPC, served
+from quarterdeck_dashboards.slo.sli import RPC, metric_of, served
 
 if TYPE_CHECKING:
-    from quarterdeck_contract.metrics import Metric
     from quarterdeck_dashboards.catalogue import Service, Slo
 
 TRAFFIC = 6_000_000
@@ -91,14 +90,13 @@ def _custom(service: Service, slo: Slo, good: str, bad: str, everything: str) ->
     }
 
 
-_SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?", re.DOTALL)
 _CONDITION = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
 _PLAIN = re.compile(r"[\w /-]+")
 
 
 def _written(text: str) -> tuple[str, dict[str, str]] | None:
     """Return the name and labels of a series that the selector *text* picks out; None when they cannot be told."""
-    match = _SELECTOR.fullmatch(text.strip())
+    match = SELECTOR.fullmatch(text.strip())
     if match is None:
         return None
     labels = {}
@@ -119,12 +117,6 @@ def _written(text: str) -> tuple[str, dict[str, str]] | None:
 
 def _phase(span: Span, growth: int) -> Phase:
     return Phase(span.length, growth, resets=span.resets, lost=span.lost)
-
-
-def metric_of(service: Service, slo: Slo) -> Metric:
-    """Return the metric that *slo* is measured by, which the catalogue has found."""
-    known = {metric.name: metric for metric in (*metrics.ALL, *(own.stated() for own in service.metrics))}
-    return known[slo.metric or ""]
 
 
 def _bound(slo: Slo) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract import labels as l_
 from quarterdeck_contract import metrics
 from quarterdeck_dashboards.catalogue.objective import SloKind
+from quarterdeck_dashboards.catalogue.own import known_metrics
 from quarterdeck_dashboards.promql import (
     Selector,
     Vector,
@@ -109,7 +110,7 @@ def counted(service: Service, slo: Slo) -> tuple[Selector, Selector] | None:
             within = _of_requests(service, slo, buckets(how.duration)).where(equals(LE, _bound(service, slo)))
             return _of_requests(service, slo, count(how.duration)).where(fine), within.where(fine)
         case SloKind.QUEUE_WAIT:
-            metric, own = _metric(service, slo), of_service(service)
+            metric, own = metric_of(service, slo), of_service(service)
             within = Selector(buckets(metric)).where(*own, equals(LE, _bound(service, slo)))
             return Selector(count(metric)).where(*own), within
         case _:
@@ -143,18 +144,18 @@ def _slow(service: Service, slo: Slo, ask: Ask) -> Vector:
 
 
 def _taken(service: Service, slo: Slo, ask: Ask) -> Vector:
-    return ask(Selector(count(_metric(service, slo))).where(*of_service(service)))
+    return ask(Selector(count(metric_of(service, slo))).where(*of_service(service)))
 
 
 def _taken_late(service: Service, slo: Slo, ask: Ask) -> Vector:
     bound = equals(LE, _bound(service, slo))
-    within = ask(Selector(buckets(_metric(service, slo))).where(*of_service(service), bound))
+    within = ask(Selector(buckets(metric_of(service, slo))).where(*of_service(service), bound))
     return at_least(_taken(service, slo, ask) - within, 0)
 
 
 def _newest(service: Service, slo: Slo, ask: Ask) -> Vector:
     del ask  # a time is not counted
-    return max_by(SERVICE_LABELS, Selector(only(_metric(service, slo))).where(*of_service(service)).now)
+    return max_by(SERVICE_LABELS, Selector(only(metric_of(service, slo))).where(*of_service(service)).now)
 
 
 def _one_a_second_by_newest(service: Service, slo: Slo, ask: Ask) -> Vector:
@@ -166,7 +167,7 @@ def _stale(service: Service, slo: Slo, ask: Ask) -> Vector:
 
 
 def _growth(service: Service, slo: Slo, ask: Ask) -> Vector:
-    return ask(Selector(only(_metric(service, slo))).where(*of_service(service)))
+    return ask(Selector(only(metric_of(service, slo))).where(*of_service(service)))
 
 
 def _one_a_second_by_growth(service: Service, slo: Slo, ask: Ask) -> Vector:
@@ -225,8 +226,9 @@ def _of_route(label: Label, path: str) -> Matcher:
     return matches(label, f"/?{'[{<][^/]*[}>]'.join(literals)}/?")
 
 
-def _metric(service: Service, slo: Slo) -> Metric:
-    known = {metric.name: metric for metric in (*metrics.ALL, *(own.stated() for own in service.metrics))}
+def metric_of(service: Service, slo: Slo) -> Metric:
+    """Return the metric that *slo* names."""
+    known = known_metrics(service.metrics)
     if slo.metric not in known:  # the catalogue refuses it
         raise ValueError(f"{service.name}/{slo.name}: the metric {slo.metric} is not known")
     return known[slo.metric]
