@@ -211,7 +211,20 @@ def test_without_a_metrics_page_the_spans_get_out_all_the_same(tmp_path: Path, c
     assert collector.names() == ["work 1"]
 
 
-GEVENT = """
+PAGE = """
+def page():
+    while True:
+        connection = HTTPConnection("127.0.0.1", int(os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"]), timeout=10)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        except OSError:
+            gevent.sleep(0.02)
+        finally:
+            connection.close()
+"""
+"""What reads the page of the process it runs in, as soon as there is one."""
+GEVENT = f"""
 import json, sys
 before = "threading" in sys.modules, "ssl" in sys.modules, "socket" in sys.modules
 import warnings
@@ -230,19 +243,10 @@ def spin():
     global turns
     while True:
         turns += 1
-        gevent.sleep(0)
+        gevent.sleep(0.001)  # one that never waits keeps Python's lock from every thread, with us or without
 
 gevent.spawn(spin)
-
-def page():
-    while True:
-        try:
-            connection = HTTPConnection("127.0.0.1", int(os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"]), timeout=10)
-            connection.request("GET", "/metrics")
-            return connection.getresponse().read().decode()
-        except OSError:
-            gevent.sleep(0.02)
-
+{PAGE}
 workers = parse(page()).value("quarterdeck_workers")
 print(json.dumps([before, workers, turns > 0, gevent.get_hub().loop.default]))
 """
@@ -261,6 +265,47 @@ def test_gevent_is_neither_forestalled_nor_stopped(tmp_path: Path, free_port: in
     assert (done.stderr, done.returncode) == ("", 0)
     assert json.loads(done.stdout) == [[False, False, False], 1.0, True, True]
     assert list(tmp_path.iterdir()) == []
+
+
+IMPORTING = f"""
+from gevent import monkey
+monkey.patch_all()
+import json, os, sys, gevent
+from http.client import HTTPConnection
+from opentelemetry import metrics, trace
+from quarterdeck_instrumentation import runtime
+{PAGE}
+imported = []
+thread = monkey.get_original("_thread", "get_ident")
+ours = thread()
+
+def note(event, arguments):
+    if event == "import" and thread() != ours and not arguments[0].startswith("gevent."):  # of its own sockets, later
+        imported.append(arguments[0])
+
+sys.addaudithook(note)
+runtime.current().tracing()
+trace.get_tracer("t").start_span("work").end()
+done = trace.get_tracer_provider().force_flush(), metrics.get_meter_provider().force_flush()
+print(json.dumps([imported, *done, "quarterdeck_workers" in page()]))
+"""
+
+
+def test_no_thread_of_ours_imports_anything_under_gevent(tmp_path: Path, collector: Any, free_port: int) -> None:
+    """A greenlet that waited for the same module, before there was anything else to wait for, ended the service."""
+    environ = {
+        "OTEL_METRICS_EXPORTER": "otlp,prometheus",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
+        "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": str(free_port),
+        "QUARTERDECK_METRICS_DIR": str(tmp_path),
+    }
+    code = "import quarterdeck_instrumentation.auto\n" + IMPORTING
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert json.loads(done.stdout) == [[], True, True, True]
+    assert collector.names() == ["work"]
 
 
 def test_threads_go_on_while_gevent_is_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _INSTANCE = "service.instance.id"
 _HTTP = "http/protobuf"
+_IMPORTS = (*target.POSTING, "quarterdeck_instrumentation.push.encoding")
+"""What the thread imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Pusher:
 
     def start(self) -> None:
         """Start the thread."""
-        native.start_thread(self._run, "quarterdeck-metrics")
+        native.start_thread(self._run, "quarterdeck-metrics", _IMPORTS)
 
     def begin_flush(self, seconds: float) -> None:
         """Have everything pushed now, within *seconds*; returns at once."""

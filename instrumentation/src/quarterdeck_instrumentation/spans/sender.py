@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation import native
 from quarterdeck_instrumentation.failures import failed
-from quarterdeck_instrumentation.spans import wire
+from quarterdeck_instrumentation.spans import target, wire
 from quarterdeck_instrumentation.spans.span import encode
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Sender:
         with self._starting:
             if not self._runs:
                 try:
-                    native.start_thread(self._run, "quarterdeck-spans")
+                    native.start_thread(self._run, "quarterdeck-spans", target.POSTING)
                 except RuntimeError:
                     return  # the interpreter is ending: a flush sends
                 self._runs = True

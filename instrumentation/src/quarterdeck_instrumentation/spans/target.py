@@ -21,6 +21,8 @@ _PORTS = {"http": 80, "https": 443}
 _COMPRESSIONS = frozenset(("gzip", "deflate"))
 _ENDLESS = 10**9
 """Above it, a number is as good as infinite, which neither a lock nor a socket can wait for."""
+POSTING = ("encodings.idna", "quarterdeck_instrumentation.spans.post")
+"""What the threads that post import; the first, Python itself for a host's name."""
 _EXPORT_TIMEOUT = 30.0
 """Seconds: the specification's default of `OTEL_BSP_EXPORT_TIMEOUT`."""
 
