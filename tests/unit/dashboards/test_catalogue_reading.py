@@ -146,3 +146,29 @@ def test_every_field_of_the_schema_is_described() -> None:
     ]
     assert undescribed == []
     assert schema["$defs"]["RolloutPlan"]["properties"]["max_wait"]["default"] == "10m"
+
+
+def test_the_tag_before_a_digest_is_the_version() -> None:
+    """A pinned image still says which version it is."""
+    pinned = MINIMAL.replace(":v1.2", f":v1.2@sha256:{'0a' * 32}")
+
+    service = parse(pinned, "services.yaml").service("checkout")
+
+    assert service.version == "v1.2"
+    assert service.image == f"registry.example:5000/team/checkout:v1.2@sha256:{'0a' * 32}"
+
+
+def test_what_pods_are_given_may_be_said() -> None:
+    """Resources, the autoscaler's bound, who may call it, and where what it calls is."""
+    text = MINIMAL + (
+        "    max_replicas: 8\n"
+        "    resources: {cpu: 250m, memory: 1Gi, memory_limit: 1024Mi}\n"
+        "    callers: [ingress-nginx]\n"
+        "    dependencies: [{name: orders-db, kind: postgresql, cidr: 10.20.0.0/16, port: 5433}]\n"
+    )
+
+    service = parse(text, "services.yaml").service("checkout")
+
+    assert (service.max_replicas, service.callers) == (8, ("ingress-nginx",))
+    assert (service.resources.cpu, service.resources.memory_limit) == ("250m", "1024Mi")
+    assert (service.dependencies[0].port, service.dependencies[0].cidr) == (5433, "10.20.0.0/16")

@@ -65,8 +65,8 @@ def test_all_errors_of_a_file_come_in_one_message() -> None:
         "  services.yaml:11:12: services[1].name: expected each service name once (first in line 4), found 'checkout' "
         "again\n"
         "  services.yaml:11:22: services[1].ownr: expected one of the keys name, namespace, owner, tier, language, "
-        "framework, image, port, replicas, routes, health, openapi, dependencies, links, runbooks, metrics, slos or "
-        "rollout, found the unknown key 'ownr'; did you mean owner?.\n"
+        "framework, image, port, replicas, max_replicas, resources, routes, health, openapi, dependencies, callers, "
+        "links, runbooks, metrics, slos or rollout, found the unknown key 'ownr'; did you mean owner?.\n"
         "Next: correct these lines and run the command again."
     )
 

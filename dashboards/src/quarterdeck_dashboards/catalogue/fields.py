@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from quarterdeck_dashboards.catalogue.validators import duration
 from quarterdeck_dashboards.duration import format_duration
+from quarterdeck_dashboards.quantity import QUANTITY_PATTERN
 
 _DURATION_SCHEMA = {"type": "string", "pattern": r"^([0-9]+(y|w|d|h|ms|m|s))+$", "examples": ["250ms", "5m", "30d"]}
 
@@ -21,7 +22,7 @@ Duration = Annotated[
 """A Prometheus duration as text: `250ms`, `30s`, `5m`, `30d`."""
 
 NAME_PATTERN = r"^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$"
-IMAGE_PATTERN = r"^[^\s:@]+(?::[0-9]+/[^\s:@]+)?:[A-Za-z0-9_.-]+$"
+IMAGE_PATTERN = r"^[^\s:@]+(?::[0-9]+/[^\s:@]+)?:[A-Za-z0-9_.-]+(@sha256:[0-9a-f]{64})?$"
 PATH_PATTERN = r"^/\S*$"
 BASE_URL_PATTERN = r"^https?://\S+/$"
 WEBHOOK_PATTERN = r"^(https?://|/)\S+$"
@@ -30,6 +31,7 @@ METRIC_PATTERN = r"^[A-Za-z][-A-Za-z0-9_./]{0,254}$"
 LABEL_PATTERN = r"^[A-Za-z_][-A-Za-z0-9_.]*$"
 COUNTER_PATTERN = r"^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?$"
 URL_PATTERN = r"^https?://\S+$"
+CIDR_PATTERN = r"^[0-9a-f.:]+/[0-9]{1,3}$"
 ALERT_PATTERN = r"^[A-Z][A-Za-z0-9]*$"
 
 PATTERN_WORDS = {
@@ -42,6 +44,8 @@ PATTERN_WORDS = {
     LABEL_PATTERN: "an attribute name, such as queue.name",
     COUNTER_PATTERN: 'a selector of one metric, such as payments_total{result="refused"}',
     URL_PATTERN: "an http or https URL",
+    CIDR_PATTERN: "a range of addresses, such as 10.20.0.0/16",
+    QUANTITY_PATTERN: "a quantity, such as 250m or 512Mi",
     ALERT_PATTERN: "the name of an alert, such as ErrorBudgetBurn",
     WEBHOOK_PATTERN: "an http or https URL, or the absolute path of a file that holds one",
 }

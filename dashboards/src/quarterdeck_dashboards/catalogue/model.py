@@ -21,10 +21,21 @@ from quarterdeck_dashboards.catalogue.fields import (
 )
 from quarterdeck_dashboards.catalogue.objective import Slo, SloKind, check_bound
 from quarterdeck_dashboards.catalogue.own import OwnMetric, measured
+from quarterdeck_dashboards.catalogue.running import Dependency, Resources
 from quarterdeck_dashboards.catalogue.validators import UniqueNames, wrong
 from quarterdeck_dashboards.duration import format_duration
 
-__all__ = ["Catalogue", "Dependency", "OwnMetric", "RolloutPlan", "Service", "Slo", "SloKind", "json_schema"]
+__all__ = [
+    "Catalogue",
+    "Dependency",
+    "OwnMetric",
+    "Resources",
+    "RolloutPlan",
+    "Service",
+    "Slo",
+    "SloKind",
+    "json_schema",
+]
 
 
 PLATFORM = "platform"
@@ -44,19 +55,6 @@ class RolloutPlan(Model):
     """Give up as INCONCLUSIVE when the evidence decides neither way within this time."""
     ready_within: Duration = timedelta(minutes=5)
     """A new pod that is not Ready by then fails the rollout."""
-
-
-class Dependency(Model):
-    """Something a service cannot do its work without, or does worse."""
-
-    name: Name
-    """Another service of the catalogue, or what else it is called."""
-    kind: Literal[
-        "service", "http", "grpc", "postgresql", "mysql", "mongodb", "redis", "rabbitmq", "kafka", "other"
-    ] = "service"
-    """What it is; decides which client metrics and links its panels have."""
-    critical: bool = True
-    """Whether the service's promises break without it."""
 
 
 class Service(Model):
@@ -91,11 +89,16 @@ class Service(Model):
     ] = "fastapi"
     """What serves its requests, or does its work; decides which metrics it must emit."""
     image: str = Field(min_length=1, pattern=IMAGE_PATTERN)
-    """Image with its tag; the tag is the version."""
+    """Image with its tag, and its digest after that where it is pinned; the tag is the version."""
     port: int = Field(default=8080, ge=1, le=65535, strict=True)
     """The port it serves on, on the pod's own address."""
     replicas: int = Field(default=2, ge=1, strict=True)
-    """Stable pods, unless the environment says otherwise."""
+    """Stable pods, unless the environment says otherwise; the fewest where there is an autoscaler."""
+    max_replicas: int | None = Field(default=None, ge=1, strict=True)
+    """Most pods where the environment has autoscalers; left out, the environment's multiple of `replicas`. As many as
+    `replicas`: it is never scaled."""
+    resources: Resources = Resources()
+    """What each pod asks for, and what it may not exceed."""
     routes: int | None = Field(default=None, ge=1, strict=True)
     """How many routes it has, each method by itself: what its telemetry costs. Counted in `openapi`, where that is."""
     health: str = Field(default="/healthz", pattern=PATH_PATTERN)
@@ -104,6 +107,9 @@ class Service(Model):
     """Path of its OpenAPI document, beside the catalogue: what `operation` and `each` in its SLOs speak of."""
     dependencies: Annotated[tuple[Dependency, ...], UniqueNames("dependency")] = ()
     """What it calls."""
+    callers: tuple[Name, ...] = ()
+    """Namespaces whose pods may call it, an ingress controller's for example, beside its own namespace and the services
+    that name it as a dependency."""
     links: dict[str, Annotated[str, Field(pattern=URL_PATTERN)]] = Field(default={})
     """Title to URL: repository, documentation, whatever whoever is on call will look for."""
     runbooks: dict[Annotated[str, Field(pattern=ALERT_PATTERN)], Annotated[str, Field(pattern=URL_PATTERN)]] = Field(
@@ -116,6 +122,14 @@ class Service(Model):
     """What is promised. Names are unique within the service."""
     rollout: RolloutPlan = RolloutPlan()
     """How a new version is let in."""
+
+    @field_validator("max_replicas")
+    @classmethod
+    def _at_least_replicas(cls, value: int | None, info: ValidationInfo) -> int | None:
+        replicas = info.data.get("replicas")
+        if value is not None and replicas is not None and value < replicas:
+            raise wrong(f"at least replicas, {replicas}", str(value))
+        return value
 
     @field_validator("slos")
     @classmethod
@@ -136,7 +150,7 @@ class Service(Model):
     @property
     def version(self) -> str:
         """The image's tag."""
-        return self.image.rpartition(":")[2]
+        return self.image.partition("@")[0].rpartition(":")[2]
 
 
 _UNSERVED = ("celery", "batch")
