@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from quarterdeck_stacks.capture import capture
 from quarterdeck_stacks.manifests import clean
 from quarterdeck_stacks.project import StackConfig, load_project, load_stack
 from quarterdeck_stacks.render import render
+from quarterdeck_stacks.settings import parse as parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_dashboards.catalogue import Catalogue, Service
     from quarterdeck_stacks.capture import Registration
+    from quarterdeck_stacks.settings import Settings
 
 CATALOGUE = """\
 version: 1
@@ -69,13 +72,34 @@ def service(catalogue: Catalogue) -> Service:
 
 
 @pytest.fixture
-def local_objects(root: Path) -> Callable[..., dict[tuple[str, str | None, str], dict[str, Any]]]:
-    """Return a function that renders this repository's stack `local`: (kind, namespace, name) to object."""
+def settings_of(root: Path) -> Callable[..., Settings]:
+    """Return a function that reads this repository's stack *env*, with overrides `key=value`."""
 
-    def objects(*overrides: str) -> dict[tuple[str, str | None, str], dict[str, Any]]:
+    def read(env: str, *overrides: str) -> Settings:
         project = load_project(root)
-        rendering = render(project, "local", load_stack(project, "local", overrides))
+        prefix = f"{project.name}:"
+        values = load_stack(project, env, overrides).values
+        return parse_settings(env, {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)})
+
+    return read
+
+
+@pytest.fixture
+def objects_of(root: Path) -> Callable[..., dict[tuple[str, str | None, str], dict[str, Any]]]:
+    """Return a function that renders this repository's stack *env*: (kind, namespace, name) to object."""
+
+    def objects(env: str, *overrides: str) -> dict[tuple[str, str | None, str], dict[str, Any]]:
+        project = load_project(root)
+        rendering = render(project, env, load_stack(project, env, overrides))
         found = [clean(each) for each in rendering.objects]
         return {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]): o for o in found}
 
     return objects
+
+
+@pytest.fixture
+def local_objects(
+    objects_of: Callable[..., dict[tuple[str, str | None, str], dict[str, Any]]],
+) -> Callable[..., dict[tuple[str, str | None, str], dict[str, Any]]]:
+    """Return a function that does so with the stack `local`."""
+    return functools.partial(objects_of, "local")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,22 +15,23 @@ from quarterdeck_dashboards.catalogue import Catalogue
 from quarterdeck_dashboards.catalogue import parse as parse_catalogue
 from quarterdeck_stacks.overrides import override
 from quarterdeck_stacks.project import load_project
-from quarterdeck_stacks.settings import _KEYS, Loopback, Settings, check_against, parse
+from quarterdeck_stacks.settings import Loopback, Settings, check_against, parse
+from quarterdeck_stacks.settings.keys import declared
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).parents[3]
+SCHEMA = load_project(ROOT).schema
+KEYS = {name for name, _, _ in declared(Settings)}
 
-CONFIG = {
-    "environment": "",
-    "catalogue": "services.yaml",
+
+def _as_given(default: object) -> str:
+    return default if isinstance(default, str) else json.dumps(default)
+
+
+CONFIG = {name: _as_given(each["default"]) for name, each in SCHEMA.items()} | {
     "kubeconfig": "kubeconfig",
-    "context": "",
     "scrapeInterval": "2s",
-    "retention": "31d",
     "drain": "1s",
     "loopbackPrefix": "127.77",
-    "images": "[]",
-    "replicas": "[]",
 }
 
 
@@ -37,12 +39,10 @@ def _parse(**changes: str) -> Settings:
     return parse("local", {**CONFIG, **changes})
 
 
-def test_pulumi_yaml_declares_the_keys_that_the_program_reads(root: Path) -> None:
+def test_pulumi_yaml_declares_the_keys_that_the_program_reads() -> None:
     """Neither has one that the other does not, and each has a type, a description and a default."""
-    schema = load_project(root).schema
-
-    assert schema.keys() == _KEYS
-    assert all(set(declared) - {"items"} == {"type", "description", "default"} for declared in schema.values())
+    assert SCHEMA.keys() == KEYS
+    assert all(set(each) - {"items"} == {"type", "description", "default"} for each in SCHEMA.values())
 
 
 def test_a_stack_is_read_into_numbers_and_names() -> None:

@@ -16,7 +16,7 @@ from pulumi.runtime.config import CONFIG, get_config_env
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_dashboards.catalogue import parse as parse_catalogue
 from quarterdeck_dashboards.catalogue import portable
-from quarterdeck_stacks.environments import local
+from quarterdeck_stacks.environments import dev, local, prod, staging
 from quarterdeck_stacks.environments.shape import Environment
 from quarterdeck_stacks.overrides import override
 from quarterdeck_stacks.project import find_root
@@ -25,7 +25,12 @@ from quarterdeck_stacks.settings import Settings, check_against, parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SHAPES: dict[str, Callable[[Environment], None]] = {"local": local.deploy}
+SHAPES: dict[str, Callable[[Environment], None]] = {
+    "local": local.deploy,
+    "dev": dev.deploy,
+    "staging": staging.deploy,
+    "prod": prod.deploy,
+}
 """The environments of `settings.ENVIRONMENTS`."""
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pulumi
 
-from quarterdeck_contract.environment import EnvironmentFacts
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_dashboards.alerts import BUNDLED
 from quarterdeck_dashboards.build import alertmanager_config, rule_files
-from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_stacks.components.alertmanager import Alertmanager
 from quarterdeck_stacks.components.facts import Facts
 from quarterdeck_stacks.components.namespaces import Namespaces
 from quarterdeck_stacks.components.prometheus import Prometheus
 from quarterdeck_stacks.components.workload import Place, Workload
+from quarterdeck_stacks.environments.platform import facts
 from quarterdeck_stacks.environments.shape import Environment, provider
 from quarterdeck_stacks.scraping import LOOPBACK_KUBECONFIG, Scraping
-
-if TYPE_CHECKING:
-    from quarterdeck_stacks.settings import Settings
 
 
 def deploy(environment: Environment) -> None:
@@ -57,16 +51,6 @@ def deploy(environment: Environment) -> None:
     place = Place(settings.environment, settings.drain, loopback=loopback is not None)
     for service in catalogue.services:
         Workload(service, place=place, namespaces=namespaces, opts=opts)
-    Facts(_facts(settings, environment.catalogue_text), namespaces=namespaces, opts=opts)
+    Facts(facts(settings, environment.catalogue_text), namespaces=namespaces, opts=opts)
     pulumi.export("prometheusUrl", settings.prometheus_url)
     pulumi.export("alertmanagerUrl", settings.alertmanager_url)
-
-
-def _facts(settings: Settings, catalogue: str) -> EnvironmentFacts:
-    return EnvironmentFacts(
-        environment=settings.environment,
-        prometheus_url=settings.prometheus_url,
-        alertmanager_url=settings.alertmanager_url,
-        catalogue=catalogue,
-        scrape_interval=format_duration(settings.prometheus.scrape_interval),
-    )

@@ -1,0 +1,15 @@
+"""`dev`: one of each, in a cluster that may be thrown away; every `pr-N` looks like it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quarterdeck_stacks.environments import platform
+
+if TYPE_CHECKING:
+    from quarterdeck_stacks.environments.shape import Environment
+
+
+def deploy(environment: Environment) -> None:
+    """Register the environment's objects."""
+    platform.deploy(environment, platform.Shape(disposable=True))

@@ -1,0 +1,91 @@
+"""What dev, staging and prod are made of: the same components, in the shape that each of them states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from quarterdeck_contract.environment import EnvironmentFacts
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
+from quarterdeck_dashboards.alerts import BUNDLED
+from quarterdeck_dashboards.build import alertmanager_config, rule_files
+from quarterdeck_dashboards.duration import format_duration
+from quarterdeck_stacks.components.alertmanager import Alertmanager
+from quarterdeck_stacks.components.facts import Facts
+from quarterdeck_stacks.components.namespaces import Namespaces
+from quarterdeck_stacks.components.prometheus import Prometheus
+from quarterdeck_stacks.components.workload import Place, Workload
+from quarterdeck_stacks.environments.shape import Environment, provider
+from quarterdeck_stacks.scraping import LOOPBACK_KUBECONFIG, Scraping
+
+if TYPE_CHECKING:
+    from quarterdeck_stacks.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What differs between environments and is not a number."""
+
+    disposable: bool
+    """Whether the cluster may be thrown away whole: what is in one that does not answer is then forgotten."""
+
+
+def deploy(environment: Environment, shape: Shape) -> None:
+    """Register the environment's objects."""
+    settings, catalogue = environment.settings, environment.catalogue
+    opts = pulumi.ResourceOptions(provider=provider(environment, delete_unreachable=shape.disposable))
+    services = sorted({service.namespace for service in catalogue.services})
+    namespaces = Namespaces([SYSTEM_NAMESPACE, *services], opts=opts)
+    _monitoring(environment, namespaces, services, opts)
+    _workloads(environment, namespaces, opts)
+    Facts(facts(settings, environment.catalogue_text), namespaces=namespaces, opts=opts)
+    pulumi.export("prometheusUrl", settings.prometheus_url)
+    pulumi.export("alertmanagerUrl", settings.alertmanager_url)
+
+
+def _monitoring(
+    environment: Environment, namespaces: Namespaces, services: list[str], opts: pulumi.ResourceOptions
+) -> None:
+    settings, catalogue = environment.settings, environment.catalogue
+    loopback = settings.loopback
+    Alertmanager(
+        alertmanager_config(catalogue),
+        url=settings.alertmanager_url,
+        address=loopback.alertmanager if loopback else None,
+        namespaces=namespaces,
+        opts=opts,
+    )
+    Prometheus(
+        Scraping(
+            cluster=settings.environment,
+            interval=settings.prometheus.scrape_interval,
+            retention=settings.prometheus.retention,
+            namespaces=services,
+            kubeconfig=LOOPBACK_KUBECONFIG if loopback else None,
+        ),
+        rules=rule_files(catalogue, scrape_interval=settings.prometheus.scrape_interval, exporters=BUNDLED),
+        url=settings.prometheus_url,
+        address=loopback.prometheus if loopback else None,
+        namespaces=namespaces,
+        opts=opts,
+    )
+
+
+def _workloads(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
+    settings = environment.settings
+    place = Place(settings.environment, settings.drain, loopback=settings.loopback is not None)
+    for service in environment.catalogue.services:
+        Workload(service, place=place, namespaces=namespaces, opts=opts)
+
+
+def facts(settings: Settings, catalogue: str) -> EnvironmentFacts:
+    """Return what the operator's commands are told."""
+    return EnvironmentFacts(
+        environment=settings.environment,
+        prometheus_url=settings.prometheus_url,
+        alertmanager_url=settings.alertmanager_url,
+        catalogue=catalogue,
+        scrape_interval=format_duration(settings.prometheus.scrape_interval),
+    )

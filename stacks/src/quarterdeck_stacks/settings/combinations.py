@@ -1,0 +1,45 @@
+"""What is right by itself and wrong together: refused before any resource is registered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import UsageError
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
+from quarterdeck_dashboards.duration import format_duration
+
+if TYPE_CHECKING:
+    from quarterdeck_dashboards.catalogue import Catalogue
+    from quarterdeck_stacks.settings.stack import Settings
+
+_RESERVED_NAMESPACES = frozenset({"kube-node-lease", "kube-public", "kube-system"})
+"""The cluster's own. What runs there could not run under the PodSecurity level that ours enforce."""
+
+
+def check_against(settings: Settings, catalogue: Catalogue) -> None:
+    """Refuse *settings* that do not fit the *catalogue*.
+
+    Raises:
+        UsageError: samples are deleted before an SLO's window has passed, or a service wants a reserved namespace.
+    """
+    for service in catalogue.services:
+        if service.namespace in _RESERVED_NAMESPACES:
+            raise UsageError(
+                f"service {service.name} in a namespace of its own",
+                f"{service.namespace}, which is the cluster's",
+                f"choose another `namespace` for it in {settings.catalogue}",
+            )
+        if service.name in {"prometheus", "alertmanager"} and service.namespace == SYSTEM_NAMESPACE:
+            raise UsageError(
+                f"no service {service.name} in the namespace {SYSTEM_NAMESPACE}",
+                "one, which would replace the environment's own",
+                f"rename it or move it in {settings.catalogue}",
+            )
+        for slo in service.slos:
+            window = format_duration(slo.window)
+            if slo.window > settings.prometheus.retention:
+                raise UsageError(
+                    f"retention of at least {window}, the window of {service.name}'s SLO {slo.name}",
+                    format_duration(settings.prometheus.retention),
+                    f"`pulumi config set retention {window}` or longer",
+                )

@@ -1,0 +1,138 @@
+"""A stack's settings as a whole."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import UsageError
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
+from quarterdeck_stacks.settings.cluster import ClusterSettings
+from quarterdeck_stacks.settings.keys import assignments, check_keys, group, key, read, text, whole_seconds
+from quarterdeck_stacks.settings.monitoring import MonitoringSettings, PrometheusSettings
+from quarterdeck_stacks.settings.services import ServiceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+ENVIRONMENTS = ("local", "dev", "staging", "prod")
+"""The shapes there are; `quarterdeck_stacks.environments` has one module for each."""
+
+PROMETHEUS_PORT = 9090
+ALERTMANAGER_PORT = 9093
+
+
+@dataclass(frozen=True, slots=True)
+class Loopback:
+    """Where pods are processes on loopback, each with its own address."""
+
+    prefix: str
+    """First two octets, `127.77`: so that two environments can live on one machine."""
+
+    @property
+    def prometheus(self) -> str:
+        """The address Prometheus' pod asks for, so that its URL is known before it runs."""
+        return f"{self.prefix}.0.90"
+
+    @property
+    def alertmanager(self) -> str:
+        """The address Alertmanager's pod asks for, likewise."""
+        return f"{self.prefix}.0.93"
+
+
+def _loopback(value: str) -> Loopback | None:
+    if value and not (re.fullmatch(r"127\.\d{1,3}", value) and _is_loopback(f"{value}.0.1")):
+        raise ValueError(f"expected two octets of the loopback network, such as 127.77, found {value!r}")
+    return Loopback(value) if value else None
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _replicas(value: str) -> dict[str, int]:
+    given = assignments(value)
+    for service, number in given.items():
+        if not number.isdecimal() or int(number) < 1:
+            raise ValueError(f"expected at least 1 replica for {service}, found {number!r}")
+    return {service: int(number) for service, number in given.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything about a stack that is a number or a name; what is a shape is in `environments`."""
+
+    stack: str
+    """The stack's name: `local`, `prod`, `pr-42`."""
+    looks_like: str = key("environment", text)
+    """Which of ENVIRONMENTS a stack looks like that is not named after one; empty is its own name."""
+    catalogue: str = key("catalogue", text)
+    """Path of services.yaml, relative to the project's root."""
+    cluster: ClusterSettings = group(ClusterSettings)
+    prometheus: PrometheusSettings = group(PrometheusSettings)
+    monitoring: MonitoringSettings = group(MonitoringSettings)
+    services: ServiceSettings = group(ServiceSettings)
+    drain: timedelta = key("drain", whole_seconds)
+    """A stopping pod still serves for so long, because clients see it go only some time later."""
+    loopback: Loopback | None = key("loopbackPrefix", _loopback)
+    """None where pods have a network of their own: everywhere but in the local environment's process nodes."""
+    images: dict[str, str] = key("images", assignments)
+    """Service to image, where it differs from the catalogue."""
+    replicas: dict[str, int] = key("replicas", _replicas)
+    """Service to replicas, where they differ from the catalogue."""
+
+    @property
+    def environment(self) -> str:
+        """The stack's name. Also the target label `cluster` and OpenTelemetry's environment."""
+        return self.stack
+
+    @property
+    def shape(self) -> str:
+        """Which of ENVIRONMENTS it looks like: `pr-42` looks like `dev`."""
+        return self.looks_like or ("dev" if is_preview(self.stack) else self.stack)
+
+    @property
+    def prometheus_url(self) -> str:
+        """Base URL for the operator's commands."""
+        address = self.loopback.prometheus if self.loopback else f"prometheus.{SYSTEM_NAMESPACE}.svc"
+        return f"http://{address}:{PROMETHEUS_PORT}"
+
+    @property
+    def alertmanager_url(self) -> str:
+        """Base URL for the operator's commands."""
+        address = self.loopback.alertmanager if self.loopback else f"alertmanager.{SYSTEM_NAMESPACE}.svc"
+        return f"http://{address}:{ALERTMANAGER_PORT}"
+
+
+def is_preview(stack: str) -> bool:
+    """Return whether *stack* is `pr-N`, one change's own environment."""
+    return re.fullmatch(r"pr-[1-9]\d*", stack) is not None
+
+
+def parse(stack: str, config: Mapping[str, str]) -> Settings:
+    """Read *stack*'s configuration, its keys without the project's name.
+
+    Raises:
+        UsageError: a key is unknown or missing, or a value is not of its type.
+    """
+    check_keys(Settings, stack, config)
+    settings = read(Settings, config, stack=stack)
+    if settings.shape not in ENVIRONMENTS:
+        raise UsageError(
+            f"an environment: {', '.join(ENVIRONMENTS)}",
+            repr(settings.shape),
+            "name the stack after one, or set the key `environment` to the one it looks like",
+        )
+    if not settings.cluster.kubeconfig and not settings.cluster.context:
+        raise UsageError(
+            "a kubeconfig or a context, which says what cluster this stack belongs to",
+            "neither",
+            "`pulumi config set context …`; the current context of whoever runs this is not asked",
+        )
+    return settings
