@@ -7,8 +7,10 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from quarterdeck_dashboards.alerts import RUNBOOKS
-from quarterdeck_dashboards.catalogue import load
+from quarterdeck_dashboards.catalogue import load, parse
 from quarterdeck_dashboards.check.run import check, registered_pages, registered_queries
 
 if TYPE_CHECKING:
@@ -17,10 +19,24 @@ if TYPE_CHECKING:
 
 def test_generated_rules_gates_and_runbooks_have_no_finding(root: Path) -> None:
     """Rules of the repository's catalogue, and every query that an installed package registers."""
-    result = check(load(root / "services.yaml"), scrape_interval=timedelta(seconds=15))
+    catalogue = load(root / "services.yaml")
+    result = check(catalogue, scrape_interval=timedelta(seconds=15))
 
     assert result.findings == ()
-    assert result.queries > len(registered_queries()) > 0
+    assert result.queries > len(registered_queries(catalogue)) > 0
+
+
+@pytest.mark.parametrize(
+    "slos",
+    ["", "    slos: [{name: availability, kind: availability, objective: 99.5, window: 7d}]\n"],
+    ids=["none", "7d"],
+)
+def test_gates_and_runbooks_ask_for_what_this_catalogue_records(slos: str) -> None:
+    """A report on objectives asks for the windows that are promised, and for nothing where nothing is."""
+    text = "version: 1\nrunbook_base_url: https://example.org/\nservices:\n"
+    catalogue = parse(f"{text}  - name: checkout\n    owner: payments\n    image: a/b:v1\n{slos}", "services.yaml")
+
+    assert check(catalogue, scrape_interval=timedelta(seconds=15)).findings == ()
 
 
 def test_every_alert_has_a_page_that_is_registered_and_written(root: Path) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from quarterdeck_dashboards.check.rules import Rule
 
 QUERIES = "quarterdeck.queries"
-"""Entry-point group: callables without arguments that return a mapping from a query's name to its PromQL."""
+"""Entry-point group: callables that take the catalogue and return a mapping from a query's name to its PromQL."""
 RUNBOOKS = "quarterdeck.runbooks"
 """Entry-point group: its names are the ids of runbook pages."""
 
@@ -104,7 +104,7 @@ def sources(
         known |= by_name(of_exposition(files.text_of(path)))
     return Sources(
         (*found, *asked.rules),
-        registered_queries(),
+        registered_queries(catalogue),
         registered_pages(),
         known,
         (
@@ -187,15 +187,15 @@ def _recorded(name: str, makers: Iterable[Rule], known: Mapping[str, Series]) ->
     return Series(name, SeriesKind.GAUGE, labels, values=values.pop() if len(values) == 1 else UNKNOWN)
 
 
-def registered_queries() -> dict[str, str]:
-    """Return every query that an installed package registers, named by its entry point.
+def registered_queries(catalogue: Catalogue) -> dict[str, str]:
+    """Return every query that an installed package registers for *catalogue*, named by its entry point.
 
     Raises:
         TypeError: an entry point does not keep to the group's agreement.
     """
     queries: dict[str, str] = {}
     for entry in entry_points(group=QUERIES):
-        found = entry.load()()
+        found = entry.load()(catalogue)
         if not all(isinstance(each, str) for pair in found.items() for each in pair):
             raise TypeError(f"entry point {entry.value} in {QUERIES} does not map names to PromQL")
         queries |= {f"{entry.name}/{name}": query for name, query in found.items()}

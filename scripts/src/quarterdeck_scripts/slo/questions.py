@@ -16,10 +16,10 @@ from quarterdeck_dashboards.slo.rules import select
 from quarterdeck_dashboards.slo.windows import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from quarterdeck_contract.labels import Label
-    from quarterdeck_dashboards.catalogue import Service, Slo
+    from quarterdeck_dashboards.catalogue import Catalogue, Service, Slo
     from quarterdeck_dashboards.promql import Selector, Vector
     from quarterdeck_dashboards.series import Series
 
@@ -95,33 +95,18 @@ def _grown(counters: Selector, *, by: tuple[Label, ...], over: timedelta) -> Vec
     return sum_by(by, counters.increase(over))
 
 
-def examples() -> Mapping[str, str]:
-    """Return every question on one objective of each kind that asks differently, for `quarterdeck contract check`."""
-    from quarterdeck_dashboards.catalogue import parse  # noqa: PLC0415 -- only the check needs a catalogue made up
+def examples(catalogue: Catalogue) -> Mapping[str, str]:
+    """Return every question on one objective of *catalogue* of each sort that is asked in another way.
 
-    services = parse(_EXAMPLE, "an example").services
+    Registered as an entry point in the group `quarterdeck.queries`, for `quarterdeck contract check`.
+    """
+    sorts: dict[Hashable, tuple[Service, Slo]] = {}
+    for service in catalogue.services:
+        for slo in service.slos:
+            sorts.setdefault((sli.served(service), slo.kind, slo.window, slo.calendar), (service, slo))
     return {
         f"slo-report-{service.name}-{slo.name}-{name}": question
-        for service in services
-        for slo in service.slos
+        for service, slo in sorts.values()
         for found in (of(service, slo),)
         for name, question in {**found.numbers, **found.spenders, "burn-down": found.burn_down}.items()
     }
-
-
-_EXAMPLE = """\
-version: 1
-runbook_base_url: https://example.org/
-services:
-  - name: checkout
-    owner: payments
-    image: a/b:v1
-    slos:
-      - {name: availability, kind: availability, objective: 99.5}
-      - {name: latency, kind: latency, objective: 99, threshold: 1s}
-  - name: calls
-    owner: payments
-    framework: grpc
-    image: a/b:v1
-    slos: [{name: availability, kind: availability, objective: 99.5}]
-"""
