@@ -23,5 +23,6 @@ bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; twenty min
 	@$(BIN)/python tests/bench/process_cost.py --long --write
 	@$(BIN)/python tests/bench/termination.py --write
 	@$(BIN)/python tests/bench/scrape_cost.py --write
+	@$(BIN)/python tests/bench/rules_cost.py --write
 	@$(BIN)/python tests/bench/verdict_simulation.py
 	@$(BIN)/python tools/reference.py
