@@ -61,6 +61,8 @@ class Registration:
     """URN."""
     depends_on: frozenset[str]
     """URNs."""
+    ignored: tuple[str, ...]
+    """Paths in the inputs that are given at creation and left alone afterwards: `spec.replicas`."""
     provider: str
     """URN and id of the explicit provider; empty for the default one."""
 
@@ -88,6 +90,7 @@ class Monitor:
                     inputs=json_format.MessageToDict(request.object),
                     parent=request.parent,
                     depends_on=frozenset(request.dependencies),
+                    ignored=tuple(request.ignoreChanges),
                     provider=request.provider,
                 )
             )

@@ -99,7 +99,17 @@ def _keep(resource: Registration, rendering: Rendering) -> None:
         rendering.left_out.append(f"Secret {where}: a rendering carries references, never Secret data")
         return
     _refuse_unwritable(inputs, f"{inputs['kind']} {resource.name}")
-    rendering.objects.append(inputs)
+    rendering.objects.append(_without(inputs, resource.ignored))
+
+
+def _without(inputs: dict[str, Any], paths: tuple[str, ...]) -> dict[str, Any]:
+    """Return *inputs* without what the stack leaves to others: to apply it again would take it from them."""
+    for path in paths:
+        head, _, rest = path.partition(".")
+        if head in inputs:
+            kept = {key: value for key, value in inputs.items() if key != head}
+            inputs = {**kept, head: _without(inputs[head], (rest,))} if rest else kept
+    return inputs
 
 
 def _refuse_unwritable(value: Any, where: str) -> None:

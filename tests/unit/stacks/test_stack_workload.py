@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quarterdeck_stacks.components.namespaces import Namespaces
-from quarterdeck_stacks.components.workload import Place, Workload
+from quarterdeck_stacks.components.place import Collector, Place
+from quarterdeck_stacks.components.workload import Workload
+from quarterdeck_stacks.reach import Peer, reach_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quarterdeck_dashboards.catalogue import Catalogue, Service
     from quarterdeck_stacks.capture import Registration
+    from quarterdeck_stacks.settings import Settings
 
     Run = Callable[[Callable[[], object]], list[Registration]]
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 SERVICE = "kubernetes:core/v1:Service"
 BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"
+SCALER = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
+POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+
+Make = "Callable[..., dict[str, Registration]]"
 
 
 @pytest.fixture
-def objects(registered: Run, service: Service) -> dict[str, Registration]:
+def make(registered: Run, catalogue: Catalogue, settings_of: Callable[..., Settings]) -> Make:
+    """Return a function from a service, and what is different about its place, to what it registers, by type."""
+
+    def made(service: Service, env: str = "local", *overrides: str, **place: Any) -> dict[str, Registration]:
+        settings = settings_of(env, *overrides)
+        there = replace(Place.of(settings), drain=timedelta(seconds=4), **place)
+        reach = None if there.loopback else reach_of(service, catalogue)
+        found = registered(
+            lambda: Workload(service, reach=reach, place=there, namespaces=Namespaces([service.namespace]))
+        )
+        return {each.type: each for each in found}
+
+    return made
+
+
+@pytest.fixture
+def objects(make: Make, service: Service) -> dict[str, Registration]:
     """Return what `checkout` registers on loopback, by type."""
-    return _by_type(registered, service, loopback=True)
-
-
-def _by_type(registered: Run, service: Service, *, loopback: bool) -> dict[str, Registration]:
-    place = Place("local", timedelta(seconds=4), loopback=loopback)
-    found = registered(lambda: Workload(service, place=place, namespaces=Namespaces([service.namespace])))
-    return {each.type: each for each in found}
+    return make(service)
 
 
 def _pod(objects: dict[str, Registration]) -> dict[str, Any]:
@@ -68,6 +86,11 @@ def test_no_stable_pod_goes_before_another_is_ready(objects: dict[str, Registrat
     assert spec["progressDeadlineSeconds"] == 300
 
 
+def test_the_deployment_says_its_version_as_a_rollout_would_write_it(objects: dict[str, Registration]) -> None:
+    """`quarterdeck rollout` keeps this label in step with the template's; the stack begins with it."""
+    assert objects[DEPLOYMENT].inputs["metadata"]["labels"]["app.kubernetes.io/version"] == "1.4.2"
+
+
 def test_the_service_selects_the_name_alone_so_a_canary_gets_its_share(objects: dict[str, Registration]) -> None:
     """The track is not in the Service's selector."""
     assert objects[SERVICE].inputs["spec"] == {
@@ -82,7 +105,9 @@ def test_everything_listens_on_the_pods_own_address(objects: dict[str, Registrat
 
     assert variables == [
         {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         {
             "name": "POD_VERSION",
             "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app.kubernetes.io/version']"}},
@@ -94,7 +119,8 @@ def test_everything_listens_on_the_pods_own_address(objects: dict[str, Registrat
         {
             "name": "OTEL_RESOURCE_ATTRIBUTES",
             "value": "service.namespace=shop,service.version=$(POD_VERSION),service.instance.id=$(POD_NAME),"
-            "k8s.namespace.name=shop,k8s.pod.name=$(POD_NAME),deployment.environment.name=local",
+            "k8s.namespace.name=shop,k8s.node.name=$(NODE_NAME),k8s.pod.name=$(POD_NAME),k8s.pod.uid=$(POD_UID),"
+            "k8s.container.name=checkout,deployment.environment.name=local",
         },
         {"name": "OTEL_EXPORTER_PROMETHEUS_HOST", "value": "$(POD_IP)"},
         {"name": "OTEL_EXPORTER_PROMETHEUS_PORT", "value": "9464"},
@@ -150,15 +176,15 @@ def test_replicas_are_not_all_evicted_at_once(objects: dict[str, Registration]) 
     }
 
 
-def test_a_single_replica_has_no_disruption_budget(registered: Run, catalogue: Catalogue) -> None:
+def test_a_single_replica_has_no_disruption_budget(make: Make, catalogue: Catalogue) -> None:
     """It would only keep its node from being drained."""
-    assert BUDGET not in _by_type(registered, catalogue.service("worker"), loopback=False)
+    assert BUDGET not in make(catalogue.service("worker"), "prod")
 
 
-def test_pulumi_waits_for_endpoints_only_where_there_can_be_any(registered: Run, service: Service) -> None:
+def test_pulumi_waits_for_endpoints_only_where_there_can_be_any(make: Make, service: Service) -> None:
     """The API server refuses endpoints with loopback addresses, so on loopback nobody waits for them."""
-    elsewhere = _by_type(registered, service, loopback=False)[SERVICE]
-    on_loopback = _by_type(registered, service, loopback=True)[SERVICE]
+    elsewhere = make(service, "dev")[SERVICE]
+    on_loopback = make(service)[SERVICE]
 
     assert "pulumi.com/skipAwait" not in elsewhere.inputs["metadata"]["annotations"]
     assert on_loopback.inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
@@ -192,3 +218,101 @@ def test_every_object_is_a_child_and_waits_for_its_namespace(objects: dict[str, 
     account = urn.format("workload:Workload$kubernetes:core/v1:ServiceAccount", "checkout")
     assert all(namespace in each.depends_on for each in mine.values())
     assert account in mine[DEPLOYMENT].depends_on
+
+
+def test_an_autoscaler_gets_the_replicas_and_pulumi_lets_go_of_them(make: Make, service: Service) -> None:
+    """They are given at creation, so that no service begins with one pod, and ignored afterwards."""
+    made = make(service, "dev", "servicesAutoscale=true", "servicesMaxFactor=4", "servicesCpuTarget=60")
+
+    assert made[SCALER].inputs["spec"] == {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout"},
+        "minReplicas": 3,
+        "maxReplicas": 12,
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}},
+            }
+        ],
+    }
+    assert made[DEPLOYMENT].inputs["spec"]["replicas"] == 3
+    assert made[DEPLOYMENT].ignored == ("spec.replicas",)
+
+
+def test_without_an_autoscaler_the_replicas_are_the_stacks(make: Make, service: Service) -> None:
+    """And a number changed by hand is a conflict."""
+    made = make(service, "dev")
+
+    assert SCALER not in made
+    assert made[DEPLOYMENT].ignored == ()
+
+
+def test_spans_go_to_the_collector_where_there_is_one(make: Make, service: Service) -> None:
+    """By OTLP over HTTP, and the policy lets them through."""
+    collector = Collector("http://collector.example:4318", 4318, Peer("nodes", "agent"))
+
+    made = make(service, "dev", collector=collector)
+
+    variables = _pod(made)["spec"]["containers"][0]["env"]
+    assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector.example:4318"} in variables
+    assert made[POLICY].inputs["spec"]["egress"][1] == {
+        "to": [
+            {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "nodes"}},
+                "podSelector": {"matchLabels": {"app.kubernetes.io/name": "agent"}},
+            }
+        ],
+        "ports": [{"port": 4318, "protocol": "TCP"}],
+    }
+
+
+def test_an_init_container_brings_the_instrumentation_where_images_have_none(make: Make, service: Service) -> None:
+    """Copied into a volume that the service reads, and first on its path, as `quarterdeck-instrument` would put it."""
+    image = f"registry.example/instrumentation:0.1.0@sha256:{'0a' * 32}"
+
+    spec = _pod(make(service, "dev", "servicesInstrumentation=init", f"servicesInstrumentationImage={image}"))["spec"]
+
+    (copying,), (serving,) = spec["initContainers"], spec["containers"]
+    folder = "/opt/quarterdeck-instrumentation"
+    assert (copying["image"], copying["command"]) == (image, ["cp", "-r", "/autoinstrumentation/.", folder])
+    assert copying["volumeMounts"] == [{"name": "instrumentation", "mountPath": folder}]
+    assert copying["securityContext"] == serving["securityContext"]
+    assert {"name": "instrumentation", "mountPath": folder, "readOnly": True} in serving["volumeMounts"]
+    assert {"name": "PYTHONPATH", "value": f"{folder}/quarterdeck_instrumentation/bootstrap:{folder}"} in serving["env"]
+    assert {"name": "instrumentation", "emptyDir": {}} in spec["volumes"]
+
+
+def test_a_service_of_grpc_is_probed_by_connecting(make: Make, service: Service) -> None:
+    """It has no paths, and not every server has gRPC's health service."""
+    made = make(service.model_copy(update={"framework": "grpc"}), "dev")
+
+    container = _pod(made)["spec"]["containers"][0]
+    assert [container[probe]["tcpSocket"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")] == [
+        {"port": 8000}
+    ] * 3
+    assert made[SERVICE].inputs["spec"]["ports"] == [
+        {"name": "grpc", "port": 8000, "targetPort": 8000, "appProtocol": "kubernetes.io/h2c"}
+    ]
+
+
+def test_what_serves_nothing_has_no_service_and_no_probe(make: Make, service: Service) -> None:
+    """Nothing listens before a worker's first measurement: a probe would kill an idle one."""
+    made = make(service.model_copy(update={"framework": "celery"}), "dev")
+
+    container = _pod(made)["spec"]["containers"][0]
+    assert SERVICE not in made
+    assert not {"startupProbe", "readinessProbe", "livenessProbe"} & container.keys()
+    assert [port["name"] for port in container["ports"]] == ["metrics"]
+    assert [rule["ports"][0]["port"] for rule in made[POLICY].inputs["spec"]["ingress"]] == [9464]
+
+
+def test_a_services_resources_are_the_catalogues(make: Make, service: Service) -> None:
+    """There is a limit of memory and none of processor time."""
+    resources = service.resources.model_copy(update={"cpu": "2", "memory": "1Gi", "memory_limit": "2Gi"})
+
+    made = make(service.model_copy(update={"resources": resources}))
+
+    assert _pod(made)["spec"]["containers"][0]["resources"] == {
+        "requests": {"cpu": "2", "memory": "1Gi"},
+        "limits": {"memory": "2Gi"},
+    }

@@ -152,6 +152,11 @@ class Service(Model):
         """The image's tag."""
         return self.image.partition("@")[0].rpartition(":")[2]
 
+    @property
+    def serves(self) -> bool:
+        """Whether requests are sent to it; otherwise it takes its work from a queue or a calendar."""
+        return self.framework not in _UNSERVED
+
 
 _UNSERVED = ("celery", "batch")
 """Frameworks that serve no requests."""

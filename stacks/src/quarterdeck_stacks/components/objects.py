@@ -18,6 +18,7 @@ from pulumi_kubernetes.core.v1 import (
     ProbeArgs,
     SeccompProfileArgs,
     SecurityContextArgs,
+    TCPSocketActionArgs,
     VolumeArgs,
 )
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
@@ -43,7 +44,13 @@ the pods share one network, and each has one address of it."""
 
 
 def metadata(
-    name: str, namespace: str, *, app: str, annotations: Mapping[str, str] | None = None, shared: bool = False
+    name: str,
+    namespace: str,
+    *,
+    app: str,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    shared: bool = False,
 ) -> ObjectMetaArgs:
     """Return the metadata of an object that belongs to *app*.
 
@@ -51,12 +58,16 @@ def metadata(
         name: the whole name. Pulumi would append a random suffix to one that it makes up.
         namespace: where it is.
         app: value of the label APP_NAME.
+        labels: beyond those that every object has.
         annotations: beyond those that every object has.
         shared: whether somebody other than the stack may change it, too; see OURS_ALONE.
     """
     given = {**({} if shared else OURS_ALONE), **(annotations or {})}
     return ObjectMetaArgs(
-        name=name, namespace=namespace, labels={APP_NAME: app, MANAGED_BY: MANAGER}, annotations=given or None
+        name=name,
+        namespace=namespace,
+        labels={APP_NAME: app, MANAGED_BY: MANAGER, **(labels or {})},
+        annotations=given or None,
     )
 
 
@@ -102,6 +113,16 @@ def from_field(name: str, path: str) -> EnvVarArgs:
 def scratch(name: str, *, in_memory: bool = False) -> VolumeArgs:
     """Return a volume that lives as long as its pod, on the node's disk or in memory that counts as the pod's."""
     return VolumeArgs(name=name, empty_dir=EmptyDirVolumeSourceArgs(medium="Memory" if in_memory else None))
+
+
+def tcp_probe(port: int, *, period: int, failures: int) -> ProbeArgs:
+    """Return a probe that connects to *port* every *period* seconds and gives up after *failures* in a row."""
+    return ProbeArgs(
+        tcp_socket=TCPSocketActionArgs(port=port),
+        period_seconds=period,
+        timeout_seconds=2,
+        failure_threshold=failures,
+    )
 
 
 def http_probe(path: str, port: int, *, period: int, failures: int) -> ProbeArgs:

@@ -10,8 +10,9 @@ from quarterdeck_dashboards.build import alertmanager_config, rule_files
 from quarterdeck_stacks.components.alertmanager import Alertmanager
 from quarterdeck_stacks.components.facts import Facts
 from quarterdeck_stacks.components.namespaces import Namespaces
+from quarterdeck_stacks.components.place import Place
 from quarterdeck_stacks.components.prometheus import Prometheus
-from quarterdeck_stacks.components.workload import Place, Workload
+from quarterdeck_stacks.components.workload import Workload
 from quarterdeck_stacks.environments.platform import facts
 from quarterdeck_stacks.environments.shape import Environment, provider
 from quarterdeck_stacks.scraping import LOOPBACK_KUBECONFIG, Scraping
@@ -48,9 +49,9 @@ def deploy(environment: Environment) -> None:
         namespaces=namespaces,
         opts=opts,
     )
-    place = Place(settings.environment, settings.drain, loopback=loopback is not None)
+    place = Place.of(settings)
     for service in catalogue.services:
-        Workload(service, place=place, namespaces=namespaces, opts=opts)
+        Workload(service, reach=None, place=place, namespaces=namespaces, opts=opts)
     Facts(facts(settings, environment.catalogue_text), namespaces=namespaces, opts=opts)
     pulumi.export("prometheusUrl", settings.prometheus_url)
     pulumi.export("alertmanagerUrl", settings.alertmanager_url)

@@ -14,10 +14,13 @@ from quarterdeck_dashboards.build import alertmanager_config, rule_files
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_stacks.components.alertmanager import Alertmanager
 from quarterdeck_stacks.components.facts import Facts
+from quarterdeck_stacks.components.isolation import Isolation
 from quarterdeck_stacks.components.namespaces import Namespaces
+from quarterdeck_stacks.components.place import Place
 from quarterdeck_stacks.components.prometheus import Prometheus
-from quarterdeck_stacks.components.workload import Place, Workload
+from quarterdeck_stacks.components.workload import Workload
 from quarterdeck_stacks.environments.shape import Environment, provider
+from quarterdeck_stacks.reach import reach_of
 from quarterdeck_stacks.scraping import LOOPBACK_KUBECONFIG, Scraping
 
 if TYPE_CHECKING:
@@ -74,10 +77,12 @@ def _monitoring(
 
 
 def _workloads(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
-    settings = environment.settings
-    place = Place(settings.environment, settings.drain, loopback=settings.loopback is not None)
-    for service in environment.catalogue.services:
-        Workload(service, place=place, namespaces=namespaces, opts=opts)
+    catalogue = environment.catalogue
+    place = Place.of(environment.settings)
+    for namespace in sorted({service.namespace for service in catalogue.services} - {SYSTEM_NAMESPACE}):
+        Isolation(namespace, namespaces=namespaces, opts=opts)
+    for service in catalogue.services:
+        Workload(service, reach=reach_of(service, catalogue), place=place, namespaces=namespaces, opts=opts)
 
 
 def facts(settings: Settings, catalogue: str) -> EnvironmentFacts:

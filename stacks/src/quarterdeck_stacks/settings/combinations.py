@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_dashboards.duration import format_duration
+from quarterdeck_stacks.reach import reach_of
+from quarterdeck_stacks.settings.services import Instrumentation
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Catalogue
@@ -20,9 +22,18 @@ def check_against(settings: Settings, catalogue: Catalogue) -> None:
     """Refuse *settings* that do not fit the *catalogue*.
 
     Raises:
-        UsageError: samples are deleted before an SLO's window has passed, or a service wants a reserved namespace.
+        UsageError: a service calls something on a port that nobody has said, samples are deleted before an SLO's
+            window has passed, a service wants a reserved namespace, or an init container has no image.
     """
+    if settings.services.instrumentation is Instrumentation.INIT and not settings.services.instrumentation_image:
+        raise UsageError(
+            "servicesInstrumentationImage, which holds what the init container copies",
+            "none",
+            "`pulumi config set servicesInstrumentationImage …`, or servicesInstrumentation to image",
+        )
     for service in catalogue.services:
+        if settings.loopback is None:
+            reach_of(service, catalogue)
         if service.namespace in _RESERVED_NAMESPACES:
             raise UsageError(
                 f"service {service.name} in a namespace of its own",
