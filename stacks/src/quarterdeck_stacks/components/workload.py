@@ -51,8 +51,9 @@ with loopback addresses. Source: pulumi-kubernetes provider/pkg/await/service.go
 _REPLICAS_ARE_THE_AUTOSCALERS = ["spec.replicas"]
 """Given at creation, so that a service never begins with one pod; then the autoscaler's. Pulumi leaves it out of what
 it applies once another manager owns it, and otherwise keeps what the cluster has: so to turn an autoscaler on changes
-no number either. A rendering does without it, or applying it twice would be a conflict. Source: handleSSAIgnoreFields in pulumi-kubernetes
-provider/pkg/await/await.go."""
+no number either. A rendering does without it, or applying it twice would be a conflict.
+
+Source: handleSSAIgnoreFields in provider/pkg/await/await.go of pulumi-kubernetes."""
 
 
 class Workload(pulumi.ComponentResource):
