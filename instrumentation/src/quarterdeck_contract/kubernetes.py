@@ -38,6 +38,9 @@ not bring the bad version back. It holds until another template is deployed."""
 
 SYSTEM_NAMESPACE = "quarterdeck"
 """Where monitoring, the environment's facts, locks and the audit log live."""
+NODE_NAMESPACE = "quarterdeck-node"
+"""Where agents live that read their node's own files. It is apart because PodSecurity's levels `restricted` and
+`baseline` allow no such volume: everything else runs under `restricted`."""
 ENVIRONMENT_CONFIGMAP = "quarterdeck-environment"
 """Written by the stack; read by every command. Keys are in `quarterdeck_contract.environment`."""
 AUDIT_CONFIGMAP_PREFIX = "quarterdeck-audit"

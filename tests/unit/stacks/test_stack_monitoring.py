@@ -12,6 +12,7 @@ from quarterdeck_stacks.components.alertmanager import Alertmanager
 from quarterdeck_stacks.components.facts import Facts
 from quarterdeck_stacks.components.namespaces import Namespaces
 from quarterdeck_stacks.components.prometheus import Prometheus
+from quarterdeck_stacks.images import LOCAL_ALERTMANAGER, LOCAL_PROMETHEUS
 from quarterdeck_stacks.scraping import Scraping
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def _prometheus(
         lambda: Prometheus(
             SCRAPING,
             rules={"checkout.yaml": rules},
+            image=LOCAL_PROMETHEUS,
             url="http://127.77.0.90:9090",
             address=address,
             namespaces=Namespaces(["quarterdeck", "shop"]),
@@ -48,6 +50,7 @@ def _alertmanager(registered: Run) -> list[Registration]:
     return registered(
         lambda: Alertmanager(
             "route: {}\n",
+            image=LOCAL_ALERTMANAGER,
             url="http://127.77.0.93:9093",
             address="127.77.0.93",
             namespaces=Namespaces(["quarterdeck"]),

@@ -1,4 +1,4 @@
-"""Namespaces, with the PodSecurity level `restricted` enforced in each."""
+"""Namespaces, with the PodSecurity level `restricted` enforced in each but the node agents' own."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Namespace, NamespacePatch
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs, ObjectMetaPatchArgs
 
-from quarterdeck_contract.kubernetes import MANAGED_BY
+from quarterdeck_contract.kubernetes import MANAGED_BY, NODE_NAMESPACE, SYSTEM_NAMESPACE
 from quarterdeck_stacks.components.objects import MANAGER, OURS_ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LABELS = {
-    **{f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")},
-    # The rules of the cluster's own version: a pinned one would be forgotten, and hide what a new one refuses.
-    "pod-security.kubernetes.io/enforce-version": "latest",
-}
+_LEVELS = {NODE_NAMESPACE: "privileged"}
+"""Where the level is not `restricted`: its agents mount folders of the node, which `baseline` refuses, too. What else
+`restricted` asks for, they keep."""
 
 
 class Namespaces(pulumi.ComponentResource):
-    """The namespaces that an environment's objects are in; each object depends on its own."""
+    """The namespaces that an environment's objects are in; each object depends on its own.
 
-    def __init__(self, names: Iterable[str], *, opts: pulumi.ResourceOptions | None = None) -> None:
+    With *protect*, Pulumi refuses to delete the monitoring's: its volumes would go with it.
+    """
+
+    def __init__(
+        self, names: Iterable[str], *, protect: bool = False, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("quarterdeck:namespaces:Namespaces", "namespaces", None, opts)
+        self._protect = protect
         self._made = {name: self._make(name) for name in sorted(set(names))}
         self.register_outputs({"names": sorted(self._made)})
 
@@ -34,9 +38,18 @@ class Namespaces(pulumi.ComponentResource):
         return self._made[name]
 
     def _make(self, name: str) -> pulumi.Resource:
-        opts = pulumi.ResourceOptions(parent=self)
+        opts = pulumi.ResourceOptions(parent=self, protect=self._protect and name == SYSTEM_NAMESPACE)
+        level = _labels(_LEVELS.get(name, "restricted"))
         if name == "default":
             # Every cluster has it: the labels are ours to add, the namespace is not ours to make or to delete.
-            return NamespacePatch(name, metadata=ObjectMetaPatchArgs(name=name, labels=_LABELS), opts=opts)
-        labels = {**_LABELS, MANAGED_BY: MANAGER}
+            return NamespacePatch(name, metadata=ObjectMetaPatchArgs(name=name, labels=level), opts=opts)
+        labels = {**level, MANAGED_BY: MANAGER}
         return Namespace(name, metadata=ObjectMetaArgs(name=name, labels=labels, annotations=OURS_ALONE), opts=opts)
+
+
+def _labels(level: str) -> dict[str, str]:
+    return {
+        **{f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")},
+        # The rules of the cluster's own version: a pinned one would be forgotten, and hide what a new one refuses.
+        "pod-security.kubernetes.io/enforce-version": "latest",
+    }

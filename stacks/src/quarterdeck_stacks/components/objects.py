@@ -24,6 +24,7 @@ from pulumi_kubernetes.core.v1 import (
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from quarterdeck_contract.kubernetes import APP_NAME, MANAGED_BY
+from quarterdeck_stacks.packing import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +72,11 @@ def metadata(
     )
 
 
+def cluster_metadata(name: str, *, app: str) -> ObjectMetaArgs:
+    """Return the metadata of an object that belongs to *app* and to no namespace."""
+    return ObjectMetaArgs(name=name, labels={APP_NAME: app, MANAGED_BY: MANAGER}, annotations=OURS_ALONE)
+
+
 def content_named(
     base: str, namespace: str, *, app: str, data: Mapping[str, str], opts: pulumi.ResourceOptions
 ) -> tuple[ConfigMap, str]:
@@ -83,6 +89,17 @@ def content_named(
     name = f"{base}-{digest}"
     made = ConfigMap(base, metadata=metadata(name, namespace, app=app), data=data, immutable=True, opts=opts)
     return made, name
+
+
+def packed(
+    base: str, namespace: str, *, app: str, data: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> tuple[list[pulumi.Resource], tuple[str, ...]]:
+    """Make as many immutable ConfigMaps, named by content, as *data* needs; return them and their names."""
+    made = [
+        content_named(base if number == 0 else f"{base}-{number}", namespace, app=app, data=part, opts=opts)
+        for number, part in enumerate(pack(data))
+    ]
+    return [each for each, _ in made], tuple(name for _, name in made)
 
 
 def restricted_pod(user: int) -> PodSecurityContextArgs:
@@ -125,10 +142,10 @@ def tcp_probe(port: int, *, period: int, failures: int) -> ProbeArgs:
     )
 
 
-def http_probe(path: str, port: int, *, period: int, failures: int) -> ProbeArgs:
+def http_probe(path: str, port: int, *, period: int, failures: int, scheme: str = "HTTP") -> ProbeArgs:
     """Return a probe that asks *path* every *period* seconds and gives up after *failures* in a row."""
     return ProbeArgs(
-        http_get=HTTPGetActionArgs(path=path, port=port),
+        http_get=HTTPGetActionArgs(path=path, port=port, scheme=None if scheme == "HTTP" else scheme),
         period_seconds=period,
         timeout_seconds=2,
         failure_threshold=failures,

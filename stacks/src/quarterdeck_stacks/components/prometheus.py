@@ -5,37 +5,76 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi_kubernetes.core.v1 import ServiceAccount
-from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs, Role, RoleBinding, RoleRefArgs, SubjectArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs, ServiceAccount
+from pulumi_kubernetes.rbac.v1 import (
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRuleArgs,
+    Role,
+    RoleBinding,
+    RoleRefArgs,
+    SubjectArgs,
+)
 
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_contract.prometheus import FEATURE_FLAGS
-from quarterdeck_stacks.components.objects import POD_IP, content_named, metadata
-from quarterdeck_stacks.components.server import Mount, Server, ServerShape
-from quarterdeck_stacks.scraping import CONFIG_DIRECTORY, RULES_DIRECTORY, Scraping
+from quarterdeck_stacks.components.objects import POD_IP, cluster_metadata, content_named, from_field, metadata, packed
+from quarterdeck_stacks.components.server import Mount, SecretMount, Server, ServerShape, Standing
+from quarterdeck_stacks.scraping import (
+    CONFIG_DIRECTORY,
+    REMOTE_WRITE_DIRECTORY,
+    REPLICA_VARIABLE,
+    RULES_DIRECTORY,
+    Scraping,
+)
 from quarterdeck_stacks.settings import PROMETHEUS_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from quarterdeck_stacks.components.namespaces import Namespaces
 
 NAME = "prometheus"
-IMAGE = "quay.io/prometheus/prometheus:v3.16.0"
 DATA_DIRECTORY = "/prometheus"
+GRACE_SECONDS = 300
+"""Until a server that ends has written what it holds: what it has not, it reads back from its log when it starts."""
+
+_SEES_PODS = PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list", "watch"])
+_SEES_NODES = [
+    PolicyRuleArgs(api_groups=[""], resources=["nodes"], verbs=["get", "list", "watch"]),
+    # The kubelet asks the API server whether who reads its page may read this.
+    PolicyRuleArgs(api_groups=[""], resources=["nodes/metrics"], verbs=["get"]),
+]
 
 
 class Prometheus(pulumi.ComponentResource):
-    """One Prometheus, which finds pods in the namespaces of *scraping* and evaluates *rules* (file name to text)."""
+    """Prometheus, which finds pods in the namespaces of *scraping* and evaluates *rules* (file name to text).
+
+    Args:
+        scraping: what it is configured with.
+        rules: file name to text, in as many ConfigMaps as they need.
+        image: with its tag.
+        url: where the operator's commands reach it.
+        address: the loopback address it asks for; None where pods have a network of their own.
+        standing: how many there are, and on what.
+        memory: request and limit of each.
+        sidecars: what runs beside each, and may read its data.
+        namespaces: where pods are looked for.
+        opts: of the component.
+    """
 
     def __init__(
         self,
         scraping: Scraping,
         *,
         rules: Mapping[str, str],
+        image: str,
         url: str,
         address: str | None,
         namespaces: Namespaces,
+        standing: Standing | None = None,
+        memory: tuple[str, str] = ("512Mi", "2Gi"),
+        sidecars: Sequence[ContainerArgs] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:prometheus:Prometheus", NAME, None, opts)
@@ -49,17 +88,34 @@ class Prometheus(pulumi.ComponentResource):
         )
         seen = sorted({*scraping.namespaces, SYSTEM_NAMESPACE})
         needs: list[pulumi.Resource] = [account, *(self._may_see_pods(namespace, account) for namespace in seen)]
-        mounts: list[Mount] = []
-        for volume, files, path in (
-            ("config", {"prometheus.yml": scraping.to_yaml()}, CONFIG_DIRECTORY),
-            ("rules", rules, RULES_DIRECTORY),
-        ):
-            made, name = content_named(f"{NAME}-{volume}", SYSTEM_NAMESPACE, app=NAME, data=files, opts=child)
-            needs.append(made)
-            mounts.append(Mount(volume, name, path))
+        if scraping.targets.kubelets:
+            needs.append(self._may_see_nodes(account))
+        config, config_name = content_named(
+            f"{NAME}-config", SYSTEM_NAMESPACE, app=NAME, data={"prometheus.yml": scraping.to_yaml()}, opts=child
+        )
+        made, rule_names = packed(f"{NAME}-rules", SYSTEM_NAMESPACE, app=NAME, data=rules, opts=child)
         Server(
-            _shape(tuple(mounts), url, address),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], *needs]),
+            ServerShape(
+                name=NAME,
+                image=image,
+                port=PROMETHEUS_PORT,
+                arguments=_arguments(scraping, url, address),
+                ready="/-/ready",
+                healthy="/-/healthy",
+                config_maps=(
+                    Mount("config", (config_name,), CONFIG_DIRECTORY),
+                    Mount("rules", rule_names, RULES_DIRECTORY),
+                ),
+                data=DATA_DIRECTORY,
+                memory=memory,
+                speaks_to_api_server=True,
+                address=address,
+                standing=standing or Standing(),
+                environment=(from_field(REPLICA_VARIABLE, "metadata.name"),) if scraping.is_one_of_many else (),
+                secrets=_tokens(scraping),
+                sidecars=tuple(sidecars),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], *needs, config, *made]),
         )
         self.register_outputs({"url": url})
 
@@ -68,7 +124,7 @@ class Prometheus(pulumi.ComponentResource):
         role = Role(
             f"{NAME}-{namespace}",
             metadata=metadata(NAME, namespace, app=NAME),
-            rules=[PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list", "watch"])],
+            rules=[_SEES_PODS],
             opts=self._in(namespace),
         )
         return RoleBinding(
@@ -79,27 +135,44 @@ class Prometheus(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(self._in(namespace), pulumi.ResourceOptions(depends_on=[account, role])),
         )
 
+    def _may_see_nodes(self, account: ServiceAccount) -> ClusterRoleBinding:
+        """Let Prometheus find the kubelets and read their metrics."""
+        name = f"quarterdeck-{NAME}"
+        role = ClusterRole(
+            name,
+            metadata=cluster_metadata(name, app=NAME),
+            rules=_SEES_NODES,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return ClusterRoleBinding(
+            name,
+            metadata=cluster_metadata(name, app=NAME),
+            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=name),
+            subjects=[SubjectArgs(kind="ServiceAccount", name=NAME, namespace=SYSTEM_NAMESPACE)],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[account, role]),
+        )
+
     def _in(self, namespace: str) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=[self._namespaces[namespace]])
 
 
-def _shape(config_maps: tuple[Mount, ...], url: str, address: str | None) -> ServerShape:
-    return ServerShape(
-        name=NAME,
-        image=IMAGE,
-        port=PROMETHEUS_PORT,
-        arguments=(
-            f"--config.file={CONFIG_DIRECTORY}/prometheus.yml",
-            f"--storage.tsdb.path={DATA_DIRECTORY}",
-            f"--web.listen-address=$({POD_IP}):{PROMETHEUS_PORT}",
-            f"--web.external-url={url}",
-            f"--enable-feature={','.join(FEATURE_FLAGS)}",
-        ),
-        ready="/-/ready",
-        healthy="/-/healthy",
-        config_maps=config_maps,
-        data=DATA_DIRECTORY,
-        memory=("512Mi", "2Gi"),
-        speaks_to_api_server=True,
-        address=address,
+def _arguments(scraping: Scraping, url: str, address: str | None) -> tuple[str, ...]:
+    # On loopback the pods share one network. Elsewhere, listening on every address of the pod's own is what lets
+    # `kubectl port-forward` in, which comes from inside it.
+    listens = f"$({POD_IP}):{PROMETHEUS_PORT}" if address else f":{PROMETHEUS_PORT}"
+    return (
+        f"--config.file={CONFIG_DIRECTORY}/prometheus.yml",
+        f"--storage.tsdb.path={DATA_DIRECTORY}",
+        f"--web.listen-address={listens}",
+        f"--web.external-url={url}",
+        f"--enable-feature={','.join(FEATURE_FLAGS)}",
+        *(("--web.enable-otlp-receiver",) if scraping.receives else ()),
+    )
+
+
+def _tokens(scraping: Scraping) -> tuple[SecretMount, ...]:
+    return tuple(
+        SecretMount(f"remote-write-{name}", f"{REMOTE_WRITE_DIRECTORY}/{name}")
+        for name, url in sorted(scraping.remote_write.items())
+        if url.startswith("https://")
     )

@@ -15,6 +15,7 @@ from quarterdeck_stacks.components.prometheus import Prometheus
 from quarterdeck_stacks.components.workload import Workload
 from quarterdeck_stacks.environments.platform import facts
 from quarterdeck_stacks.environments.shape import Environment, provider
+from quarterdeck_stacks.images import LOCAL_ALERTMANAGER, LOCAL_PROMETHEUS
 from quarterdeck_stacks.scraping import LOOPBACK_KUBECONFIG, Scraping
 
 
@@ -30,6 +31,7 @@ def deploy(environment: Environment) -> None:
 
     Alertmanager(
         alertmanager_config(catalogue),
+        image=LOCAL_ALERTMANAGER,
         url=settings.alertmanager_url,
         address=loopback.alertmanager if loopback else None,
         namespaces=namespaces,
@@ -44,6 +46,7 @@ def deploy(environment: Environment) -> None:
             kubeconfig=LOOPBACK_KUBECONFIG if loopback else None,
         ),
         rules=rule_files(catalogue, scrape_interval=settings.prometheus.scrape_interval, exporters=BUNDLED),
+        image=LOCAL_PROMETHEUS,
         url=settings.prometheus_url,
         address=loopback.prometheus if loopback else None,
         namespaces=namespaces,

@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from quarterdeck_contract.environment import EnvironmentFacts
-from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
-from quarterdeck_dashboards.alerts import BUNDLED
-from quarterdeck_dashboards.build import alertmanager_config, rule_files
+from quarterdeck_contract.kubernetes import NODE_NAMESPACE, SYSTEM_NAMESPACE
 from quarterdeck_dashboards.duration import format_duration
-from quarterdeck_stacks.components.alertmanager import Alertmanager
 from quarterdeck_stacks.components.facts import Facts
 from quarterdeck_stacks.components.isolation import Isolation
 from quarterdeck_stacks.components.namespaces import Namespaces
 from quarterdeck_stacks.components.place import Place
-from quarterdeck_stacks.components.prometheus import Prometheus
 from quarterdeck_stacks.components.workload import Workload
+from quarterdeck_stacks.environments.monitoring import monitoring
 from quarterdeck_stacks.environments.shape import Environment, provider
 from quarterdeck_stacks.reach import reach_of
-from quarterdeck_stacks.scraping import LOOPBACK_KUBECONFIG, Scraping
 
 if TYPE_CHECKING:
     from quarterdeck_stacks.settings import Settings
@@ -40,40 +36,14 @@ def deploy(environment: Environment, shape: Shape) -> None:
     settings, catalogue = environment.settings, environment.catalogue
     opts = pulumi.ResourceOptions(provider=provider(environment, delete_unreachable=shape.disposable))
     services = sorted({service.namespace for service in catalogue.services})
-    namespaces = Namespaces([SYSTEM_NAMESPACE, *services], opts=opts)
-    _monitoring(environment, namespaces, services, opts)
+    namespaces = Namespaces(
+        [SYSTEM_NAMESPACE, NODE_NAMESPACE, *services], protect=settings.monitoring.protect, opts=opts
+    )
+    monitoring(environment, namespaces, opts)
     _workloads(environment, namespaces, opts)
     Facts(facts(settings, environment.catalogue_text), namespaces=namespaces, opts=opts)
     pulumi.export("prometheusUrl", settings.prometheus_url)
     pulumi.export("alertmanagerUrl", settings.alertmanager_url)
-
-
-def _monitoring(
-    environment: Environment, namespaces: Namespaces, services: list[str], opts: pulumi.ResourceOptions
-) -> None:
-    settings, catalogue = environment.settings, environment.catalogue
-    loopback = settings.loopback
-    Alertmanager(
-        alertmanager_config(catalogue),
-        url=settings.alertmanager_url,
-        address=loopback.alertmanager if loopback else None,
-        namespaces=namespaces,
-        opts=opts,
-    )
-    Prometheus(
-        Scraping(
-            cluster=settings.environment,
-            interval=settings.prometheus.scrape_interval,
-            retention=settings.prometheus.retention,
-            namespaces=services,
-            kubeconfig=LOOPBACK_KUBECONFIG if loopback else None,
-        ),
-        rules=rule_files(catalogue, scrape_interval=settings.prometheus.scrape_interval, exporters=BUNDLED),
-        url=settings.prometheus_url,
-        address=loopback.prometheus if loopback else None,
-        namespaces=namespaces,
-        opts=opts,
-    )
 
 
 def _workloads(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
