@@ -90,6 +90,7 @@ FRAMEWORKS = {
     "prometheus_client.values": "quarterdeck_instrumentation.meters.prometheus:patch_values",
     "opentelemetry.metrics": "quarterdeck_instrumentation.meters.takeover:patch_api",
     "opentelemetry.sdk.metrics": "quarterdeck_instrumentation.meters.takeover:patch_sdk",
+    "opentelemetry.sdk.resources": "quarterdeck_instrumentation.spans.resource:patch_sdk",
     "celery.signals": "quarterdeck_instrumentation.frameworks.celery:patch_signals",
     "opentelemetry.metrics._internal.instrument": "quarterdeck_instrumentation.frameworks.api:patch_instruments",
     "opentelemetry.propagators.composite": "quarterdeck_instrumentation.frameworks.api:patch_propagators",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation import declarative, plugins
 from quarterdeck_instrumentation.failures import failed
+from quarterdeck_instrumentation.spans.limits import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -21,21 +22,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.id_generator import IdGenerator
 
     from quarterdeck_instrumentation.settings import Settings
+    from quarterdeck_instrumentation.spans.provider import LeanProvider
     from quarterdeck_instrumentation.spans.sender import Post
 
 OTLP = "otlp"
 """The exporter that `OTEL_EXPORTER_OTLP_PROTOCOL` says more about."""
-LIMITS = {
-    "OTEL_ATTRIBUTE_COUNT_LIMIT": "128",
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "none",
-    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "128",
-    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "none",
-    "OTEL_SPAN_EVENT_COUNT_LIMIT": "128",
-    "OTEL_SPAN_LINK_COUNT_LIMIT": "128",
-    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": "128",
-    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": "128",
-}
-"""Limits of spans, with the specification's defaults. `none` is no limit, as the SDK reads it."""
 ID_GENERATOR = "OTEL_PYTHON_ID_GENERATOR"
 PROPAGATORS = "OTEL_PROPAGATORS"
 _PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
@@ -75,7 +66,7 @@ def plan(settings: Settings, environ: Mapping[str, str]) -> Plan:
     return Plan(lean, exporters, tuple(why))
 
 
-def make(settings: Settings, environ: MutableMapping[str, str]) -> TracerProvider | None:
+def make(settings: Settings, environ: MutableMapping[str, str]) -> LeanProvider | TracerProvider | None:
     """Return a provider for the exporters that are asked for; None when there are none, or none can be loaded."""
     planned = plan(settings, environ)
     exporters = [each for each in map(_exporter, planned.exporters) if each is not None]
@@ -120,7 +111,7 @@ def give_way(chosen: Callable[[], None]) -> None:
 
 def readable(environ: MutableMapping[str, str]) -> None:
     """Take out of *environ* the limits and propagators that OpenTelemetry's packages would raise on, and say so."""
-    for name, default in LIMITS.items():
+    for name, default in DEFAULTS.items():
         text = environ.get(name, "").strip().lower()
         if name in environ and not text.isdecimal() and text != "none":
             del environ[name]
@@ -157,7 +148,7 @@ def _protocol(environ: Mapping[str, str]) -> str:
     return _HTTP
 
 
-def _lean(environ: Mapping[str, str]) -> TracerProvider:
+def _lean(environ: Mapping[str, str]) -> LeanProvider:
     from quarterdeck_instrumentation.spans import provider, sampling, sender, target  # noqa: PLC0415 -- likewise
 
     to = target.read(environ)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
-import time
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind, TraceFlags
 
-from quarterdeck_instrumentation.spans import current
+from quarterdeck_instrumentation.spans import current, limits, resource
 from quarterdeck_instrumentation.spans.block import Block
 from quarterdeck_instrumentation.spans.server import LeanServerSpan
 from quarterdeck_instrumentation.spans.span import DescribedSpan, Identity, LeanSpan, Origin, UnsampledSpan
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Link, SpanContext
@@ -28,22 +30,24 @@ if TYPE_CHECKING:
 
     from quarterdeck_instrumentation.server_attributes import Facts
     from quarterdeck_instrumentation.spans.sampling import Sampling
+    from quarterdeck_instrumentation.spans.sdk import SdkProvider
     from quarterdeck_instrumentation.spans.sender import Sender
     from quarterdeck_instrumentation.spans.span import Description
 
 _RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """The flag that says a trace id is random; none before API 1.45."""
 _SAMPLED = int(TraceFlags.SAMPLED)
-_SERVER_ATTRIBUTES = 32
-"""A limit below this could drop one of a server span's own attributes: the SDK path knows how."""
-_SHUTDOWN = 10.0
+SHUTDOWN = 10.0
 """Seconds that `shutdown` waits for a collector at most: the specification's time for one export."""
 _ASKED = frozenset(("sampler", "id_generator"))
 """Attributes of the SDK's provider that users set, and that its tracers ask."""
 
 
-class LeanProvider(TracerProvider):
-    """A provider whose spans go to one sender; a span processor of the user's has the SDK make them instead."""
+class LeanProvider(trace.TracerProvider):
+    """A provider whose spans go to one sender; a span processor of the user's has the SDK make them instead.
+
+    It becomes a `sdk.SdkProvider` once somebody needs that: who asks whether it is the SDK's has imported the SDK.
+    """
 
     def __init__(
         self,
@@ -52,7 +56,6 @@ class LeanProvider(TracerProvider):
         *,
         sampler: Sampler | None = None,
         id_generator: IdGenerator | None = None,
-        limits: SpanLimits | None = None,
     ) -> None:
         """Send to *sender* what *sampling* keeps.
 
@@ -61,35 +64,66 @@ class LeanProvider(TracerProvider):
             sampling: which are kept.
             sampler: one that only the SDK can ask, in place of *sampling*.
             id_generator: one of the user's, which only the SDK can ask.
-            limits: of attributes, events and links; those of the environment by default.
         """
-        limits = limits or SpanLimits()
-        self.lean = False  # until all is in its place: the SDK sets what is watched here
-        super().__init__(
-            sampler=sampler or sampling.sampler(),
-            id_generator=id_generator,
-            span_limits=limits,
-            shutdown_on_exit=False,  # the runtime flushes, in time
-        )
-        self.limits = limits
+        self.lean = True
         self.sender = sender
         self.sampling = sampling
-        self.lean = True
+        self.chosen_sampler = sampler
+        self.chosen_id_generator = id_generator
+        self.limits = limits.read(os.environ)
+        self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
         self.why = ""
         """Why the SDK makes the spans; empty while it does not."""
         self._lean_tracers: dict[tuple[str, str | None, str | None], LeanTracer] = {}
+        self._becoming = threading.RLock()
+        self._own_resource = resource.Resource(os.environ)
+        if not resource.simple(os.environ):
+            self.become_sdk()
         if sampler is not None:
-            self._take_over(f"the sampler {sampler.get_description()} is the SDK's to ask")
+            self.take_over(f"the sampler {sampler.get_description()} is the SDK's to ask")
         elif id_generator is not None:
-            self._take_over(f"{type(id_generator).__name__} makes the ids")
-        elif _unusual(limits):
-            self._take_over("the limits of attributes are not the usual ones")
+            self.take_over(f"{type(id_generator).__name__} makes the ids")
+        elif limits.unusual(self.limits):
+            self.take_over("the limits of attributes are not the usual ones")
+
+    @property
+    def __class__(self) -> type:  # what `isinstance` asks
+        if type(self) is LeanProvider and hasattr(sys.modules.get("opentelemetry.sdk.trace"), "TracerProvider"):
+            self.become_sdk()
+        return type(self)
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        object.__dict__["__class__"].__set__(self, kind)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what only the SDK's provider has."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.become_sdk()
+        return object.__getattribute__(self, name)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute; the SDK's sampler or id generator, set by a user, is the SDK's to ask from then on."""
-        super().__setattr__(name, value)
-        if name in _ASKED and self.lean:
-            self._take_over(f"{name} was set to {type(value).__name__}")
+        first = name not in self.__dict__ and type(self) is not LeanProvider  # the SDK's own, while it is set up
+        if name in _ASKED and self.lean and not first:
+            self.take_over(f"{name} was set to {type(value).__name__}")
+        object.__setattr__(self, name, value)
+
+    def become_sdk(self) -> SdkProvider:
+        """Be a provider of the SDK's class as well from now on, with all that it has."""
+        from quarterdeck_instrumentation.spans.sdk import SdkProvider  # noqa: PLC0415 -- imports the SDK
+
+        with self._becoming:
+            if type(self) is LeanProvider:
+                self.__class__ = SdkProvider
+                made: SdkProvider = self  # type: ignore[assignment]  # which it is by now
+                made.begin()
+        return self  # type: ignore[return-value]  # likewise
+
+    def whose_now(self) -> resource.Whose:
+        """Return the resource, as it is at this moment: a fork changes it."""
+        return self._own_resource if type(self) is LeanProvider else self.resource
 
     def get_tracer(
         self,
@@ -101,67 +135,46 @@ class LeanProvider(TracerProvider):
         """Return a tracer for a library, as the API has it."""
         name, version = instrumenting_module_name, instrumenting_library_version
         if attributes:
-            return LeanTracer(self, super().get_tracer(name, version, schema_url, attributes))
+            return LeanTracer(self, (name, version, schema_url, attributes))
         key = (name, version, schema_url)
         tracer = self._lean_tracers.get(key)
         if tracer is None:
-            tracer = self._lean_tracers[key] = LeanTracer(self, super().get_tracer(name, version, schema_url))
+            tracer = self._lean_tracers[key] = LeanTracer(self, (*key, None))
         return tracer
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Have *span_processor* see every span from now on; it needs the SDK's."""
-        self._take_over(f"{type(span_processor).__name__} reads the SDK's spans")
-        super().add_span_processor(span_processor)
+        self.become_sdk().add_span_processor(span_processor)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Send what is queued, ours first; False if that took longer than *timeout_millis*, or a processor says so."""
-        deadline = time.monotonic() + timeout_millis / 1000
-        sent = self.sender.flush(timeout_millis / 1000)
-        left = max(1, round((deadline - time.monotonic()) * 1000))
-        return super().force_flush(left) and sent
+        """Send what is queued; False if that took longer than *timeout_millis*."""
+        return self.sender.flush(timeout_millis / 1000)
 
     def shutdown(self) -> None:
-        """Send what is queued, as the SDK's processors do. A request still in progress is sent by the runtime."""
-        super().shutdown()
-        self.sender.flush(_SHUTDOWN)
+        """Send what is queued. A request still in progress is sent by the runtime."""
+        self.sender.flush(SHUTDOWN)
 
-    def _take_over(self, why: str) -> None:
+    def take_over(self, why: str) -> None:
+        """Have the SDK make the spans from now on, and say *why*."""
         if self.lean:
+            made = self.become_sdk()
             self.lean = False
             self.why = why
-            super().add_span_processor(_Sending(self.sender))
+            made.send_to(self.sender)
             logging.getLogger("quarterdeck").debug("Spans are made by the OpenTelemetry SDK: %s", why)
-
-
-class _Sending(SpanProcessor):
-    """Gives the SDK's spans to the sender."""
-
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-
-    def on_end(self, span: ReadableSpan) -> None:
-        if span.context is not None and span.context.trace_flags.sampled:
-            self._sender.add(span)
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 -- the SDK's signature
-        """Do nothing: the provider flushes the sender itself."""
-        return True
-
-
-def _unusual(limits: SpanLimits) -> bool:
-    most = limits.max_span_attributes
-    return limits.max_span_attribute_length is not None or (most is not None and most < _SERVER_ATTRIBUTES)
 
 
 class LeanTracer(trace.Tracer):
     """Makes the spans of one library."""
 
-    def __init__(self, provider: LeanProvider, sdk: trace.Tracer) -> None:
+    def __init__(self, provider: LeanProvider, named: tuple[str, str | None, str | None, Attributes]) -> None:
         self._provider = provider
-        self._sdk = sdk
-        self._silent = isinstance(sdk, trace.NoOpTracer)
-        scope = getattr(sdk, "_instrumentation_scope", None)  # where the SDK's tracer keeps it; NoOpTracer has none
-        self._origin = Origin(scope, provider.limits, lambda: provider.resource, provider.sender.add)
+        self._named = named
+        self._sdk: trace.Tracer | None = trace.NoOpTracer() if provider.disabled else None
+        self._silent = provider.disabled
+        name, version, schema, attributes = named
+        scope = InstrumentationScope(name or "", version or "", schema, attributes)
+        self._origin = Origin(scope, provider.limits, provider.whose_now, provider.sender.add)
 
     def start_span(  # noqa: PLR0917 -- the API's signature
         self,
@@ -177,7 +190,7 @@ class LeanTracer(trace.Tracer):
         """Begin a span; child of the one that is current in *context*."""
         made = self.begin(LeanSpan, name, _identity(current.span(context)), kind, start_time)
         if made is None:
-            return self._sdk.start_span(
+            return self._by_sdk().start_span(
                 name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
             )
         if isinstance(made, LeanSpan):
@@ -194,7 +207,7 @@ class LeanTracer(trace.Tracer):
         parent = _identity(current.span())
         made = self.begin(DescribedSpan, description.name, parent, description.kind, None)
         if made is None:
-            return self._sdk.start_span(description.name, None, description.kind, description.attributes)
+            return self._by_sdk().start_span(description.name, None, description.kind, description.attributes)
         if isinstance(made, DescribedSpan):
             made.description = description
         return made
@@ -226,6 +239,11 @@ class LeanTracer(trace.Tracer):
         """Return what begins a span that is current in the block, and ends it after."""
         start = (self.start_span, (name, context, kind, attributes, links, start_time))
         return Block(start, end_on_exit, record_exception, set_status_on_exception)
+
+    def _by_sdk(self) -> trace.Tracer:
+        if self._sdk is None:
+            self._sdk = self._provider.become_sdk().sdk_tracer(self._named)
+        return self._sdk
 
     def begin(
         self,

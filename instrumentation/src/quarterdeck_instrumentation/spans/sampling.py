@@ -10,26 +10,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_OFF,
-    ALWAYS_ON,
-    Decision,
-    ParentBased,
-    Sampler,
-    SamplingResult,
-    TraceIdRatioBased,
-)
-from opentelemetry.trace import TraceFlags, get_current_span
+from opentelemetry.trace import TraceFlags
 
 from quarterdeck_instrumentation import plugins
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from opentelemetry.context import Context
-    from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState
-    from opentelemetry.util.types import Attributes
+    from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.trace import SpanContext
 
     from quarterdeck_instrumentation.spans.span import Identity
 
@@ -73,8 +63,9 @@ class Sampling:
 
     def sampler(self) -> Sampler:
         """Return the SDK's sampler that keeps the same."""
-        root = {0: ALWAYS_OFF, _ALL: ALWAYS_ON}.get(self.bound) or TraceIdRatioBased(self.bound / _ALL)
-        return ParentBased(root) if self.parent_based else root
+        from quarterdeck_instrumentation.spans import samplers  # noqa: PLC0415 -- imports the SDK, which few need
+
+        return samplers.of_share(self.bound / _ALL, parent_based=self.parent_based)
 
 
 class RateLimited(Sampling):
@@ -115,34 +106,9 @@ class RateLimited(Sampling):
 
     def sampler(self) -> Sampler:
         """Return a sampler for the SDK that takes from the same bucket."""
-        return _RateLimitedSampler(self)
+        from quarterdeck_instrumentation.spans import samplers  # noqa: PLC0415 -- likewise
 
-
-class _RateLimitedSampler(Sampler):
-    def __init__(self, sampling: RateLimited) -> None:
-        self._sampling = sampling
-
-    def should_sample(  # noqa: PLR0917 -- the SDK's signature
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        del name, kind, links, trace_state
-        above: SpanContext | None = get_current_span(parent_context).get_span_context()
-        parent = above if above is not None and above.is_valid else None
-        state = None if parent is None else parent.trace_state
-        if self._sampling.keeps(trace_id, parent):
-            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
-        return SamplingResult(Decision.DROP, None, state)
-
-    def get_description(self) -> str:
-        name = f"QuarterdeckRateLimited{{{self._sampling.rate:g}}}"
-        return f"ParentBased{{root:{name}}}" if self._sampling.parent_based else name
+        return samplers.RateLimitedSampler(self)
 
 
 def read(environ: Mapping[str, str]) -> Sampling | None:
@@ -170,6 +136,8 @@ def named(environ: Mapping[str, str]) -> str:
 
 def load(environ: Mapping[str, str]) -> Sampler | None:
     """Return the sampler of another package that is asked for; None if there is none such, which is said."""
+    from opentelemetry.sdk.trace.sampling import Sampler  # noqa: PLC0415 -- likewise
+
     name = environ.get(NAME, "").strip()
     try:
         sampler = plugins.load(_ENTRY_POINTS, name)(environ.get(ARGUMENT))

@@ -10,21 +10,22 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from quarterdeck_instrumentation.spans import wire
+from quarterdeck_instrumentation.spans.event import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import SpanLimits
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import TraceState
     from opentelemetry.util.types import Attributes, AttributeValue
+
+    from quarterdeck_instrumentation.spans.limits import Limits
+    from quarterdeck_instrumentation.spans.resource import Whose
 
 _PLAIN = frozenset((str, int, float, bool))
 """Types of values that are kept as they are; all others are cleaned as the SDK cleans them."""
@@ -44,8 +45,8 @@ class Origin:
     def __init__(
         self,
         scope: InstrumentationScope | None,
-        limits: SpanLimits,
-        resource: Callable[[], Resource],
+        limits: Limits,
+        resource: Callable[[], Whose],
         ended: Callable[[LeanSpan], None],
     ) -> None:
         self.scope = scope
@@ -258,7 +259,7 @@ class LeanSpan(Span):
         return self._links.dropped if self._links else 0
 
     @property
-    def resource(self) -> Resource:
+    def resource(self) -> Whose:
         """What made it."""
         return self._origin.resource()
 

@@ -15,10 +15,11 @@ from opentelemetry.trace import StatusCode
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Event
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link, SpanContext, SpanKind, Status
+
+    from quarterdeck_instrumentation.spans.event import Event
+    from quarterdeck_instrumentation.spans.resource import Whose
 
 _DOUBLE = struct.Struct("<d").pack
 _FIXED32 = struct.Struct("<I").pack
@@ -244,7 +245,7 @@ def scope_spans(scope: InstrumentationScope | None, spans: Iterable[bytes]) -> b
     return field(b"\x12", field(b"\x0a", own) + b"".join(spans) + schema)
 
 
-def request(resource: Resource, scopes: Iterable[bytes]) -> bytes:
+def request(resource: Whose, scopes: Iterable[bytes]) -> bytes:
     """Return an ExportTraceServiceRequest."""
     own = field(b"\x0a", attributes(b"\x0a", resource.attributes))
     schema = field(b"\x1a", text(resource.schema_url)) if resource.schema_url else b""
