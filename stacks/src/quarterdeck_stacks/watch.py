@@ -16,6 +16,7 @@ from quarterdeck_stacks.reach import Peer
 from quarterdeck_stacks.scraping import Scraping
 from quarterdeck_stacks.settings import ALERTMANAGER_PORT, PROMETHEUS_PORT, ClusterKind, Scale
 from quarterdeck_stacks.targets import Probe, Targets
+from quarterdeck_stacks.telemetry import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,13 +49,18 @@ def targets_of(settings: Settings, catalogue: Catalogue) -> Targets:
     monitoring = settings.monitoring
     return Targets(
         kubelets=True,
-        verify_kubelets=settings.cluster.kind in _KUBELETS_SIGNED_BY_CLUSTER,
+        verify_kubelets=verifies_kubelets(settings),
         kube_state_metrics=monitoring.kube_state_metrics,
         node_exporter=monitoring.node_exporter,
         probes=tuple(_probes(settings, catalogue)) if monitoring.probes else (),
         collector=monitoring.collector.enabled,
         remote_write=bool(monitoring.remote_write),
     )
+
+
+def verifies_kubelets(settings: Settings) -> bool:
+    """Return whether the kubelets' certificates can be checked against the cluster's authority."""
+    return settings.cluster.kind in _KUBELETS_SIGNED_BY_CLUSTER
 
 
 def scraping_of(settings: Settings, catalogue: Catalogue) -> Scraping:
@@ -76,6 +82,17 @@ def scraping_of(settings: Settings, catalogue: Catalogue) -> Scraping:
 def service_namespaces(catalogue: Catalogue) -> list[str]:
     """Return the namespaces of the catalogue's services."""
     return sorted({service.namespace for service in catalogue.services})
+
+
+def addresses_of(settings: Settings) -> dict[str, str]:
+    """Return the variables that Grafana's data sources are provisioned with."""
+    monitoring = settings.monitoring
+    addresses = {"PROMETHEUS_URL": settings.prometheus_url}
+    if monitoring.traces.enabled:
+        addresses["TRACES_URL"] = places.url(places.TEMPO, places.TEMPO_PORT)
+    if monitoring.logs.enabled:
+        addresses["LOGS_URL"] = places.url(places.LOKI, places.LOKI_PORT)
+    return addresses
 
 
 def has_secret_webhooks(catalogue: Catalogue) -> bool:
@@ -140,6 +157,10 @@ def _alerts(catalogue: Catalogue) -> Iterator[Flow]:
 def _asked(settings: Settings) -> Iterator[Flow]:
     if settings.monitoring.grafana:
         yield Flow(GRAFANA, PROMETHEUS, PROMETHEUS_PORT)
+        if settings.monitoring.traces.enabled:
+            yield Flow(GRAFANA, Peer(SYSTEM_NAMESPACE, places.TEMPO), places.TEMPO_PORT)
+        if settings.monitoring.logs.enabled:
+            yield Flow(GRAFANA, Peer(SYSTEM_NAMESPACE, places.LOKI), places.LOKI_PORT)
         if settings.monitoring.grafana_url:
             # From an ingress controller or a gateway, in a namespace that the stack does not know.
             yield Flow(None, GRAFANA, GRAFANA_PORT)

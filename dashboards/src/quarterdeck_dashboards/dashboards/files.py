@@ -29,6 +29,11 @@ def generated(catalogue: Catalogue) -> dict[str, str]:
     return tree
 
 
+def of_grafana(catalogue: Catalogue) -> dict[str, str]:
+    """Return the dashboards that a Grafana is provisioned with: file name to text."""
+    return {f"{dashboard.uid}.json": grafana.text(dashboard) for dashboard in dashboards.of(catalogue)}
+
+
 def write(tree: Mapping[str, str], folder: Path) -> list[str]:
     """Write a generated *tree* into *folder* and remove what an earlier one left; return the changed paths."""
     return disk.write(tree, folder, _present(folder))

@@ -72,9 +72,10 @@ def metadata(
     )
 
 
-def cluster_metadata(name: str, *, app: str) -> ObjectMetaArgs:
+def cluster_metadata(name: str, *, app: str, labels: Mapping[str, str] | None = None) -> ObjectMetaArgs:
     """Return the metadata of an object that belongs to *app* and to no namespace."""
-    return ObjectMetaArgs(name=name, labels={APP_NAME: app, MANAGED_BY: MANAGER}, annotations=OURS_ALONE)
+    given = {APP_NAME: app, MANAGED_BY: MANAGER, **(labels or {})}
+    return ObjectMetaArgs(name=name, labels=given, annotations=OURS_ALONE)
 
 
 def content_named(

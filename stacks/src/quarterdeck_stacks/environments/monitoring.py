@@ -6,21 +6,33 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.kubernetes import NODE_NAMESPACE, SYSTEM_NAMESPACE
 from quarterdeck_dashboards.build import alertmanager_config, rule_files
+from quarterdeck_dashboards.dashboards.files import of_grafana
+from quarterdeck_dashboards.dashboards.grafana import datasources
 from quarterdeck_stacks import images
 from quarterdeck_stacks.components.alertmanager import Alertmanager
 from quarterdeck_stacks.components.exporters import BlackboxExporter, KubeStateMetrics
+from quarterdeck_stacks.components.grafana import Grafana
 from quarterdeck_stacks.components.letting_through import LettingThrough
+from quarterdeck_stacks.components.metrics_server import MetricsServer
 from quarterdeck_stacks.components.node_exporter import NodeExporter
 from quarterdeck_stacks.components.prometheus import GRACE_SECONDS, Prometheus
 from quarterdeck_stacks.components.server import Standing
-from quarterdeck_stacks.watch import flows_of, has_secret_webhooks, scraping_of, targets_of
+from quarterdeck_stacks.settings import Scale
+from quarterdeck_stacks.watch import (
+    addresses_of,
+    flows_of,
+    has_secret_webhooks,
+    scraping_of,
+    targets_of,
+    verifies_kubelets,
+)
 
 if TYPE_CHECKING:
     import pulumi
 
     from quarterdeck_stacks.components.namespaces import Namespaces
     from quarterdeck_stacks.environments.shape import Environment
-    from quarterdeck_stacks.settings import MonitoringSettings
+    from quarterdeck_stacks.settings import MonitoringSettings, Settings
 
 
 def monitoring(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
@@ -52,16 +64,30 @@ def monitoring(environment: Environment, namespaces: Namespaces, opts: pulumi.Re
         namespaces=namespaces,
         opts=opts,
     )
-    _exporters(settings.monitoring, namespaces, opts)
+    if settings.monitoring.grafana:
+        Grafana(
+            of_grafana(catalogue),
+            datasources=datasources(traces=settings.monitoring.traces.enabled, logs=settings.monitoring.logs.enabled),
+            addresses=addresses_of(settings),
+            root_url=settings.monitoring.grafana_url,
+            password=settings.monitoring.grafana_password,
+            namespaces=namespaces,
+            opts=opts,
+        )
+    _exporters(settings, namespaces, opts)
 
 
-def _exporters(settings: MonitoringSettings, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
-    if settings.kube_state_metrics:
+def _exporters(settings: Settings, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
+    chosen = settings.monitoring
+    if chosen.kube_state_metrics:
         KubeStateMetrics(namespaces=namespaces, opts=opts)
-    if settings.node_exporter:
+    if chosen.node_exporter:
         NodeExporter(namespaces=namespaces, opts=opts)
-    if settings.probes:
+    if chosen.probes:
         BlackboxExporter(namespaces=namespaces, opts=opts)
+    if chosen.metrics_server:
+        replicas = 1 if chosen.scale is Scale.SINGLE else 2
+        MetricsServer(replicas, verify_kubelets=verifies_kubelets(settings), namespaces=namespaces, opts=opts)
 
 
 def _servers(settings: MonitoringSettings) -> Standing:

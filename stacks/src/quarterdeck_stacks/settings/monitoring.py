@@ -166,15 +166,19 @@ class MonitoringSettings:
     long_term_retention: timedelta = key("longTermRetention", duration)
     """With `distributed`: samples in the object store older than this are deleted."""
     remote_write: dict[str, str] = key("remoteWrite", assignments)
-    """Name to URL of what every sample is also sent to; a Secret `remote-write-NAME` may have its `token`."""
+    """Name to URL of what every sample is also sent to. With https, a Secret `remote-write-NAME` in its namespace
+    has a `token`, and Prometheus waits for it; with http no token is ever sent."""
     grafana: bool = key("grafana", flag)
     """Whether Grafana runs, with the catalogue's dashboards."""
     grafana_url: str = key("grafanaUrl", text)
     """Where people reach Grafana; empty is its Service, for `kubectl port-forward`."""
+    grafana_password: str = key("grafanaPassword", text, shown=False)
+    """The password of Grafana's administrator, a Pulumi secret. Empty: a Secret `grafana-admin` in the system namespace
+    has it as `password`, made by somebody else; Grafana waits for it. Not shown."""
     kube_state_metrics: bool = key("kubeStateMetrics", flag)
     """Whether kube-state-metrics runs: the state of pods, deployments and nodes."""
     node_exporter: bool = key("nodeExporter", flag)
-    """Whether node-exporter runs on each node: disks, memory, network."""
+    """Whether node-exporter runs on each node: disks, memory, processors."""
     metrics_server: bool = key("metricsServer", flag)
     """Whether metrics-server runs, which autoscalers ask. GKE and AKS have their own."""
     probes: tuple[str, ...] = key("probes", texts)
