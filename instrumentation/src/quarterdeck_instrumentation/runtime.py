@@ -154,6 +154,13 @@ class Runtime:
         """Write the values down where they survive this process."""
         self._writer.write()
 
+    def begin_end(self) -> None:
+        """Begin to send what there is: the server has been told to end, and ends when it has served what it serves."""
+        if self._pusher is not None:
+            self._pusher.begin_flush(self.settings.flush_timeout)
+        if self._tracing is not None:
+            self._tracing.begin_flush(self.settings.flush_timeout)
+
     def end(self) -> None:
         """Write and send what is left: the server says that it is about to end."""
         deadline = time.monotonic() + self.settings.flush_timeout
@@ -321,6 +328,15 @@ def _reconsider() -> None:
 def begun() -> bool:
     """Say whether telemetry has begun in this process."""
     return _process.runtime is not None
+
+
+def begin_end() -> None:
+    """Begin to send what there is, if telemetry has begun in this process; returns at once, never raises."""
+    if _process.runtime is not None:
+        try:
+            _process.runtime.begin_end()
+        except Exception as error:  # noqa: BLE001 -- ours: called by the handler of a signal
+            failed("traces", "what was left could not be sent early", error)
 
 
 def end() -> None:

@@ -55,9 +55,10 @@ class Settings:
     specification's default, `otlp` must be asked for, by this variable or by an endpoint
     (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`): a service without a collector should not
     spend its days calling one."""
-    flush_timeout: float = 1.0
-    """Seconds a worker that is told to end may spend on sending its last spans: `QUARTERDECK_FLUSH_TIMEOUT`. One:
-    well within the shortest grace period in use, and long enough for a collector that answers."""
+    flush_timeout: float = 0.75
+    """Seconds a worker that is told to end may spend on sending its last spans: `QUARTERDECK_FLUSH_TIMEOUT`. So many:
+    long enough for a collector that answers, and little enough that servers, of which some look only once a second
+    whether they are told to end or their workers have ended, are gone two seconds after SIGTERM without one."""
     disabled_instrumentations: frozenset[str] = frozenset()
     """Instrumentors of OpenTelemetry's that are not loaded, by their entry points' names, or `*` for all of them:
     `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`, separated by commas."""

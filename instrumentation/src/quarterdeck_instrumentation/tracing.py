@@ -187,17 +187,25 @@ class Tracing:
         span = self._tracer.start_span(name, parent, SpanKind.SERVER, attributes)
         return CallSpan(span, trace.set_span_in_context(span, parent))
 
+    def begin_flush(self, seconds: float) -> None:
+        """Begin to send what is queued, if the provider is lean; returns at once, and a flush should follow."""
+        provider: Any = self._provider
+        if getattr(provider, "lean", False):
+            provider.sender.begin_flush(seconds)
+
     def flush(self, seconds: float) -> None:
         """Send what is queued, and wait for that no longer than *seconds*, whatever the exporter does.
 
         A collector that did not answer in time once is not waited for again: the server may ask twice.
         """
         flush = getattr(self._provider, "force_flush", None)
-        if flush is None or self._gave_up:
+        if flush is None:
             return
-        timeout = max(1, int(seconds * 1000))
+        timeout = 1 if self._gave_up else max(1, int(seconds * 1000))
         if getattr(self._provider, "lean", False):
             self._gave_up = not flush(timeout)  # which keeps to it, and counts each span
+            return
+        if self._gave_up:
             return
         done = threading.Event()
 

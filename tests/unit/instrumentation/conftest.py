@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,19 @@ def free_port() -> int:
         port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], object], str], None]:
+    """Return a function that waits until a condition is true, half a minute at most, and says what did not come."""
+
+    def waiting(condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + 30.0
+        while not condition():
+            assert time.monotonic() < deadline, f"waited 30 s for {what}"
+            time.sleep(0.005)
+
+    return waiting
 
 
 @contextmanager

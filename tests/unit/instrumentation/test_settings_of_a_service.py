@@ -105,7 +105,7 @@ def test_who_says_so_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
         "QUARTERDECK_LABEL_SETS": "10",
-        "QUARTERDECK_FLUSH_TIMEOUT": "1",
+        "QUARTERDECK_FLUSH_TIMEOUT": "0.75",
         "OTEL_EXPORTER_PROMETHEUS_PORT": "http",
     }
     choose(label_sets=20, health_paths={"/up"})

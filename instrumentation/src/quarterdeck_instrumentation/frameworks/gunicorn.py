@@ -11,6 +11,8 @@ from quarterdeck_instrumentation.frameworks import serving
 
 _WSGI_WORKERS = frozenset({"gunicorn.workers.sync", "gunicorn.workers.gthread", "gunicorn.workers.base_async"})
 """Modules of the workers that call WSGI applications, and of those that all others of that kind derive from."""
+_TOLD = ("handle_exit", "handle_exit_signal")
+"""Methods by which a worker hears of SIGTERM. Those of gevent and of ASGI look a second later whether it was said."""
 _RUNS = "_quarterdeck_runs"
 """Attribute of a worker whose `run` has been called: a subclass's calls that of the class above."""
 
@@ -24,16 +26,25 @@ def patch_workers(module: Any) -> None:
 
     def made(cls: Any, /, **options: Any) -> None:
         super(worker, cls).__init_subclass__(**options)
+        _patch_told(cls)
         _patch_run(cls)
 
     worker.__init_subclass__ = classmethod(made)
+    _patch_told(worker)
     _patch_all(worker)
 
 
 def _patch_all(worker: Any) -> None:
     for each in worker.__subclasses__():
+        _patch_told(each)
         _patch_run(each)
         _patch_all(each)
+
+
+def _patch_told(worker: Any) -> None:
+    for name in _TOLD:
+        if name in vars(worker):
+            setattr(worker, name, _telling(vars(worker)[name]))
 
 
 def _patch_run(worker: Any) -> None:
@@ -56,6 +67,15 @@ def _patch_run(worker: Any) -> None:
             runtime.end()
 
     worker.run = running
+
+
+def _telling(told: Any) -> Any:
+    @wraps(told)
+    def telling(*arguments: Any) -> None:
+        runtime.begin_end()
+        told(*arguments)
+
+    return telling
 
 
 def _measure(worker: Any) -> None:

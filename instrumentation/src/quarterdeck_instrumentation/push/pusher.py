@@ -118,6 +118,7 @@ class Pusher:
         take: Take,
         connect: Callable[[], Post],
         whose: Resource,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Push as *planned*.
 
@@ -126,7 +127,9 @@ class Pusher:
             take: gives what is pushed.
             connect: gives what posts; called in the thread.
             whose: who pushes.
+            clock: the monotonic clock.
         """
+        self._clock = clock
         self._plan = planned
         self._take = take
         self._connect = connect
@@ -136,6 +139,9 @@ class Pusher:
         self._bell = native.Bell()
         self._done = native.Bell()
         self._deadline: float | None = None
+        """Until when everything is pushed; None before a flush."""
+        self._answers = False
+        """Whether the collector took what was pushed last, since a flush was begun."""
         self._gave_up = False
 
     def start(self) -> None:
@@ -143,15 +149,29 @@ class Pusher:
         native.start_thread(self._run, "quarterdeck-metrics", _IMPORTS)
 
     def begin_flush(self, seconds: float) -> None:
-        """Have everything pushed now, within *seconds*; returns at once."""
-        if not self._gave_up:
-            self._deadline = time.monotonic() + seconds
-            self._bell.ring()
+        """Have everything pushed now, within *seconds*; returns at once.
+
+        Begun a second time it is pushed again, for which a collector that has not taken the first gets no more time.
+        """
+        if self._gave_up:
+            return
+        now = self._clock()
+        deadline = now + seconds
+        if self._deadline is not None and not self._answers:
+            deadline = min(deadline, self._deadline)
+        if deadline < now:
+            return
+        self._deadline, self._answers = deadline, False
+        self._done = native.Bell()
+        self._bell.ring()
 
     def finish_flush(self) -> None:
-        """Wait until that is done, or its time is over; then a second flush is not tried."""
-        if self._deadline is not None and not self._gave_up and not self._done.wait(self._deadline - time.monotonic()):
-            self._gave_up = True
+        """Wait until that is done, or its time is over; if the collector has not taken it, no other flush is tried."""
+        if self._deadline is None or self._gave_up:
+            return
+        done = self._done.wait(self._deadline - self._clock())
+        self._gave_up = not self._answers
+        if not done:
             failed("metrics", "the last metrics could not be sent in time")
 
     def push(self, deadline: float) -> None:
@@ -171,17 +191,19 @@ class Pusher:
         except Exception as error:  # noqa: BLE001 -- ours: the thread must live on
             failed("metrics", "metrics could not be pushed", error)
         else:
+            self._answers = True
             if self._plan.delta:
                 self._sent = (now, when)
 
     def _run(self) -> None:
-        due = time.monotonic() + self._plan.interval
+        due = self._clock() + self._plan.interval
         while True:
-            asked = self._bell.wait(due - time.monotonic())
-            limit = time.monotonic() + self._plan.timeout
-            if not asked and time.monotonic() < due:
+            asked = self._bell.wait(due - self._clock())
+            limit = self._clock() + self._plan.timeout
+            if not asked and self._clock() < due:
                 continue
-            due = time.monotonic() + self._plan.interval
+            due = self._clock() + self._plan.interval
+            done = self._done
             self.push(limit if self._deadline is None else min(limit, self._deadline))
             if asked:
-                self._done.ring()
+                done.ring()

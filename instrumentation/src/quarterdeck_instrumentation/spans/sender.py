@@ -1,6 +1,10 @@
 """Takes finished spans from any thread, without waiting, and posts them from one of its own.
 
 A bounded queue; what finds no room, or could not be sent in time, is counted. A forked child begins with nothing.
+
+A flush may begin early, when a server is told to end, and be asked for when it has served its last request. A collector
+that has taken nothing meanwhile is dead, and waited for no longer than from the beginning; one that has, gets the time
+anew for what came since.
 """
 
 from __future__ import annotations
@@ -42,12 +46,22 @@ class UndeliveredError(Exception):
 class Sender:
     """The queue, and the thread behind it."""
 
-    def __init__(self, connect: Callable[[], Post], *, queue: int, batch: int, delay: float, timeout: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Post],
+        *,
+        queue: int,
+        batch: int,
+        delay: float,
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Post with what *connect* gives, called in the thread, within *timeout* s for each post.
 
         At most *batch* spans at once, at most *delay* s after the first of them; *queue* wait at most.
         """
         self._connect = connect
+        self._clock = clock
         self._most, self._batch, self._delay, self._timeout = queue, batch, delay, timeout
         self._begin()
         if hasattr(os, "register_at_fork"):
@@ -59,10 +73,17 @@ class Sender:
         self._wake = native.Bell()
         self._idle = native.Bell()
         self._starting = native.lock()
+        self._taking = native.lock()
         self._post: Post | None = None
         self._sending = 0
-        self._let_go = False
+        self._settled = True
+        """Whether it is decided what becomes of those that are being sent: they are taken, or somebody counts them."""
         self._deadline: float | None = None
+        """Until when anything is posted, while there is a flush."""
+        self._begun: float | None = None
+        """Until when a flush that was begun early is waited for."""
+        self._answers = False
+        """Whether the collector took what was posted last, since a flush was begun."""
         self._runs = False
 
     def add(self, span: LeanSpan | ReadableSpan) -> None:
@@ -77,22 +98,34 @@ class Sender:
         elif len(queue) == self._batch:
             self._wake.ring()
 
+    def begin_flush(self, seconds: float) -> None:
+        """Have what is queued sent within *seconds*; returns at once, and a flush should follow."""
+        if self._begun is None and not self._sent():
+            self._answers = False
+            self._begun = self._deadline = self._clock() + seconds
+            self._wake.ring()
+
     def flush(self, seconds: float) -> bool:
         """Send what is queued, and say whether that was done within *seconds*; what was not is let go and counted."""
-        deadline = time.monotonic() + seconds
+        begun, self._begun = self._begun, None
         if self._sent():
+            self._deadline = None
             return True
+        deadline = self._clock() + seconds
+        if begun is not None and not self._answers:
+            deadline = min(deadline, begun)
         self._deadline = deadline
         self._wake.ring()
         if not self._runs:
             self._drain()  # no thread could be started: the interpreter is ending
-        while not (done := self._sent()) and time.monotonic() < deadline:
-            self._idle.wait(min(deadline - time.monotonic(), _LOOK_AGAIN))
+        while not (done := self._sent()) and self._clock() < deadline:
+            self._idle.wait(min(deadline - self._clock(), _LOOK_AGAIN))
         if not done:
-            self._let_go = True  # counted here: there may be no later
-            lost = len(self._queue) + self._sending
-            self._queue.clear()
-            self._lost(lost, f"the last spans could not be sent within {seconds:g} s")
+            lost = self._settle()  # counted here: there may be no later
+            with self._taking:
+                lost += len(self._queue)
+                self._queue.clear()
+            self._lost(lost, "the last spans could not be sent in time")
         self._deadline = None
         return done
 
@@ -114,15 +147,24 @@ class Sender:
             self._drain()
 
     def _drain(self) -> None:
-        while self._queue:
-            self._sending = min(len(self._queue), self._batch)
-            self._let_go = False
-            self._send([self._queue.popleft() for _ in range(self._sending)])
-        self._sending = 0
+        while batch := self._take():
+            self._send(batch)
         self._idle.ring()
 
+    def _take(self) -> list[LeanSpan | ReadableSpan]:
+        with self._taking:
+            self._sending = min(len(self._queue), self._batch)
+            self._settled = not self._sending
+            return [self._queue.popleft() for _ in range(self._sending)]
+
+    def _settle(self) -> int:
+        """Return how many of the spans that are being sent nobody has counted yet, for the caller to do so."""
+        with self._taking:
+            settled, self._settled = self._settled, True
+            return 0 if settled else self._sending
+
     def _send(self, batch: list[LeanSpan | ReadableSpan]) -> None:
-        limit = time.monotonic() + self._timeout
+        limit = self._clock() + self._timeout
         try:
             if self._post is None:
                 self._post = self._connect()
@@ -130,11 +172,14 @@ class Sender:
             if content:
                 self._post(content, limit if self._deadline is None else min(limit, self._deadline))
         except UndeliveredError as why:
-            if not self._let_go:
-                self._lost(len(batch), str(why))
+            self._answers = False
+            self._lost(self._settle(), str(why))
         except Exception as error:  # noqa: BLE001 -- ours: the thread must live on
-            for _ in batch:
+            for _ in range(self._settle()):
                 failed("traces", "a batch of spans could not be sent", error)
+        else:
+            self._answers = True
+            self._settle()
 
     @staticmethod
     def _lost(spans: int, why: str) -> None:
