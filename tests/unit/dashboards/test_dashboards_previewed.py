@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from quarterdeck_contract import labels as l_
+from quarterdeck_dashboards.axis import ticks
 from quarterdeck_dashboards.dashboards.command import preview
 from quarterdeck_dashboards.dashboards.description import (
     Dashboard,
@@ -175,3 +176,16 @@ def test_a_span_that_is_none_is_a_usage_error(root: Path) -> None:
 
     assert ended.exit_code == 2
     assert "Invalid value for --from: expected a duration such as 250ms" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("top", "most", "expected"),
+    [
+        (1.0, 5, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (0.0575, 5, [0, 0.02, 0.04]),
+        (600, 8, [0, 100, 200, 300, 400, 500, 600]),
+    ],
+)
+def test_ticks_are_round(top: float, most: int, expected: list[float]) -> None:
+    """1, 2 or 5 times a power of ten apart."""
+    assert ticks(0.0, top, most) == expected

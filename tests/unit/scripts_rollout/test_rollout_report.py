@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from quarterdeck_scripts.rollout.charts import Band, Chart, Line, draw, ticks
+from quarterdeck_scripts.rollout.charts import Band, Chart, Line, draw
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.evidence import Reading, Tally
 from quarterdeck_scripts.rollout.record import RolloutRecord, Step
@@ -141,16 +141,3 @@ def test_a_chart_of_nothing_or_zeros_can_be_drawn(points: tuple[tuple[float, flo
     assert all(0 <= number <= 760 for number in numbers)
     assert "nan" not in svg
     assert "inf" not in svg.replace("inferred", "")
-
-
-@pytest.mark.parametrize(
-    ("top", "most", "expected"),
-    [
-        (1.0, 5, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
-        (0.0575, 5, [0, 0.02, 0.04]),
-        (600, 8, [0, 100, 200, 300, 400, 500, 600]),
-    ],
-)
-def test_ticks_are_round(top: float, most: int, expected: list[float]) -> None:
-    """1, 2 or 5 times a power of ten apart."""
-    assert ticks(top, most) == expected

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from quarterdeck_dashboards.axis import ticks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -91,11 +93,11 @@ class _Scale:
 
 def _grid(chart: Chart, scale: _Scale) -> Iterator[str]:
     base = HEIGHT - _BOTTOM
-    for value in ticks(scale.top, 5):
+    for value in ticks(0.0, scale.top, 5):
         y = scale.y(value)
         yield f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{chart.format_y(value)}</text>'
-    for value in ticks(scale.right, 8):
+    for value in ticks(0.0, scale.right, 8):
         x = scale.x(value)
         yield f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base}" y2="{base + 5}"/>'
         yield f'<text class="tick" x="{x:.1f}" y="{base + 19}" text-anchor="middle">{value:g}</text>'
@@ -136,15 +138,3 @@ def _names(chart: Chart, scale: _Scale) -> Iterator[str]:
         previous = y
         x = scale.x(line.points[-1][0]) + 8
         yield f'<text class="name {line.style}" x="{x:.1f}" y="{y:.1f}">{escape(line.name)}</text>'
-
-
-def ticks(top: float, most: int) -> list[float]:
-    """Return round values from 0 to *top*, at most about *most* of them.
-
-    >>> ticks(0.06, 5)
-    [0.0, 0.02, 0.04, 0.06]
-    """
-    raw = top / most
-    magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= raw * 0.999)
-    return [round(n * step, 12) for n in range(int(top / step + 1e-9) + 1)]

@@ -8,8 +8,9 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from quarterdeck_dashboards.axis import ticks
 from quarterdeck_dashboards.dashboards.description import Unit
-from quarterdeck_dashboards.dashboards.preview.numbers import shown, ticks
+from quarterdeck_dashboards.dashboards.preview.numbers import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
