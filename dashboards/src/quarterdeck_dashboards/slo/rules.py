@@ -95,12 +95,13 @@ class _Objective:
     def budget(self) -> Iterator[RecordingRule]:
         """Yield what the objective's own window says."""
         budget = error_budget(self._slo.objective)
+        last_hour = self._of(recorded.error_ratio(HOUR)).now if HOUR in windows(self._slo) else self.ratio(HOUR)
         hourly = self._hourly(recorded.errors_in(HOUR)) / (self._hourly(recorded.events_in(HOUR)) > 0)
         # Until the first full hour there is nothing to add up: then the hour that has begun speaks for the window.
         whole = recorded.error_ratio(self._slo.window)
-        yield self.record(whole, hourly | self.ratio(HOUR))
+        yield self.record(whole, hourly | last_hour)
         yield self.record(recorded.BUDGET_REMAINING, 1 - self._of(whole).now / budget)
-        yield self.record(recorded.BURN_RATE, self.ratio(HOUR) / budget)
+        yield self.record(recorded.BURN_RATE, last_hour / budget)
         left = at_least(self._of(recorded.BUDGET_REMAINING).now, 0) * self._slo.window.total_seconds()
         yield self.record(recorded.EXHAUSTION, left / (self._of(recorded.BURN_RATE).now > 0))
 
