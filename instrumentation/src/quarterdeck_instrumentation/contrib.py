@@ -6,9 +6,13 @@ They come with `quarterdeck-instrumentation[contrib]`. They make spans, so witho
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import wraps
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_instrumentation import late
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.settings import effective
 
@@ -29,7 +33,39 @@ _NAMES = {
     "urllib.request": ("urllib",),
 }
 """Module of a library → names of its instrumentors' entry points, where that is not the module's own."""
-_ENTRY_POINTS = "opentelemetry_instrumentor"
+_PACKAGE = "opentelemetry.instrumentation."
+_PLACES = {
+    "aio-pika": "aio_pika:AioPikaInstrumentor",
+    "aiobotocore": "botocore:AiobotocoreInstrumentor",
+    "aiohttp-client": "aiohttp_client:AioHttpClientInstrumentor",
+    "aiokafka": "aiokafka:AIOKafkaInstrumentor",
+    "asyncpg": "asyncpg:AsyncPGInstrumentor",
+    "botocore": "botocore:BotocoreInstrumentor",
+    "cassandra": "cassandra:CassandraInstrumentor",
+    "celery": "celery:CeleryInstrumentor",
+    "confluent_kafka": "confluent_kafka:ConfluentKafkaInstrumentor",
+    "grpc_aio_client": "grpc:GrpcAioInstrumentorClient",
+    "grpc_client": "grpc:GrpcInstrumentorClient",
+    "httpx": "httpx:HTTPXClientInstrumentor",
+    "httpx2": "httpx:HTTPX2ClientInstrumentor",
+    "kafka": "kafka:KafkaInstrumentor",
+    "mysql": "mysql:MySQLInstrumentor",
+    "mysqlclient": "mysqlclient:MySQLClientInstrumentor",
+    "pika": "pika:PikaInstrumentor",
+    "psycopg": "psycopg:PsycopgInstrumentor",
+    "psycopg2": "psycopg2:Psycopg2Instrumentor",
+    "pymemcache": "pymemcache:PymemcacheInstrumentor",
+    "pymongo": "pymongo:PymongoInstrumentor",
+    "pymssql": "pymssql:PyMSSQLInstrumentor",
+    "pymysql": "pymysql:PyMySQLInstrumentor",
+    "redis": "redis:RedisInstrumentor",
+    "requests": "requests:RequestsInstrumentor",
+    "sqlalchemy": "sqlalchemy:SQLAlchemyInstrumentor",
+    "sqlite3": "sqlite3:SQLite3Instrumentor",
+    "urllib": "urllib:URLLibInstrumentor",
+    "urllib3": "urllib3:URLLib3Instrumentor",
+}
+"""Name of an instrumentor's entry point → where it is: to look that up takes reading the metadata of every package."""
 _SEMANTICS = "OTEL_SEMCONV_STABILITY_OPT_IN"
 
 
@@ -39,11 +75,38 @@ def patch_library(module: ModuleType) -> None:
     names = [name for name in entry_point_names(module.__name__) if not disabled & {name, "*"}]
     if not names or not _spans_are_wanted():
         return
-    from importlib.metadata import entry_points  # noqa: PLC0415 -- only services that trace pay for it
-
     for name in names:
-        for entry_point in entry_points(group=_ENTRY_POINTS, name=name):
-            instrument(entry_point)
+        known = Known(name, *_PLACES[name].split(":"))
+        if known.is_installed():
+            instrument(known)
+
+
+@dataclass(eq=False)
+class Known:
+    """What stands for the entry point of an instrumentor whose place is known."""
+
+    name: str
+    """What the entry point is called."""
+    module: str
+    """Below OpenTelemetry's package for instrumentors."""
+    kind: str
+    """The instrumentor's class."""
+
+    def is_installed(self) -> bool:
+        """Say whether there is such a module."""
+        try:
+            return find_spec(_PACKAGE + self.module) is not None
+        except ModuleNotFoundError:
+            return False  # nor any other
+
+    def load(self) -> Any:
+        """Return the class.
+
+        Raises:
+            AttributeError: a release of the package has no such class.
+            Exception: whatever importing it raises.
+        """
+        return getattr(import_module(_PACKAGE + self.module), self.kind)
 
 
 def entry_point_names(library: str) -> tuple[str, ...]:
@@ -62,11 +125,15 @@ def instrument(entry_point: Any, **options: Any) -> None:
         return
     os.environ.setdefault(_SEMANTICS, "http,database")  # read once, by the first instrumentor: stable names only
     try:
-        _withhold_queries()
-        instrumentor = entry_point.load()()
+        with late.Imports():
+            _withhold_queries()
+            instrumentor = entry_point.load()()
         if not instrumentor.is_instrumented_by_opentelemetry:
             # Or else a library whose release it does not fit is left as it is, and that is only logged.
-            instrumentor.instrument(**{"raise_exception_on_conflict": True, **options})
+            options = {"raise_exception_on_conflict": True, **options}
+            if not instrumentor.instrumentation_dependencies():  # nothing to compare, so nothing to compare with either
+                options["skip_dep_check"] = True
+            instrumentor.instrument(**options)
     except Exception as error:  # noqa: BLE001 -- one instrumentor must not take the others, or the service, with it
         failed("hooks", f"the instrumentor {entry_point.name} could not be loaded", error)
 

@@ -32,6 +32,10 @@ class Instrumentor:
         self.is_instrumented_by_opentelemetry = False
         self._error = error
 
+    def instrumentation_dependencies(self) -> tuple[str, ...]:
+        """Say which releases of the library it is for."""
+        return ("redis >= 4",)
+
     def instrument(self, **options: Any) -> None:
         """Instrument, if the library fits."""
         assert options == {"raise_exception_on_conflict": True}
