@@ -35,16 +35,15 @@ from quarterdeck_dashboards.slo.rules import recording_rules
 from quarterdeck_dashboards.slo.windows import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from quarterdeck_dashboards.catalogue import Catalogue, Service, Slo
 
 SERVICES = 100
 SERIES = (20, 200)
 """Raw series of each objective: routes, pods and statuses together."""
-INTERVAL = timedelta(minutes=1)
-"""Between scrapes, and between evaluations, of both forms. At 15 s both read four times as much, but for the 720 hours
-that ours adds up, so the share would be a little smaller."""
+INTERVAL = timedelta(seconds=15)
+"""Between scrapes, and between evaluations, of both forms."""
 RAW, RECORDED = timedelta(days=3, hours=2), timedelta(days=30, hours=2)
 """How far back raw and recorded samples reach: past the longest window that reads them."""
 NOW = 342 * int(blocks.LENGTH.total_seconds()) - 60
@@ -81,10 +80,10 @@ def catalogue(services: int) -> Catalogue:
     return parse("version: 1\nrunbook_base_url: https://example.org/\nservices:" + "".join(entries), "a hundred")
 
 
-def ours(service: Service, slo: Slo) -> list[str]:
+def ours(service: Service, slo: Slo, interval: timedelta) -> list[str]:
     """Return the queries of the generated rules of *slo*."""
-    settings = AlertSettings("https://example.org/", INTERVAL)
-    return [rule.expr for rule in (*recording_rules(service, slo, INTERVAL), *burn_alerts(settings, service, slo))]
+    settings = AlertSettings("https://example.org/", interval)
+    return [rule.expr for rule in (*recording_rules(service, slo, interval), *burn_alerts(settings, service, slo))]
 
 
 def usual(service: Service, slo: Slo) -> list[str]:
@@ -142,9 +141,9 @@ def _bound(slo: Slo) -> str:
     return bucket_bound(slo.threshold.total_seconds())
 
 
-def _raw(service: Service, series: int) -> Iterator[str]:
+def _raw(service: Service, series: int, interval: timedelta) -> Iterator[str]:
     """Yield OpenMetrics text: *series* counters of each objective, a tenth of them of failed requests."""
-    growing = [f" {60 * step} {at}\n" for step, at in enumerate(_times(RAW))]
+    growing = [f" {60 * step} {at}\n" for step, at in enumerate(_times(RAW, interval))]
     bounds = [f',le="{_bound(slo)}"' for slo in service.slos if slo.kind is SloKind.LATENCY]
     yield f"# TYPE {HISTOGRAM} histogram\n"
     for number in range(series):
@@ -155,15 +154,15 @@ def _raw(service: Service, series: int) -> Iterator[str]:
             yield begun + begun.join(growing)
 
 
-def _recorded(service: Service) -> Iterator[str]:
+def _recorded(service: Service, interval: timedelta) -> Iterator[str]:
     """Yield OpenMetrics text: what the rules of both forms recorded before, as far back as they ask for it."""
-    month, raw = ([f" 1 {at}\n" for at in _times(back)] for back in (RECORDED, RAW))
+    month, raw = ([f" 1 {at}\n" for at in _times(back, interval)] for back in (RECORDED, RAW))
     lasting = {recorded.EVENTS.name: raw, recorded.ERRORS.name: raw, USUALLY_RECORDED: month}
     lasting |= {recorded.events_in(HOUR).name: month, recorded.errors_in(HOUR).name: month}
     lines: dict[str, list[str]] = {}
     for slo in service.slos:
         own = f'cluster="c",{_own(service)},slo="{slo.name}"'
-        labels = {rule.record: own for rule in recording_rules(service, slo, INTERVAL)}
+        labels = {rule.record: own for rule in recording_rules(service, slo, interval)}
         labels |= dict.fromkeys((USUALLY_RECORDED, *INSTANT), _sloth(service, slo))
         for name, each in labels.items():
             begun = f"{name}{{{each}}}"
@@ -172,15 +171,17 @@ def _recorded(service: Service) -> Iterator[str]:
         yield from each
 
 
-def _times(back: timedelta) -> range:
-    step = int(INTERVAL.total_seconds())
+def _times(back: timedelta, interval: timedelta) -> range:
+    step = int(interval.total_seconds())
     return range(NOW - int(back.total_seconds()) // step * step, NOW + 1, step)
 
 
-def fill(promtool: Path, folder: Path, services: Sequence[Service], series: int) -> None:
+def fill(promtool: Path, folder: Path, services: Sequence[Service], series: int, interval: timedelta) -> None:
     """Write blocks into *folder*, the data of a Prometheus to come: of one service, and its like for each other."""
     first, *others = services
-    block = blocks.write(promtool, folder / "data", (*_raw(first, series), *_recorded(first), "# EOF\n"))
+    block = blocks.write(
+        promtool, folder / "data", (*_raw(first, series, interval), *_recorded(first, interval), "# EOF\n")
+    )
     for number, service in enumerate(others):
         blocks.copy(block, number, first.name, service.name)
 
@@ -232,15 +233,26 @@ def read(client: httpx.Client, queries: Sequence[str]) -> int:
     return total
 
 
-def measure(prometheus: Path, promtool: Path, folder: Path, services: Sequence[Service], series: int) -> dict[str, int]:
-    """Return the samples that one evaluation of all rules of *services* reads, of both forms."""
-    fill(promtool, folder, services, series)
+def measure(
+    tool: Callable[[str], Path], folder: Path, services: Sequence[Service], series: int, interval: timedelta
+) -> dict[str, float]:
+    """Return the samples that one evaluation of all rules of *services* reads, of both forms.
+
+    Args:
+        tool: from a tool's name to its binary.
+        folder: of its own, for the data.
+        services: alike but for their names.
+        series: raw ones of each objective.
+        interval: between scrapes, and between evaluations.
+    """
+    fill(tool("promtool"), folder, services, series, interval)
     objectives = [(service, slo) for service in services for slo in service.slos]
-    with running(prometheus, folder) as client:
+    with running(tool("prometheus"), folder) as client:
         return {
             "series": series,
             "services": len(services),
-            "ours": sum(read(client, ours(*each)) for each in objectives),
+            "interval": interval.total_seconds(),
+            "ours": sum(read(client, ours(*each, interval)) for each in objectives),
             "usual": sum(read(client, usual(*each)) for each in objectives),
         }
 
@@ -259,7 +271,7 @@ def main() -> None:
     services = catalogue(options.services).services
     for series in SERIES:
         with tempfile.TemporaryDirectory() as folder:
-            row = measure(tools["prometheus"], tools["promtool"], Path(folder), services, series)
+            row = measure(tools.__getitem__, Path(folder), services, series, INTERVAL)
         print(json.dumps(row), flush=True)  # noqa: T201 -- a script's output
         if options.write:
             results.write("rules", [row], key=("services", "series"))
