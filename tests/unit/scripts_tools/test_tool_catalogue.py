@@ -28,6 +28,8 @@ def test_every_tool_of_the_local_environment_and_the_tests_is_there_biggest_modu
         "kube-scheduler",
         "prometheus",
         "promtool",
+        "otelcol-contrib",
+        "thanos",
         "kwok",
         "alertmanager",
         "amtool",
@@ -40,6 +42,16 @@ def test_no_names_mean_all_tools_and_a_name_twice_means_it_once() -> None:
     """`install()` gets everything; `install(["amtool", "amtool"])` one tool."""
     assert tools_named(None) == TOOLS
     assert [tool.name for tool in tools_named(["etcd", "amtool", "etcd"])] == ["etcd", "amtool"]
+
+
+def test_the_recipe_of_a_tool_with_a_main_package_of_ours_changes_with_it(settings: Settings) -> None:
+    """A component more in the collector is another collector, though its version is the same."""
+    (collector,) = tools_named(["otelcol-contrib"])
+    before = recipe_of(collector, settings)
+    with (settings.pinned / "go" / "otelcol-contrib" / "main.go").open("a") as file:
+        file.write("// another\n")
+
+    assert recipe_of(collector, settings) != before
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:

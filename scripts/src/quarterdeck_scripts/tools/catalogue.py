@@ -52,6 +52,10 @@ _KUBERNETES = "1.36.3"
 _PROMETHEUS = "3.16.0"
 _ALERTMANAGER = "0.28.1"
 """Newer modules lack their page's assets and do not compile outside their own repository."""
+_COLLECTOR = "0.155.0"
+"""The version whose components the Go module proxy has, and of whose image a digest is known."""
+_THANOS = "0.42.4"
+"""The newest that Go 1.26 builds, and of whose image a digest is known."""
 _ETCD = "3.6.8"
 _KWOK = "0.8.0"
 _KUBECONFORM = "0.8.0"
@@ -80,6 +84,14 @@ ALERTMANAGER = Module(
     f"v{_ALERTMANAGER}",
     ldflags=(f"-X github.com/prometheus/common/version.Version={_ALERTMANAGER}",),
 )
+COLLECTOR = Module("otelcol-contrib", "go.opentelemetry.io/collector/otelcol", f"v{_COLLECTOR}")
+"""A main package of ours, with those of contrib's components that the stack's configurations name."""
+THANOS = Module(
+    "thanos",
+    "github.com/thanos-io/thanos",
+    f"v{_THANOS}",
+    ldflags=(f"-X github.com/prometheus/common/version.Version={_THANOS}",),
+)
 ETCD = Module("etcd", "go.etcd.io/etcd/server/v3", f"v{_ETCD}")
 KUBECONFORM = Module(
     "kubeconform",
@@ -94,6 +106,8 @@ TOOLS: tuple[Tool, ...] = (
     Tool("kube-scheduler", _KUBERNETES, KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler"),
     Tool("prometheus", _PROMETHEUS, PROMETHEUS, "github.com/prometheus/prometheus/cmd/prometheus"),
     Tool("promtool", _PROMETHEUS, PROMETHEUS, "github.com/prometheus/prometheus/cmd/promtool"),
+    Tool("otelcol-contrib", _COLLECTOR, COLLECTOR, "quarterdeck.dev/tools/otelcol-contrib"),
+    Tool("thanos", _THANOS, THANOS, "github.com/thanos-io/thanos/cmd/thanos"),
     Tool("kwok", _KWOK, KWOK, "sigs.k8s.io/kwok/cmd/kwok"),
     Tool("alertmanager", _ALERTMANAGER, ALERTMANAGER, "github.com/prometheus/alertmanager/cmd/alertmanager"),
     Tool("amtool", _ALERTMANAGER, ALERTMANAGER, "github.com/prometheus/alertmanager/cmd/amtool"),

@@ -23,6 +23,8 @@ _STALE = "compile "
 """Before each package that `go list` finds no compiled form of in Go's build cache."""
 PINS = ("go.mod", "go.sum")
 """The files that make a build the same everywhere."""
+_SOURCES = "*.go"
+"""Beside them, where a tool's main package is ours: it chooses what a program is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,16 @@ class Go:
 def recipe_of(tool: Tool, settings: Settings) -> str:
     """Return the SHA-256 of all that decides what is built, save the Go release, whose every patch will do."""
     digest = hashlib.sha256()
-    for pin in PINS:
-        digest.update((settings.pinned / "go" / tool.module.name / pin).read_bytes())
+    for file in _files(tool.module, settings):
+        digest.update(file.read_bytes())
     digest.update("\n".join([tool.package, *_flags(tool.module)]).encode())
     return digest.hexdigest()
+
+
+def _files(module: Module, settings: Settings) -> list[Path]:
+    """Return what a build begins with: the pins, and a main package of ours."""
+    folder = settings.pinned / "go" / module.name
+    return [*(folder / pin for pin in PINS), *sorted(folder.glob(_SOURCES))]
 
 
 def _flags(module: Module) -> list[str]:
@@ -111,8 +119,8 @@ def _lay_out(module: Module, folder: Path, settings: Settings) -> tuple[Path, Pa
     source, results = folder / "source", folder / "bin"
     for fresh in (source, results, folder / "tmp"):
         fresh.mkdir()
-    for pin in PINS:
-        shutil.copy(settings.pinned / "go" / module.name / pin, source)
+    for file in _files(module, settings):
+        shutil.copy(file, source)
     return source, results
 
 
