@@ -58,12 +58,21 @@ def to_files(objects: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     Raises:
         RenderError: an object has no name or no namespace, or two are the same.
     """
+    return {name: to_yaml(each) for name, each in ordered(objects).items()}
+
+
+def ordered(objects: Iterable[Mapping[str, Any]]) -> dict[str, Manifest]:
+    """Return *objects* as manifests by file name, in the order in which they are to be applied.
+
+    Raises:
+        RenderError: an object has no name or no namespace, or two are the same.
+    """
     manifests = [clean(each) for each in objects]
     named = sorted(((file_name(each), each) for each in manifests), key=lambda pair: pair[0])
     twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
     if twice:
         raise RenderError("every object once", f"{twice[0]} twice", "give one of them another name")
-    return {name: to_yaml(each) for name, each in named}
+    return dict(named)
 
 
 def clean(captured: Mapping[str, Any]) -> Manifest:

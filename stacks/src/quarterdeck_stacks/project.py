@@ -32,6 +32,11 @@ class StackConfig:
     secrets: frozenset[str]
     """Keys whose values are encrypted; their `values` are SECRET, because only the Pulumi CLI has the key."""
 
+    def of_project(self, name: str) -> dict[str, str]:
+        """Return the keys of the project *name*, without its name: as `settings` reads them."""
+        prefix = f"{name}:"
+        return {key.removeprefix(prefix): value for key, value in self.values.items() if key.startswith(prefix)}
+
 
 SECRET = "[secret]"  # noqa: S105 -- what stands in a secret's place, not a secret
 """Stands for an encrypted value. An object of a rendering that contains it is refused."""
