@@ -28,6 +28,7 @@ LIBRARIES = (
 """Modules of libraries that OpenTelemetry's own instrumentors are for, if they are installed and spans are wanted."""
 FRAMEWORKS = {
     "starlette.applications": "quarterdeck_instrumentation.frameworks.starlette:patch_applications",
+    "starlette.middleware.base": "quarterdeck_instrumentation.frameworks.starlette:patch_middleware",
     "starlette.routing": "quarterdeck_instrumentation.frameworks.starlette:patch_routing",
     "fastapi.applications": "quarterdeck_instrumentation.frameworks.fastapi:patch_applications",
     "fastapi.routing": "quarterdeck_instrumentation.frameworks.fastapi:patch_routing",

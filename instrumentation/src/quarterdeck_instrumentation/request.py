@@ -32,6 +32,7 @@ class Request:
         "_scheme",
         "_started",
         "_upgraded",
+        "broken_by",
         "ended",
         "error",
         "module",
@@ -74,6 +75,8 @@ class Request:
         """Status code of the response; None while there is none."""
         self.error = ""
         """Type of the exception behind a failed response, where a framework keeps it to itself."""
+        self.broken_by = ""
+        """Type of the exception that broke a response off, where a framework sends its end all the same."""
         self._method, self._scheme, self._active = runtime.http.accept(method, scheme)
         self.span: ServerSpan | None = begin_span(runtime, received, scope_of)
         self._active.add(1.0)
@@ -97,6 +100,8 @@ class Request:
                 kind = error_type(error)
             elif status is not None and status >= SERVER_ERROR:
                 kind = self.error or str(status)
+            else:
+                kind = self.broken_by
             span = self.span
             route, module = self.route, self.module
             if not self._upgraded:

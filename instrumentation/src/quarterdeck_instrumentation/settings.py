@@ -36,7 +36,8 @@ class Settings:
     is there twice."""
     metrics_host: str = "localhost"
     """Address the page listens on: `OTEL_EXPORTER_PROMETHEUS_HOST`. The default is the specification's: reachable
-    from this machine alone, because a page nobody asked for should not be open to a network."""
+    from this machine alone, because a page nobody asked for should not be open to a network. An address of IPv6 may
+    be in brackets; `*` is any of IPv4."""
     metrics_port: int = METRICS_PORT
     """Port the page listens on: `OTEL_EXPORTER_PROMETHEUS_PORT`. The default is the specification's."""
     metrics_server: bool = True
@@ -88,6 +89,7 @@ def effective(environ: Mapping[str, str]) -> Settings:
         settings,
         disabled_instrumentations=frozenset(settings.disabled_instrumentations),
         health_paths=frozenset(settings.health_paths),
+        metrics_host=_address(settings.metrics_host),
         traces_exporters=tuple(settings.traces_exporters),
     )
 
@@ -109,6 +111,11 @@ def read(environ: Mapping[str, str]) -> Settings:
         flush_timeout=_parsed(environ, "QUARTERDECK_FLUSH_TIMEOUT", _seconds, default.flush_timeout),
         disabled_instrumentations=frozenset(_words(environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS")),
     )
+
+
+def _address(host: str) -> str:
+    """Return the address of *host* as sockets take it; people write it as in a URL, or as other servers have it."""
+    return "0.0.0.0" if host == "*" else host.removeprefix("[").removesuffix("]")  # noqa: S104 -- as its owner says
 
 
 def shown(settings: Settings, name: str) -> str:

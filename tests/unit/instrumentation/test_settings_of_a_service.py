@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
-from quarterdeck_instrumentation import failures, settings
+from quarterdeck_instrumentation import failures, native, settings
 from quarterdeck_instrumentation.settings import Settings, choose, effective, origins, read
 
 
@@ -50,6 +51,17 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 def test_each_variable_changes_its_own_setting(environ: dict[str, str], change: dict[str, object]) -> None:
     """Every other setting keeps its default."""
     assert read(environ) == replace(Settings(), **change)  # type: ignore[arg-type]  # the table's values are objects
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("[::1]", "::1"), ("::1", "::1"), ("*", "0.0.0.0"), ("127.0.0.1", "127.0.0.1")]
+)
+def test_the_pages_address_as_people_write_it(written: str, meant: str) -> None:
+    """In brackets as in a URL, or a star as other servers have it; both left the service without a page."""
+    address = effective({"OTEL_EXPORTER_PROMETHEUS_HOST": written}).metrics_host
+
+    with closing(native.listen(address, 0)) as listener:
+        assert listener.getsockname()[0] == meant
 
 
 @pytest.mark.parametrize(

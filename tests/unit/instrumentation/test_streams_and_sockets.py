@@ -8,6 +8,7 @@ import gc
 import io
 import logging
 import sqlite3
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.requests import ClientDisconnect
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from quarterdeck_instrumentation import asgi, failures, wsgi
@@ -71,7 +72,7 @@ def traced(patched: Callable[..., AbstractContextManager[None]]) -> Iterator[Tra
     """Return what requests to instrumented applications leave behind."""
     failures.forget()
     modules = ("starlette.applications", "starlette.routing", "fastapi.applications", "fastapi.routing")
-    with patched(*modules), recording() as recorded:
+    with patched(*modules, "starlette.middleware.base"), recording() as recorded:
         yield Traced(recorded)
 
 
@@ -157,6 +158,36 @@ class TestStreams:
             drive(app)
 
         assert traced.outcome() == ("200", "LookupError")
+
+    @pytest.mark.parametrize("fails", ["before", "midway", "never"])
+    def test_a_middleware_that_makes_it_whole_hides_no_exception(self, traced: Traced, fails: str) -> None:
+        """Starlette's base class sends the end before it raises; the error after the first byte had no type."""
+        app = FastAPI()
+
+        async def parts() -> AsyncIterator[str]:
+            yield "one"
+            if fails == "midway":
+                raise LookupError
+
+        @app.get("/a")
+        async def streams() -> StreamingResponse:
+            if fails == "before":
+                raise LookupError
+            return StreamingResponse(parts())
+
+        @app.middleware("http")
+        async def outer(request: Any, call_next: Any) -> Any:
+            try:
+                return await call_next(request)
+            except LookupError:
+                return Response("in its place", 200)
+
+        app.middleware("http")(lambda request, call_next: call_next(request))
+
+        with pytest.raises(LookupError) if fails == "midway" else nullcontext():
+            drive(app)
+
+        assert traced.outcome() == ("200", "LookupError" if fails == "midway" else "")
 
     def test_a_client_that_leaves_midway_is_no_failure(self, traced: Traced) -> None:
         """As servers say it that raise when more is sent; the stream ends, and with it the span."""

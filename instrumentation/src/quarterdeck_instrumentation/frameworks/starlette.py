@@ -6,6 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation.asgi import MARK, serve
+from quarterdeck_instrumentation.http_server import error_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,6 +28,46 @@ def patch_applications(module: ModuleType) -> None:
             await serve(call.__get__(self), scope, receive, send)
 
     application.__call__ = measured
+
+
+def patch_middleware(module: ModuleType) -> None:
+    """Have `BaseHTTPMiddleware` say which exception broke off a response.
+
+    It runs what is below it in a task, and raises what that raised only after it has sent the end of the response, as
+    if that were whole.
+    """
+    middleware = module.BaseHTTPMiddleware
+    make = middleware.__init__
+
+    @wraps(make)
+    def making(self: Any, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        self.app = _noting(self.app)
+
+    middleware.__init__ = making
+
+
+def _noting(app: Any) -> Any:
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        request = scope.get(MARK)
+        if request is None or scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        begun = False
+
+        async def sending(message: Any) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await app(scope, receive, sending)
+        except Exception as error:
+            if begun:  # else a middleware may still answer in its place
+                request.broken_by = error_type(error)
+            raise
+
+    return noting
 
 
 def patch_routing(module: ModuleType) -> None:
