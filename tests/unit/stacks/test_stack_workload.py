@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quarterdeck_stacks.components.namespaces import Namespaces
-from quarterdeck_stacks.components.place import Collector, Place
+from quarterdeck_stacks.components.place import Place
 from quarterdeck_stacks.components.workload import Workload
-from quarterdeck_stacks.reach import Peer, reach_of
+from quarterdeck_stacks.reach import reach_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,23 +247,32 @@ def test_without_an_autoscaler_the_replicas_are_the_stacks(make: Make, service: 
     assert made[DEPLOYMENT].ignored == ()
 
 
-def test_spans_go_to_the_collector_where_there_is_one(make: Make, service: Service) -> None:
+def test_spans_go_to_the_nodes_collector_where_there_is_one(make: Make, service: Service) -> None:
     """By OTLP over HTTP, and the policy lets them through."""
-    collector = Collector("http://collector.example:4318", 4318, Peer("nodes", "agent"))
-
-    made = make(service, "dev", collector=collector)
+    made = make(service, "dev", "collector=true")
 
     variables = _pod(made)["spec"]["containers"][0]["env"]
-    assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector.example:4318"} in variables
+    url = "http://otel-collector-agent.quarterdeck.svc:4318"
+    assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": url} in variables
     assert made[POLICY].inputs["spec"]["egress"][1] == {
         "to": [
             {
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "nodes"}},
-                "podSelector": {"matchLabels": {"app.kubernetes.io/name": "agent"}},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "quarterdeck"}},
+                "podSelector": {"matchLabels": {"app.kubernetes.io/name": "otel-collector-agent"}},
             }
         ],
         "ports": [{"port": 4318, "protocol": "TCP"}],
     }
+
+
+@pytest.mark.parametrize(("env", "overrides"), [("dev", ("collector=false",)), ("local", ("collector=true",))])
+def test_without_a_collector_services_are_told_of_none(
+    make: Make, service: Service, env: str, overrides: tuple[str, ...]
+) -> None:
+    """They would spend their days calling it. Where pods are processes, nothing resolves a Service's name."""
+    variables = _pod(make(service, env, *overrides))["spec"]["containers"][0]["env"]
+
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in {each["name"] for each in variables}
 
 
 def test_an_init_container_brings_the_instrumentation_where_images_have_none(make: Make, service: Service) -> None:

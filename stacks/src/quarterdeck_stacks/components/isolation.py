@@ -59,7 +59,7 @@ def policy_of(service: Service, reach: Reach, place: Place) -> NetworkPolicySpec
         ingress.insert(0, NetworkPolicyIngressRuleArgs(from_=callers, ports=[port(service.port)]))
     egress = [dns()]
     if place.collector is not None:
-        egress.append(to(place.collector.port, [peer(place.collector.pods)] if place.collector.pods else []))
+        egress.append(to(place.collector.port, [peer(place.collector.pods)]))
     egress += [to(each.port, _answering(each)) for each in reach.calls]
     return NetworkPolicySpecArgs(
         pod_selector=LabelSelectorArgs(match_labels={APP_NAME: service.name}),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
+from quarterdeck_stacks.reach import Peer
+from quarterdeck_stacks.telemetry.places import AGENT, OTLP_HTTP_PORT, url
+
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from quarterdeck_stacks.reach import Peer
     from quarterdeck_stacks.settings import ServiceSettings, Settings
 
 
@@ -20,8 +23,8 @@ class Collector:
     """Base URL; the instrumentation appends `/v1/traces`."""
     port: int
     """Where OTLP over HTTP, which is what the instrumentation speaks, is listened for."""
-    pods: Peer | None
-    """What answers there; None where it is the node itself, whose address no policy can name."""
+    pods: Peer
+    """What answers there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,14 @@ class Place:
     """Whether it is an operator's Prometheus that scrapes, in a namespace that the stack does not know."""
 
     @classmethod
-    def of(cls, settings: Settings, collector: Collector | None = None) -> Place:
+    def of(cls, settings: Settings) -> Place:
         """Return the place that *settings* describe."""
+        collector = Collector(url(AGENT, OTLP_HTTP_PORT), OTLP_HTTP_PORT, Peer(SYSTEM_NAMESPACE, AGENT))
         return cls(
             environment=settings.environment,
             drain=settings.drain,
             loopback=settings.loopback is not None,
             services=settings.services,
-            collector=collector,
+            collector=collector if settings.monitoring.collector.enabled and settings.loopback is None else None,
             foreign_prometheus=settings.monitoring.operator,
         )
