@@ -96,7 +96,7 @@ def test_a_namespace_of_services_has_no_connection_that_no_policy_names(objects_
 
 def test_a_services_pods_of_both_tracks_are_called_and_scraped_and_look_names_up(objects_of: Objects) -> None:
     """That is all that the repository's own service needs where it sends no spans."""
-    spec = objects_of("prod", "collector=false")["NetworkPolicy", "shop", "checkout"]["spec"]
+    spec = objects_of("dev", "collector=false")["NetworkPolicy", "shop", "checkout"]["spec"]
 
     names = "kubernetes.io/metadata.name"
     assert spec == {
