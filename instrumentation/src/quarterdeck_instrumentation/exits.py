@@ -6,10 +6,10 @@ of its own, so that neither a lock that the caller holds nor a dead collector ca
 alternatives lose spans on every recycled worker, or need a hook for each caller there is.
 
 SIGTERM kills a process that has no handler for it, which is every development server, and every worker of a server that
-leaves signals to its parent. A handler is set only where that default is in place, and only once telemetry has begun:
-in a process that serves. It brings telemetry to safety and has the same signal kill the process after all, so whoever
-waits for it sees the death it would have seen. A server that sets its own handler later replaces ours, as it would have
-replaced the default.
+leaves signals to its parent. A handler is set only where that default is in place, and only once telemetry has begun,
+or a server is made that may run in another thread: in a process that serves. It brings telemetry to safety and has the
+same signal kill the process after all, so whoever waits for it sees the death it would have seen. A server that sets
+its own handler later replaces ours, as it would have replaced the default.
 
 Nothing can be done about SIGKILL or a crash: what was written down by then stays, which the runtime sees to.
 """
@@ -71,6 +71,14 @@ def watch(end: Callable[[], None], seconds: float) -> None:
     if not _watch.wrapped:
         _watch.wrapped = True
         os._exit = _wrapped(os._exit)
+    expect()
+
+
+def expect() -> None:
+    """Have SIGTERM wait for the end of what is watched, now or later, where nobody else handles it.
+
+    Nothing is done outside the main thread, where Python sets no handlers.
+    """
     try:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and not _caught(signal.SIGTERM):
             signal.signal(signal.SIGTERM, _terminated)

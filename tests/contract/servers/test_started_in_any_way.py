@@ -84,13 +84,20 @@ server = uvicorn.Server(uvicorn.Config(app, port=port))
 threading.Thread(target=server.run, daemon=True).start()
 threading.Event().wait()
 """,
+    "uvicorn in a thread, SIGTERM unhandled": """
+import threading, uvicorn
+server = uvicorn.Server(uvicorn.Config(app, port=port))
+thread = threading.Thread(target=server.run, daemon=True)
+thread.start()
+thread.join()
+""",
     "hypercorn.serve": """
 import asyncio, hypercorn.asyncio, hypercorn.config
 asyncio.run(hypercorn.asyncio.serve(app, hypercorn.config.Config.from_mapping(bind=[f"127.0.0.1:{port}"])))
 """,
 }
 """Servers of one process, started in code."""
-ASYNC = {"uvicorn.run", "uvicorn in a thread", "hypercorn.serve"}
+ASYNC = {"uvicorn.run", "uvicorn in a thread", "uvicorn in a thread, SIGTERM unhandled", "hypercorn.serve"}
 HANDLES = {"hypercorn.serve", "uvicorn in a thread"}
 """Servers that end by themselves when told to; SIGTERM kills the others."""
 

@@ -42,16 +42,21 @@ def patch_middleware(module: ModuleType) -> None:
     @wraps(make)
     def making(self: Any, *arguments: Any, **options: Any) -> None:
         make(self, *arguments, **options)
-        self.app = _noting(self.app)
+        self.app = _Noting(self.app)
 
     middleware.__init__ = making
 
 
-def _noting(app: Any) -> Any:
-    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+class _Noting:
+    """What is below such a middleware."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = scope.get(MARK)
         if request is None or scope["type"] != "http":
-            await app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         begun = False
 
@@ -61,13 +66,11 @@ def _noting(app: Any) -> Any:
             await send(message)
 
         try:
-            await app(scope, receive, sending)
+            await self.app(scope, receive, sending)
         except Exception as error:
             if begun:  # else a middleware may still answer in its place
                 request.broken_by = error_type(error)
             raise
-
-    return noting
 
 
 def patch_routing(module: ModuleType) -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from functools import wraps
 from typing import Any
 
-from quarterdeck_instrumentation import runtime
+from quarterdeck_instrumentation import exits, runtime
 from quarterdeck_instrumentation.frameworks import serving
 
 
 def patch_server(module: Any) -> None:
     """Have `uvicorn.server.Server` begin with telemetry, and bring it to safety when all requests have been served.
 
-    At `startup`, which follows the application's import: that may be what has us imported. And at `shutdown`, because
+    When it is made already, SIGTERM is told to wait for that: it may run in a thread, where no handler can be set. At
+    `startup`, which follows the application's import: that may be what has us imported. And at `shutdown`, because
     an application without a lifespan hears nothing of its end, and uvicorn then raises the signal it got.
     """
     server = module.Server
-    startup, shutdown = server.startup, server.shutdown
+    make, startup, shutdown = server.__init__, server.startup, server.shutdown
+
+    @wraps(make)
+    def making(self: Any, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        exits.expect()
 
     @wraps(startup)
     async def starting_up(self: Any, *arguments: Any, **options: Any) -> None:
@@ -31,4 +37,4 @@ def patch_server(module: Any) -> None:
         finally:
             runtime.end()
 
-    server.startup, server.shutdown = starting_up, shutting_down
+    server.__init__, server.startup, server.shutdown = making, starting_up, shutting_down
