@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.kubernetes import METRICS_PORT, NODE_NAMESPACE, SYSTEM_NAMESPACE
+from quarterdeck_stacks import datadog
 from quarterdeck_stacks import targets as t
 from quarterdeck_stacks.flows import Flow, to_api_server
 from quarterdeck_stacks.reach import Peer
@@ -114,7 +115,13 @@ def has_secret_webhooks(catalogue: Catalogue) -> bool:
 
 def flows_of(settings: Settings, catalogue: Catalogue) -> list[Flow]:
     """Return every connection that the monitoring needs; those of one service and its callers are that service's."""
-    return [*_scrapes(settings, catalogue), *_alerts(catalogue), *_asked(settings), *_exporters(settings, catalogue)]
+    return [
+        *_scrapes(settings, catalogue),
+        *_alerts(catalogue),
+        *_asked(settings),
+        *_exporters(settings, catalogue),
+        *(datadog.flows() if settings.monitoring.datadog.enabled else ()),
+    ]
 
 
 def _probes(settings: Settings, catalogue: Catalogue) -> Iterator[Probe]:

@@ -5,35 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import (
-    DaemonSet,
-    DaemonSetSpecArgs,
-    DaemonSetUpdateStrategyArgs,
-    RollingUpdateDaemonSetArgs,
-)
 from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
     ContainerPortArgs,
     HostPathVolumeSourceArgs,
     PodSpecArgs,
-    PodTemplateSpecArgs,
     ResourceRequirementsArgs,
-    ServiceAccount,
     TolerationArgs,
     VolumeArgs,
     VolumeMountArgs,
 )
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
-from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, MANAGED_BY, NODE_NAMESPACE
+from quarterdeck_contract.kubernetes import NODE_NAMESPACE
 from quarterdeck_stacks import images
-from quarterdeck_stacks.components.objects import (
-    MANAGER,
-    http_probe,
-    metadata,
-    restricted_container,
-    restricted_pod,
-)
+from quarterdeck_stacks.components.node_agent import node_account, on_every_node
+from quarterdeck_stacks.components.objects import http_probe, restricted_container, restricted_pod
 from quarterdeck_stacks.targets import NODE_EXPORTER, NODE_EXPORTER_PORT
 
 if TYPE_CHECKING:
@@ -54,34 +40,12 @@ class NodeExporter(pulumi.ComponentResource):
 
     def __init__(self, *, namespaces: Namespaces, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("quarterdeck:node_exporter:NodeExporter", NODE_EXPORTER, None, opts)
-        child = pulumi.ResourceOptions(parent=self, depends_on=[namespaces[NODE_NAMESPACE]])
-        account = ServiceAccount(
+        account = node_account(NODE_EXPORTER, self, namespaces)
+        on_every_node(
             NODE_EXPORTER,
-            metadata=metadata(NODE_EXPORTER, NODE_NAMESPACE, app=NODE_EXPORTER),
-            automount_service_account_token=False,
-            opts=child,
-        )
-        labels = {APP_NAME: NODE_EXPORTER}
-        DaemonSet(
-            NODE_EXPORTER,
-            metadata=metadata(NODE_EXPORTER, NODE_NAMESPACE, app=NODE_EXPORTER),
-            spec=DaemonSetSpecArgs(
-                selector=LabelSelectorArgs(match_labels=labels),
-                update_strategy=DaemonSetUpdateStrategyArgs(
-                    type="RollingUpdate", rolling_update=RollingUpdateDaemonSetArgs(max_unavailable="10%")
-                ),
-                template=PodTemplateSpecArgs(
-                    metadata=ObjectMetaArgs(
-                        labels={
-                            **labels,
-                            APP_VERSION: images.version_of(images.NODE_EXPORTER),
-                            MANAGED_BY: MANAGER,
-                        }
-                    ),
-                    spec=_pod(),
-                ),
-            ),
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[account])),
+            images.NODE_EXPORTER,
+            _pod(),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[NODE_NAMESPACE], account]),
         )
         self.register_outputs({})
 

@@ -10,6 +10,7 @@ from quarterdeck_dashboards.dashboards.files import of_grafana
 from quarterdeck_dashboards.dashboards.grafana import datasources
 from quarterdeck_stacks import images
 from quarterdeck_stacks.components.alertmanager import Alertmanager
+from quarterdeck_stacks.components.datadog import Datadog
 from quarterdeck_stacks.components.exporters import BlackboxExporter, KubeStateMetrics
 from quarterdeck_stacks.components.grafana import Grafana
 from quarterdeck_stacks.components.letting_through import LettingThrough
@@ -85,6 +86,8 @@ def _exporters(settings: Settings, namespaces: Namespaces, opts: pulumi.Resource
         NodeExporter(namespaces=namespaces, opts=opts)
     if chosen.probes:
         BlackboxExporter(namespaces=namespaces, opts=opts)
+    if chosen.datadog.enabled:
+        Datadog(chosen.datadog, cluster=settings.environment, namespaces=namespaces, opts=opts)
     if chosen.metrics_server:
         replicas = 1 if chosen.scale is Scale.SINGLE else 2
         MetricsServer(replicas, verify_kubelets=verifies_kubelets(settings), namespaces=namespaces, opts=opts)

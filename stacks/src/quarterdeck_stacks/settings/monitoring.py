@@ -133,7 +133,8 @@ class DatadogSettings:
     site: str = key("datadogSite", text)
     """Datadog's site: `datadoghq.com`, `datadoghq.eu`."""
     secret: str = key("datadogSecret", text)
-    """Name of a Secret in the system namespace that has `api-key`; it is made by somebody else, never by the stack."""
+    """Name of a Secret with `api-key` and `token`: 32 characters or more, which agents show to the cluster agent. It
+    is made by somebody else, never by the stack, in the system namespace and in the node agents'."""
 
 
 @dataclass(frozen=True, slots=True)
