@@ -11,7 +11,7 @@ from quarterdeck_dashboards.alerts.exporters import Exporter
 from quarterdeck_dashboards.alerts.kind import AREA, AlertKind, Area
 from quarterdeck_dashboards.alerts.service import GROWING, GROWING_REASON, growing
 from quarterdeck_dashboards.over_time import until
-from quarterdeck_dashboards.promql import Selector, max_by, min_by
+from quarterdeck_dashboards.promql import Selector, has, max_by, min_by
 from quarterdeck_dashboards.series import INSTANCE, external
 from quarterdeck_dashboards.slo.windows import RATE_WINDOW, Severity
 
@@ -41,6 +41,11 @@ def _left() -> Vector:
 
 def _external(exporter: Exporter, name: str) -> Selector:
     return Selector(external(exporter)[name])
+
+
+def _of_queue(exporter: Exporter, name: str, queue: Label) -> Selector:
+    """Return the series of single queues: RabbitMQ's page with its alarms has the sum of all under the same name."""
+    return _external(exporter, name).where(has(queue))
 
 
 def _certificate(severity: Severity, left: timedelta, reason: str) -> AlertKind:
@@ -81,7 +86,7 @@ def _queue_kinds(
             GROWING,
             _PAGE,
             Severity.TICKET,
-            lambda _: growing(_external(*length), by),
+            lambda _: growing(_of_queue(*length, by[-1]), by),
             RATE_WINDOW,
             GROWING_REASON,
             f"The queue {queue} becomes longer and longer",
@@ -93,7 +98,7 @@ def _queue_kinds(
             "QueueUnconsumed",
             _PAGE,
             Severity.TICKET,
-            lambda _: _unconsumed(_external(*length), _external(*consumers), by),
+            lambda _: _unconsumed(_of_queue(*length, by[-1]), _of_queue(*consumers, by[-1]), by),
             timedelta(minutes=10),
             "Consumers come back within a rollout or a reconnection.",
             f"Nobody takes from the queue {queue}",

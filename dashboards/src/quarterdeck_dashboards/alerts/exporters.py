@@ -23,7 +23,7 @@ class Exporter(enum.StrEnum):
     BLACKBOX_EXPORTER = "blackbox-exporter"
     """With the probed URL as the label `instance`, as its own documentation has it."""
     RABBITMQ = "rabbitmq"
-    """RabbitMQ's own plugin, at `/metrics/per-object`."""
+    """RabbitMQ's own plugin: queues at `/metrics/per-object`, alarms at `/metrics` alone, so that both are scraped."""
     CELERY_EXPORTER = "celery-exporter"
 
 

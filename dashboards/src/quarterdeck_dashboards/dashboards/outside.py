@@ -66,7 +66,8 @@ DATADOG = {
 
 def total(page: str, name: str, *conditions: Matcher, by: Sequence[Label] = ()) -> Measure:
     """Return the sum of the present values of a series on a recorded *page*."""
-    vector = promql.sum_by(by, _select(page, name, *conditions).now)
+    single = [promql.has(QUEUE)] if QUEUE in by else []  # RabbitMQ's other page has the sum of all queues
+    vector = promql.sum_by(by, _select(page, name, *conditions, *single).now)
     return Measure(vector, None if conditions else _datadog("sum", name, by))
 
 
