@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import UsageError
@@ -25,6 +25,10 @@ class EnvironmentFacts:
     """The text of `services.yaml` as deployed."""
     scrape_interval: str
     """Prometheus duration, for example `15s`: how stale a measurement may be."""
+    grafana_url: str = ""
+    """Where people reach Grafana, without a trailing slash; empty where there is none, or none that has an address."""
+    cluster_uid: str = ""
+    """UID of the namespace kube-system, by which a cluster is told from every other; empty where it was not asked."""
 
     def to_data(self) -> dict[str, str]:
         """Return the ConfigMap's `data`."""
@@ -38,11 +42,12 @@ class EnvironmentFacts:
             UsageError: a key is missing, which says that the stack is older than this command.
         """
         names = {field.name: field.name.replace("_", "-") for field in fields(cls)}
-        missing = [key for key in names.values() if key not in data]
+        needed = [names[field.name] for field in fields(cls) if field.default is MISSING]
+        missing = [key for key in needed if key not in data]
         if missing:
             raise UsageError(
-                f"the ConfigMap quarterdeck-environment to have the keys {', '.join(sorted(names.values()))}",
+                f"the ConfigMap quarterdeck-environment to have the keys {', '.join(sorted(needed))}",
                 f"no {', '.join(missing)}",
                 "run `pulumi up` for this environment with the Quarterdeck version of this command",
             )
-        return cls(**{name: data[key] for name, key in names.items()})
+        return cls(**{name: data[key] for name, key in names.items() if key in data})

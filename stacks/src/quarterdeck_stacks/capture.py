@@ -13,7 +13,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf import empty_pb2, json_format  # type: ignore[import-untyped]  # protobuf ships no types
+from google.protobuf import empty_pb2, json_format, struct_pb2  # type: ignore[import-untyped]  # protobuf ships no types
 from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
 from pulumi.runtime.mocks import MockEngine
 from pulumi.runtime.proto import resource_pb2
@@ -95,7 +95,10 @@ class Monitor:
                 )
             )
         identity = request.name if request.custom else ""
-        return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=request.object)
+        # A cloud's answer may be of another type than what it was asked; no answer is an unknown value in a preview.
+        answered = not request.custom or request.type.startswith(("kubernetes:", "pulumi:"))
+        outputs = request.object if answered else struct_pb2.Struct()
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=outputs)
 
     def RegisterResourceOutputs(self, request: Any, context: object = None) -> Any:  # noqa: N802 -- Pulumi's name
         """Take note of nothing: outputs are for a stack's state, and here is none."""

@@ -20,6 +20,7 @@ from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_stacks.capture import Registration, capture
 from quarterdeck_stacks.manifests import RenderError
 from quarterdeck_stacks.project import SECRET
+from quarterdeck_stacks.settings.cluster import RENDERING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,7 @@ def from_registrations(registered: list[Registration]) -> Rendering:
 
 def _no_cluster(project: Project, config: StackConfig) -> dict[str, str]:
     """Name no kubeconfig: a rendering speaks to no cluster, so one that is not there is no reason to fail."""
-    named = {f"{project.name}:kubeconfig": "", f"{project.name}:context": "rendering"}
+    named = {f"{project.name}:kubeconfig": "", f"{project.name}:context": RENDERING}
     return {key: value for key, value in named.items() if key in config.values}
 
 

@@ -23,7 +23,7 @@ def test_facts_survive_the_configmap() -> None:
 
 def test_keys_of_a_newer_stack_are_ignored() -> None:
     """An older command reads what a newer stack wrote."""
-    assert EnvironmentFacts.from_data({**FACTS.to_data(), "grafana-url": "http://grafana"}) == FACTS
+    assert EnvironmentFacts.from_data({**FACTS.to_data(), "tempo-url": "http://tempo"}) == FACTS
 
 
 def test_a_missing_key_says_that_the_stack_is_old() -> None:
@@ -36,3 +36,10 @@ def test_a_missing_key_says_that_the_stack_is_old() -> None:
 
     assert caught.value.found == "no scrape-interval"
     assert caught.value.exit_code == 2
+
+
+def test_what_an_older_stack_does_not_say_is_empty() -> None:
+    """Where nobody needs it, an environment without it is no error."""
+    data = {key: text for key, text in FACTS.to_data().items() if key not in {"grafana-url", "cluster-uid"}}
+
+    assert EnvironmentFacts.from_data(data) == FACTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -22,13 +23,18 @@ class Facts(pulumi.ComponentResource):
     """
 
     def __init__(
-        self, facts: EnvironmentFacts, *, namespaces: Namespaces, opts: pulumi.ResourceOptions | None = None
+        self,
+        facts: EnvironmentFacts,
+        *,
+        uid: pulumi.Output[str] | None = None,
+        namespaces: Namespaces,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:facts:Facts", "facts", None, opts)
         ConfigMap(
             ENVIRONMENT_CONFIGMAP,
             metadata=metadata(ENVIRONMENT_CONFIGMAP, SYSTEM_NAMESPACE, app="quarterdeck"),
-            data=facts.to_data(),
+            data=facts.to_data() if uid is None else uid.apply(lambda uid: replace(facts, cluster_uid=uid).to_data()),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]]),
         )
         self.register_outputs({})

@@ -15,11 +15,12 @@ from quarterdeck_stacks.components.isolation import Isolation
 from quarterdeck_stacks.components.namespaces import Namespaces
 from quarterdeck_stacks.components.place import Place
 from quarterdeck_stacks.components.workload import Workload
+from quarterdeck_stacks.environments.connection import connect
 from quarterdeck_stacks.environments.monitoring import monitoring
-from quarterdeck_stacks.environments.shape import Environment, provider
 from quarterdeck_stacks.reach import reach_of
 
 if TYPE_CHECKING:
+    from quarterdeck_stacks.environments.shape import Environment
     from quarterdeck_stacks.settings import Settings
 
 
@@ -34,16 +35,20 @@ class Shape:
 def deploy(environment: Environment, shape: Shape) -> None:
     """Register the environment's objects."""
     settings, catalogue = environment.settings, environment.catalogue
-    opts = pulumi.ResourceOptions(provider=provider(environment, delete_unreachable=shape.disposable))
+    connection = connect(environment, disposable=shape.disposable)
+    opts = connection.opts
     services = sorted({service.namespace for service in catalogue.services})
     namespaces = Namespaces(
         [SYSTEM_NAMESPACE, NODE_NAMESPACE, *services], protect=settings.monitoring.protect, opts=opts
     )
     monitoring(environment, namespaces, opts)
     _workloads(environment, namespaces, opts)
-    Facts(facts(settings, environment.catalogue_text), namespaces=namespaces, opts=opts)
+    Facts(facts(settings, environment.catalogue_text), uid=connection.uid, namespaces=namespaces, opts=opts)
     pulumi.export("prometheusUrl", settings.prometheus_url)
     pulumi.export("alertmanagerUrl", settings.alertmanager_url)
+    pulumi.export("clusterUid", connection.uid)
+    pulumi.export("clusterIssuer", connection.issuer)
+    pulumi.export("kubeconfig", connection.kubeconfig)
 
 
 def _workloads(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
@@ -63,4 +68,5 @@ def facts(settings: Settings, catalogue: str) -> EnvironmentFacts:
         alertmanager_url=settings.alertmanager_url,
         catalogue=catalogue,
         scrape_interval=format_duration(settings.prometheus.scrape_interval),
+        grafana_url=settings.grafana_url,
     )

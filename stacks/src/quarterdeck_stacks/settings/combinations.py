@@ -8,9 +8,12 @@ from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_stacks.reach import reach_of
+from quarterdeck_stacks.settings.monitoring import Scale
 from quarterdeck_stacks.settings.services import Instrumentation
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from quarterdeck_dashboards.catalogue import Catalogue
     from quarterdeck_stacks.settings.stack import Settings
 
@@ -31,6 +34,7 @@ def check_against(settings: Settings, catalogue: Catalogue) -> None:
             "none",
             "`pulumi config set servicesInstrumentationImage …`, or servicesInstrumentation to image",
         )
+    key, kept = _kept(settings)
     for service in catalogue.services:
         if settings.loopback is None:
             reach_of(service, catalogue)
@@ -48,9 +52,16 @@ def check_against(settings: Settings, catalogue: Catalogue) -> None:
             )
         for slo in service.slos:
             window = format_duration(slo.window)
-            if slo.window > settings.prometheus.retention:
+            if slo.window > kept:
                 raise UsageError(
-                    f"retention of at least {window}, the window of {service.name}'s SLO {slo.name}",
-                    format_duration(settings.prometheus.retention),
-                    f"`pulumi config set retention {window}` or longer",
+                    f"{key} of at least {window}, the window of {service.name}'s SLO {slo.name}",
+                    format_duration(kept),
+                    f"`pulumi config set {key} {window}` or longer",
                 )
+
+
+def _kept(settings: Settings) -> tuple[str, timedelta]:
+    """Return how long samples are kept for who asks about an SLO, and the key that says so."""
+    if settings.monitoring.scale is Scale.DISTRIBUTED:
+        return "longTermRetention", settings.monitoring.long_term_retention
+    return "retention", settings.prometheus.retention

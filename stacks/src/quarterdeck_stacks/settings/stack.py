@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_stacks.settings.cluster import ClusterSettings
+from quarterdeck_stacks.settings.consistent import check_consistent
 from quarterdeck_stacks.settings.keys import assignments, check_keys, group, key, read, text, whole_seconds
 from quarterdeck_stacks.settings.monitoring import MonitoringSettings, PrometheusSettings
 from quarterdeck_stacks.settings.services import ServiceSettings
@@ -23,6 +24,7 @@ ENVIRONMENTS = ("local", "dev", "staging", "prod")
 
 PROMETHEUS_PORT = 9090
 ALERTMANAGER_PORT = 9093
+GRAFANA_PORT = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,13 @@ class Settings:
         address = self.loopback.alertmanager if self.loopback else f"alertmanager.{SYSTEM_NAMESPACE}.svc"
         return f"http://{address}:{ALERTMANAGER_PORT}"
 
+    @property
+    def grafana_url(self) -> str:
+        """Where people reach Grafana: the URL given, else its Service; empty where there is none."""
+        if not self.monitoring.grafana or self.loopback:
+            return ""
+        return self.monitoring.grafana_url.rstrip("/") or f"http://grafana.{SYSTEM_NAMESPACE}.svc:{GRAFANA_PORT}"
+
 
 def is_preview(stack: str) -> bool:
     """Return whether *stack* is `pr-N`, one change's own environment."""
@@ -119,7 +128,7 @@ def parse(stack: str, config: Mapping[str, str]) -> Settings:
     """Read *stack*'s configuration, its keys without the project's name.
 
     Raises:
-        UsageError: a key is unknown or missing, or a value is not of its type.
+        UsageError: a key is unknown or missing, a value is not of its type, or two contradict each other.
     """
     check_keys(Settings, stack, config)
     settings = read(Settings, config, stack=stack)
@@ -129,10 +138,5 @@ def parse(stack: str, config: Mapping[str, str]) -> Settings:
             repr(settings.shape),
             "name the stack after one, or set the key `environment` to the one it looks like",
         )
-    if not settings.cluster.kubeconfig and not settings.cluster.context:
-        raise UsageError(
-            "a kubeconfig or a context, which says what cluster this stack belongs to",
-            "neither",
-            "`pulumi config set context …`; the current context of whoever runs this is not asked",
-        )
+    check_consistent(settings)
     return settings
