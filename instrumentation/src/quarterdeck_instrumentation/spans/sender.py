@@ -76,6 +76,8 @@ class Sender:
         self._taking = native.lock()
         self._post: Post | None = None
         self._sending = 0
+        self._ended = 0
+        """How many were sent before those, or could not be."""
         self._settled = True
         """Whether it is decided what becomes of those that are being sent: they are taken, or somebody counts them."""
         self._deadline: float | None = None
@@ -115,10 +117,12 @@ class Sender:
         if begun is not None and not self._answers:
             deadline = min(deadline, begun)
         self._deadline = deadline
+        with self._taking:
+            every = self._ended + self._sending + len(self._queue)  # not what ends meanwhile: a server may go on
         self._wake.ring()
         if not self._runs:
             self._drain()  # no thread could be started: the interpreter is ending
-        while not (done := self._sent()) and self._clock() < deadline:
+        while not (done := self._ended >= every) and self._clock() < deadline:
             self._idle.wait(min(deadline - self._clock(), _LOOK_AGAIN))
         if not done:
             lost = self._settle()  # counted here: there may be no later
@@ -153,6 +157,7 @@ class Sender:
 
     def _take(self) -> list[LeanSpan | ReadableSpan]:
         with self._taking:
+            self._ended += self._sending
             self._sending = min(len(self._queue), self._batch)
             self._settled = not self._sending
             return [self._queue.popleft() for _ in range(self._sending)]
