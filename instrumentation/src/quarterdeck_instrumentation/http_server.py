@@ -11,7 +11,8 @@ from quarterdeck_instrumentation.registry import VALUE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quarterdeck_instrumentation.registry import Cell, Distribution, Exemplar, Registry
+    from quarterdeck_instrumentation.exemplars import Sighting
+    from quarterdeck_instrumentation.registry import Cell, Distribution, Registry
 
 OTHER_METHOD = "_OTHER"
 """The one value for every method outside the contract's closed set."""
@@ -84,7 +85,7 @@ class HttpServerMetrics:
         """Return how many requests this worker serves at this moment."""
         return sum(child.values[VALUE] for child in list(self._active.values()))
 
-    def record(self, outcome: Outcome, seconds: float, exemplar: Exemplar | None) -> None:
+    def record(self, outcome: Outcome, seconds: float, exemplar: Sighting | None) -> None:
         """Count one finished request."""
         child = self._durations.get(outcome)
         if child is None:

@@ -11,11 +11,12 @@ import json
 import time
 from array import array
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck_contract.labels import OVERFLOW
 from quarterdeck_contract.metrics import Kind
 from quarterdeck_instrumentation import native
+from quarterdeck_instrumentation.exemplars import Exemplar, Sighting, spelt
 from quarterdeck_instrumentation.foreign import Foreign
 
 if TYPE_CHECKING:
@@ -36,21 +37,6 @@ METRIC = "metric"
 SERIES = "series"
 """First word of an index line that names a child: the number of its metric's line, and its label values, which are
 none for the overflow series of a metric that has labels."""
-
-
-class Exemplar(NamedTuple):
-    """One observation that can be looked up: the trace it belongs to."""
-
-    value: float
-    """The observation, in the metric's unit."""
-    timestamp: float
-    """Unix time."""
-    trace_id: str
-    """32 hexadecimal digits."""
-    span_id: str
-    """16 hexadecimal digits."""
-    labels: str = ""
-    """All its labels as the page writes them, where they are others than these two."""
 
 
 class Cell:
@@ -78,7 +64,7 @@ class TracedCell(Cell):
 
     def __init__(self, metric: Metric, created: float) -> None:
         super().__init__(metric, created)
-        self.exemplars: dict[int, Exemplar] = {}
+        self.exemplars: dict[int, Exemplar | Sighting] = {}
 
 
 class Distribution:
@@ -89,7 +75,7 @@ class Distribution:
     def __init__(self, metric: Metric, created: float) -> None:
         self.bounds = metric.buckets
         self.values = array("d", (created, *[0.0] * (len(metric.buckets) + 2)))
-        self.exemplars: dict[int, Exemplar] = {}
+        self.exemplars: dict[int, Exemplar | Sighting] = {}
 
     def observe(self, value: float) -> int:
         """Count *value* and return the number of its bucket."""
@@ -183,7 +169,7 @@ class Registry:
             index = self._index_bytes
         values = b"".join([child.values for child in children])
         exemplars = [
-            (number, bucket, exemplar)
+            (number, bucket, spelt(exemplar))
             for number, child in with_exemplars
             if child.exemplars
             for bucket, exemplar in list(child.exemplars.items())

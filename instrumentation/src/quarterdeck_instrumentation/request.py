@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 from quarterdeck_contract.labels import UNMATCHED_ROUTE
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type
+from quarterdeck_instrumentation.registry import VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from quarterdeck_instrumentation.runtime import Runtime
-    from quarterdeck_instrumentation.tracing import ServerSpan
+    from quarterdeck_instrumentation.tracing import ServerSpan, Tracing
+
+    Begin = Callable[[Tracing, Any], ServerSpan]
+    """Begins the span of a request, as its server has that."""
 
 
 class Request:
@@ -48,7 +52,7 @@ class Request:
         method: str,
         scheme: str,
         received: Any,
-        scope_of: Callable[[Any], Mapping[str, Any]] | None = None,
+        begin: Begin | None = None,
     ) -> None:
         """Begin to measure.
 
@@ -57,8 +61,7 @@ class Request:
             method: request method, as sent.
             scheme: `http`, `https`, `ws` or `wss`.
             received: the request as the server has it.
-            scope_of: what gives of *received* what a span is made of, as an ASGI scope has it: `method`, `path`,
-                `scheme`, `http_version`, `headers`. None: *received* is such a scope.
+            begin: what begins the span of *received*; None: it is an ASGI scope, or reads like one.
         """
         self._runtime = runtime
         self._recorded = False
@@ -78,8 +81,8 @@ class Request:
         self.broken_by = ""
         """Type of the exception that broke a response off, where a framework sends its end all the same."""
         self._method, self._scheme, self._active = runtime.http.accept(method, scheme)
-        self.span: ServerSpan | None = begin_span(runtime, received, scope_of)
-        self._active.add(1.0)
+        self.span: ServerSpan | None = begin_span(runtime, received, begin)
+        self._active.values[VALUE] += 1.0
         runtime.registry.touch()
         self._started = perf_counter()
 
@@ -106,7 +109,7 @@ class Request:
             route, module = self.route, self.module
             if not self._upgraded:
                 exemplar = span.exemplar(seconds, time()) if span is not None else None
-                self._active.add(-1.0)
+                self._active.values[VALUE] -= 1.0
                 outcome = (self._method, route or UNMATCHED_ROUTE, status, kind, self._scheme, module)
                 self._runtime.http.record(outcome, seconds, exemplar)
             if span is not None:  # after the metrics: a user's span processor may raise
@@ -160,15 +163,13 @@ class Connection:
             failed("traces", "a span could not be ended", mistake)
 
 
-def begin_span(
-    runtime: Runtime, received: Any, scope_of: Callable[[Any], Mapping[str, Any]] | None = None
-) -> ServerSpan | None:
+def begin_span(runtime: Runtime, received: Any, begin: Begin | None = None) -> ServerSpan | None:
     """Begin the span of a request or a WebSocket; None without tracing, or when it fails. See `Request`."""
     try:
         tracing = runtime.tracing()
         if tracing is None:
             return None
-        return tracing.request(received if scope_of is None else scope_of(received))
+        return tracing.request(received) if begin is None else begin(tracing, received)
     except Exception as mistake:  # noqa: BLE001 -- ours, or a user's sampler's or processor's
         failed("traces", "a span could not be begun", mistake)
         return None

@@ -19,7 +19,9 @@ PATH = "url.path"
 """The one attribute that is of a single request alone."""
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
-Facts = tuple[str, str, str, str | None, bytes | None, bytes | None]
+Header = str | bytes | None
+"""A header's value as the server has it: text if it is WSGI's. None: it was not sent."""
+Facts = tuple[str, str, str, str | None, Header, Header]
 """Method as the contract spells it, method as sent, scheme, HTTP version, `Host` and `User-Agent` headers: what many
 requests have in common."""
 
@@ -39,9 +41,9 @@ def of_request(what: Facts) -> dict[str, AttributeValue]:
     if version:
         attributes["network.protocol.version"] = version
     if host is not None:
-        _server(attributes, host.decode("latin-1"), scheme)
+        _server(attributes, _text(host), scheme)
     if agent is not None:
-        attributes["user_agent.original"] = agent.decode("latin-1")
+        attributes["user_agent.original"] = _text(agent)
     return attributes
 
 
@@ -62,6 +64,10 @@ def of_outcome(outcome: Outcome) -> dict[str, AttributeValue]:
     if module:
         attributes[MODULE.name] = module
     return attributes
+
+
+def _text(header: str | bytes) -> str:
+    return header.decode("latin-1") if isinstance(header, bytes) else header
 
 
 def _server(attributes: dict[str, AttributeValue], host: str, scheme: str) -> None:

@@ -15,18 +15,17 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
-from quarterdeck_instrumentation import declarative, providers
+from quarterdeck_instrumentation import current, declarative, providers
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import OTHER_METHOD, SERVER_ERROR, method_label
-from quarterdeck_instrumentation.registry import Exemplar
 from quarterdeck_instrumentation.server_attributes import PATH, facts, of_outcome, of_request
-from quarterdeck_instrumentation.spans import current
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextvars import Token
 
-    from quarterdeck_instrumentation.server_attributes import Outcome
+    from quarterdeck_instrumentation.exemplars import Sighting
+    from quarterdeck_instrumentation.server_attributes import Facts, Outcome
     from quarterdeck_instrumentation.settings import Settings
 
 _NAME = "quarterdeck.instrumentation"
@@ -85,7 +84,7 @@ class ServerSpan:
             except AttributeError:  # not Python's own context variables
                 context.detach(token)
 
-    def exemplar(self, value: float, timestamp: float) -> Exemplar | None:
+    def exemplar(self, value: float, timestamp: float) -> Sighting | None:
         """Return *value* with this trace's identity, if the trace is kept."""
         span = self._span
         if not span.is_recording():
@@ -93,7 +92,7 @@ class ServerSpan:
         own = span.get_span_context()
         if not own.trace_flags.sampled:
             return None
-        return Exemplar(value, timestamp, trace.format_trace_id(own.trace_id), trace.format_span_id(own.span_id))
+        return (value, timestamp, own)
 
 
 class _LeanServerSpan(ServerSpan):
@@ -104,9 +103,8 @@ class _LeanServerSpan(ServerSpan):
     def end(self, outcome: Outcome) -> None:
         self._span.finish(self._method, outcome)
 
-    def exemplar(self, value: float, timestamp: float) -> Exemplar | None:
-        own = self._span.identity
-        return Exemplar(value, timestamp, own.trace_id.to_bytes(16, "big").hex(), own.span_id.to_bytes(8, "big").hex())
+    def exemplar(self, value: float, timestamp: float) -> Sighting | None:
+        return (value, timestamp, self._span.identity)
 
 
 class _UnsampledServerSpan(ServerSpan):
@@ -117,7 +115,7 @@ class _UnsampledServerSpan(ServerSpan):
     def end(self, outcome: Outcome) -> None:
         """Forget it."""
 
-    def exemplar(self, value: float, timestamp: float) -> Exemplar | None:
+    def exemplar(self, value: float, timestamp: float) -> Sighting | None:
         del value, timestamp
         return None
 
@@ -127,9 +125,9 @@ class CallSpan(ServerSpan):
 
     __slots__ = ("_context",)
 
-    def __init__(self, span: Any, current: Context) -> None:
+    def __init__(self, span: Any, within: Context) -> None:
         super().__init__(span, None, "")
-        self._context = current
+        self._context = within
 
     def enter(self) -> ServerSpan:
         """Make it current, until what is returned is left."""
@@ -155,7 +153,10 @@ class Tracing:
         from opentelemetry import propagate  # noqa: PLC0415 -- at import it raises on what was just taken away
 
         self._extract = propagate.extract
-        self._fields = {field.lower().encode("latin-1") for field in propagate.get_global_textmap().fields}
+        fields = sorted(field.lower() for field in propagate.get_global_textmap().fields)
+        self._fields = tuple(field.encode("latin-1") for field in fields)
+        self.variables = tuple("HTTP_" + field.upper().replace("-", "_") for field in fields)
+        """Headers that say what a request is a part of, as CGI and WSGI name them."""
 
     def request(self, scope: Mapping[str, Any]) -> ServerSpan:
         """Begin the span of an HTTP request or a WebSocket, child of what its headers say."""
@@ -165,16 +166,29 @@ class Tracing:
         parent = None
         for field in self._fields:
             if field in found:
-                parent = self._extract(headers, getter=_GETTER)
+                parent = self.parent(headers)
                 break
         sent = scope.get("method", "GET")
-        method = method_label(sent)
+        return self.received(facts(scope, method_label(sent), sent, found), scope["path"], parent)
+
+    def parent(self, headers: Any) -> Context:
+        """Return what *headers* say of what a request is a part of: pairs of bytes, or a mapping of them."""
+        return self._extract(headers, getter=_GETTER)
+
+    def received(self, what: Facts, path: str, parent: Context | None) -> ServerSpan:
+        """Begin the span of an HTTP request or a WebSocket, and make it current.
+
+        Args:
+            what: what is known of it.
+            path: what it asks for.
+            parent: what it is a part of; None: of nothing.
+        """
+        method = what[0]
         name = "HTTP" if method == OTHER_METHOD else method
-        what = facts(scope, method, sent, found)
-        span = self._lean(name, parent, what, scope["path"]) if self._lean is not None else None
+        span = self._lean(name, parent, what, path) if self._lean is not None else None
         kind = ServerSpan
         if span is None:
-            attributes = {**of_request(what), PATH: scope["path"]}
+            attributes = {**of_request(what), PATH: path}
             span = self._tracer.start_span(name, parent or Context(), SpanKind.SERVER, attributes)
         else:
             kind = _LeanServerSpan if span.is_recording() else _UnsampledServerSpan

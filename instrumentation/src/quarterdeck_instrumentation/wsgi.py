@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation import request as request_
 from quarterdeck_instrumentation import runtime as runtime_
+from quarterdeck_instrumentation import wsgi_environ
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import SERVER_ERROR, error_type
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from quarterdeck_instrumentation.runtime import Runtime
     from quarterdeck_instrumentation.tracing import ServerSpan
 
-    Environ = dict[str, Any]
+    Environ = wsgi_environ.Environ
     StartResponse = Callable[..., Any]
     Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
@@ -51,7 +52,7 @@ def serve(app: Application, environ: Environ, start_response: StartResponse) -> 
         return app(environ, start_response)
     if _left:
         _undo()
-    if _path(environ) in runtime.settings.health_paths:
+    if environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") in runtime.settings.health_paths:
         return _serve_unseen(runtime, app, environ, start_response)
     try:
         request = environ[MARK] = Request(runtime, environ, start_response)
@@ -78,16 +79,17 @@ class Request(request_.Request):
         self._begun = False
         self._thread = get_ident()
         scheme = environ.get("wsgi.url_scheme", "http")
-        super().__init__(runtime, environ["REQUEST_METHOD"], scheme, environ, _scope)
+        # Named, because `super()` makes an object for each request.
+        request_.Request.__init__(self, runtime, environ["REQUEST_METHOD"], scheme, environ, wsgi_environ.begin_span)
 
-    def start_response(self, status: str, headers: Any, *exc_info: Any, **named: Any) -> Any:
+    def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """Start the response for the application, and notice the status."""
-        write = self._start_response(status, headers, *exc_info, **named)
-        code = status[:3]
-        self.status = int(code) if code.isdecimal() else None
-        cause = exc_info[0] if exc_info else named.get("exc_info")
-        if cause:
-            self.error = error_type(cause[1])
+        if exc_info:
+            write = self._start_response(status, headers, exc_info)
+            self.error = error_type(exc_info[1])
+        else:
+            write = self._start_response(status, headers)
+        self.status = _codes.get(status) or _code(status)
         return write
 
     def begun(self) -> None:
@@ -96,6 +98,8 @@ class Request(request_.Request):
 
     def finish(self, error: BaseException | None) -> None:
         """Record the request, once; *error* is what the application raised."""
+        if self._recorded:
+            return  # with the last item of its body, as most are
         status = self.status
         if error is not None and not self._begun:  # the server has sent nothing yet, and answers by itself
             status = SERVER_ERROR if isinstance(error, Exception) else None
@@ -103,10 +107,30 @@ class Request(request_.Request):
 
     def leave(self) -> None:
         """Make current again what was before; from another thread, once this one's begins something anew."""
+        span = self.span
+        if span is None:
+            return
         if get_ident() == self._thread:
-            super().leave()
-        elif self.span is not None:
-            _leave_later(self._thread, self._started, self.span)
+            span.leave()
+        else:
+            _leave_later(self._thread, self._started, span)
+
+
+_codes: dict[str, int] = {}
+"""Status lines, and the codes in them: a service has few."""
+_STATUS_LINES = 256
+"""Of so many at most; one that makes them up has each read."""
+
+
+def _code(status: str) -> int | None:
+    """Return the code that *status* begins with; None if it begins with none."""
+    digits = status[:3]
+    if not digits.isdecimal():
+        return None
+    code = int(digits)
+    if len(_codes) < _STATUS_LINES:
+        _codes[status] = code
+    return code
 
 
 class Body:
@@ -122,24 +146,27 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         """Begin with the body; asked again, go on with it, as any iterator does."""
         if self._iterator is None:
-            self._iterator = iter(self._body)
-        return self
+            self._iterator = self._items()
+        return self._iterator
 
     def __next__(self) -> bytes:
-        """Return the next item; the request ends with the last."""
-        if self._iterator is None:
-            self._iterator = iter(self._body)
+        """Return the next item, for a server that takes any body for an iterator."""
+        return next(iter(self))
+
+    def _items(self) -> Iterator[bytes]:
+        """Yield the items; the request ends with the last. A generator, because an object's `__next__` costs more."""
+        request = self._request
         try:
-            item = next(self._iterator)
-        except StopIteration:
-            self._request.finish(None)
-            raise
+            for item in self._body:
+                if item:
+                    request.begun()
+                yield item
+        except GeneratorExit:
+            raise  # nobody reads on, and whoever closes the body says so
         except BaseException as error:
-            self._request.finish(error)
+            request.finish(error)
             raise
-        if item:
-            self._request.begun()
-        return item
+        request.finish(None)
 
     def close(self) -> None:
         """Close the body, if it can be closed; at the latest the request ends here."""
@@ -244,58 +271,3 @@ def _undo() -> None:
     """Make current again in this thread what was before all that other threads have ended; the oldest comes last."""
     for _, span in sorted(_left.pop(get_ident(), ()), key=itemgetter(0), reverse=True):
         span.leave()
-
-
-def _path(environ: Environ) -> str:
-    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    return path
-
-
-def _scope(environ: Environ) -> dict[str, Any]:
-    """Return of *environ* what a span is made of, in ASGI's terms.
-
-    PEP 3333 has bytes in text, a character each; paths are UTF-8 in them.
-    """
-    path = _path(environ)
-    return {
-        "method": environ["REQUEST_METHOD"],
-        "path": path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace"),
-        "scheme": environ.get("wsgi.url_scheme", "http"),
-        "http_version": environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),
-        "headers": _Headers(environ),
-    }
-
-
-class _Headers:
-    """The headers in an environ by their names, in bytes; each found when it is asked for, because few are."""
-
-    __slots__ = ("_environ",)
-
-    def __init__(self, environ: Environ) -> None:
-        self._environ = environ
-
-    def __contains__(self, name: bytes) -> bool:
-        return (_keys.get(name) or _key(name)) in self._environ
-
-    def get(self, name: bytes) -> bytes | None:
-        """Return the value of header *name*; None where it was not sent."""
-        value = self._environ.get(_keys.get(name) or _key(name))
-        return value.encode("latin-1", "replace") if isinstance(value, str) else None
-
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield every header that was sent, and its value."""
-        for key, value in self._environ.items():
-            if isinstance(value, str) and (key.startswith("HTTP_") or key in _PLAIN):
-                name = key.removeprefix("HTTP_").replace("_", "-").lower()
-                yield name.encode("latin-1", "replace"), value.encode("latin-1", "replace")
-
-
-_PLAIN = ("CONTENT_TYPE", "CONTENT_LENGTH")
-"""The two keys of headers that CGI names without `HTTP_`."""
-_keys = {key.lower().replace("_", "-").encode(): key for key in _PLAIN}
-"""Name of a header → its key in an environ. Only names in this process's own code are asked for: they are few."""
-
-
-def _key(name: bytes) -> str:
-    key = _keys[name] = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
-    return key

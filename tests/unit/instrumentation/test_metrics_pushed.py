@@ -14,11 +14,12 @@ from opentelemetry.sdk.resources import Resource
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import HTTP_SERVER_DURATION, Kind, Metric
 from quarterdeck_instrumentation import failures
+from quarterdeck_instrumentation.exemplars import Exemplar
 from quarterdeck_instrumentation.exposition import snapshot
 from quarterdeck_instrumentation.foreign import Foreign, Merge
 from quarterdeck_instrumentation.push.encoding import requests
 from quarterdeck_instrumentation.push.pusher import Plan, Pusher, plan, resource
-from quarterdeck_instrumentation.registry import Exemplar, Registry, TracedCell
+from quarterdeck_instrumentation.registry import Registry, TracedCell
 from quarterdeck_instrumentation.spans.sender import UndeliveredError
 from quarterdeck_instrumentation.spans.target import Target
 

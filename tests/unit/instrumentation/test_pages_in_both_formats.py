@@ -9,10 +9,10 @@ import pytest
 
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import Kind, Metric
+from quarterdeck_instrumentation.exemplars import Exemplar
 from quarterdeck_instrumentation.exposition import page
 from quarterdeck_instrumentation.exposition.collector import Sum
 from quarterdeck_instrumentation.exposition.page import Format, negotiate, render
-from quarterdeck_instrumentation.registry import Exemplar
 from quarterdeck_instrumentation.testing import parse
 
 LATENCY = Metric("request.latency", "s", Kind.HISTOGRAM, "How long.", (Label("http.route", ""),), (0.1, 1.0))

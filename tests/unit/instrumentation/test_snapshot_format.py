@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import Kind, Metric
+from quarterdeck_instrumentation.exemplars import Exemplar
 from quarterdeck_instrumentation.exposition.snapshot import CorruptSnapshotError, decode, encode
-from quarterdeck_instrumentation.registry import Exemplar, Registry
+from quarterdeck_instrumentation.registry import Registry
 
 LATENCY = Metric("latency", "s", Kind.HISTOGRAM, "How long.", (Label("who", ""),), (0.1, 1.0))
 EXEMPLAR = Exemplar(0.5, 1000.5, "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")

@@ -14,10 +14,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from quarterdeck_instrumentation.frameworks.api import patch_trace
 from quarterdeck_instrumentation.spans.block import Block
+from quarterdeck_instrumentation.spans.described import Description
 from quarterdeck_instrumentation.spans.provider import LeanProvider
 from quarterdeck_instrumentation.spans.sampling import Sampling
 from quarterdeck_instrumentation.spans.sender import Sender
-from quarterdeck_instrumentation.spans.span import Description
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -118,7 +118,7 @@ SAID = {"db.system.name": "sqlite", "db.query.text": "SELECT name FROM items"}
 def test_a_described_span_is_what_it_would_be_without(kept: Kept, tracer: LeanTracer) -> None:
     """Name, kind, attributes, parent and encoding are those of a span that was begun with the same."""
     with tracer.start_as_current_span("request"):
-        with tracer.described(Description("SELECT", SpanKind.CLIENT, SAID)) as current:
+        with tracer.described(Description("SELECT", SpanKind.CLIENT, SAID))() as current:
             assert trace.get_current_span() is current
         with tracer.start_as_current_span("SELECT", kind=SpanKind.CLIENT, attributes=SAID):
             pass
@@ -134,9 +134,9 @@ def test_a_described_span_is_what_it_would_be_without(kept: Kept, tracer: LeanTr
 def test_what_is_said_of_one_described_span_is_said_of_no_other(kept: Kept, tracer: LeanTracer) -> None:
     """An attribute that is set on one comes before its description's, and leaves that as it is."""
     description = Description("SELECT", SpanKind.CLIENT, SAID)
-    with tracer.described(description) as span:
+    with tracer.described(description)() as span:
         span.set_attribute("db.system.name", "postgresql")
-    with tracer.described(description):
+    with tracer.described(description)():
         pass
 
     assert [span.attributes["db.system.name"] for span in kept.spans] == ["postgresql", "sqlite"]
@@ -144,12 +144,22 @@ def test_what_is_said_of_one_described_span_is_said_of_no_other(kept: Kept, trac
     assert description.attributes == SAID
 
 
+def test_a_described_span_may_be_called_otherwise(kept: Kept, tracer: LeanTracer) -> None:
+    """Its new name is sent, and that of others of the same description stays."""
+    description = Description("SELECT", SpanKind.CLIENT, SAID)
+    for name in ("SELECT", "find items", "SELECT"):
+        with tracer.described(description)() as span:
+            span.update_name(name)
+
+    assert [b"find items" in span.encode() for span in kept.spans] == [False, True, False]
+
+
 def test_described_spans_are_the_sdks_where_it_makes_them(kept: Kept) -> None:
     """A processor of the user's sees the same name, kind and attributes."""
     seen = InMemorySpanExporter()
     provider = LeanProvider(kept, Sampling.everything())
     provider.add_span_processor(SimpleSpanProcessor(seen))
-    with provider.get_tracer("users").described(Description("SELECT", SpanKind.CLIENT, SAID)):
+    with provider.get_tracer("users").described(Description("SELECT", SpanKind.CLIENT, SAID))():
         pass
 
     (span,) = seen.get_finished_spans()
@@ -159,7 +169,8 @@ def test_described_spans_are_the_sdks_where_it_makes_them(kept: Kept) -> None:
 def test_a_described_span_that_is_not_kept_has_children_that_are_not(kept: Kept) -> None:
     """Without a parent's word or a place in the share, neither it nor what is below it is kept."""
     tracer = LeanProvider(kept, Sampling(0, parent_based=True)).get_tracer("users")
-    with tracer.described(Description("SELECT", SpanKind.CLIENT, SAID)) as span, tracer.start_as_current_span("below"):
+    begin = tracer.described(Description("SELECT", SpanKind.CLIENT, SAID))
+    with begin() as span, tracer.start_as_current_span("below"):
         assert not span.is_recording()
 
     assert kept.spans == []

@@ -265,6 +265,27 @@ class TestOutcomes:
 
         assert outcome(recorded) == labels("unmatched", "503", "503")
 
+    def test_a_status_line_without_a_code(self, recorded: Recording) -> None:
+        """It is the server's to refuse; the request is recorded without one, each time."""
+        for _ in range(2):
+            call(answering("fine"))
+
+        assert recorded.page().value(COUNT, **labels("unmatched", "")) == 2.0
+
+    def test_a_body_that_fails_between_two_items(self, recorded: Recording) -> None:
+        """Its exception ends the request, whose status was sent before."""
+
+        def items() -> Iterator[bytes]:
+            yield b"a"
+            raise LookupError("nothing")
+
+        body: Any = serve(answering(body=items()), environ(), ignore)
+        with pytest.raises(LookupError):
+            list(body)
+        body.close()
+
+        assert outcome(recorded) == labels("unmatched", "200", "LookupError")
+
     def test_a_body_that_is_left_half_read(self, recorded: Recording) -> None:
         """A client that has gone: the server closes, and the request ends."""
         body: Any = serve(answering(body=iter([b"a", b"b"])), environ(), ignore)
@@ -369,6 +390,13 @@ class TestTheHost:
 
         assert b"Content-Length: 3\r\n" in out.getvalue()
         assert out.getvalue().endswith(b"\r\n\r\nabc")
+        assert outcome(recorded) == labels("unmatched")
+
+    def test_a_server_may_take_any_body_for_an_iterator(self, recorded: Recording) -> None:
+        """A list's items come one by one, also where the server never asks for an iterator."""
+        body: Any = serve(answering(body=[b"a", b"b"]), environ(), ignore)
+
+        assert [next(body), next(body), next(body, None)] == [b"a", b"b", None]
         assert outcome(recorded) == labels("unmatched")
 
     def test_what_the_application_returned_is_closed_once(self, recorded: Recording) -> None:

@@ -16,12 +16,13 @@ from quarterdeck_instrumentation.exposition import snapshot as format_
 from quarterdeck_instrumentation.exposition.snapshot import CorruptSnapshotError, Snapshot
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.foreign import Foreign, Merge, bare, family, form_of, lasts, merge_of
-from quarterdeck_instrumentation.registry import CREATED, SERIES, VALUE, Exemplar, describe
+from quarterdeck_instrumentation.registry import CREATED, SERIES, VALUE, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from quarterdeck_contract.metrics import Metric
+    from quarterdeck_instrumentation.exemplars import Exemplar
     from quarterdeck_instrumentation.exposition.store import Folder
 
 _MERGES: dict[Merge, Callable[[float, float], float]] = {Merge.SUM: add, Merge.GREATEST: max, Merge.LEAST: min}

@@ -21,8 +21,8 @@ from quarterdeck_instrumentation.foreign import Foreign, bare, encodable, family
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from quarterdeck_instrumentation.exemplars import Exemplar
     from quarterdeck_instrumentation.exposition.collector import Sum
-    from quarterdeck_instrumentation.registry import Exemplar
 
 _PLAIN_FORMS = {"info": "gauge", "stateset": "gauge", "unknown": "untyped"}
 """OpenMetrics' types that the plain format has no word for."""

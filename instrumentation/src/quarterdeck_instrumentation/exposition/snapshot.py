@@ -17,8 +17,9 @@ from zlib import crc32
 
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import Kind, Metric
+from quarterdeck_instrumentation.exemplars import Exemplar
 from quarterdeck_instrumentation.foreign import Foreign, Merge
-from quarterdeck_instrumentation.registry import BUCKETS, METRIC, SERIES, Exemplar
+from quarterdeck_instrumentation.registry import BUCKETS, METRIC, SERIES
 
 _MAGIC = b"QDSNAP02"
 _HEADER = struct.Struct("<8sIQIIII")

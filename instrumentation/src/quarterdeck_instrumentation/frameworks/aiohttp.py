@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from quarterdeck_instrumentation.runtime import Runtime
+    from quarterdeck_instrumentation.tracing import ServerSpan, Tracing
 
 MARK = "quarterdeck.request"
 """Key in aiohttp's request: the request as it is being measured."""
@@ -116,7 +117,7 @@ class Request(request_.Request):
         self._request = request
         self.cause: BaseException | None = None
         """What aiohttp made a failed response of."""
-        super().__init__(runtime, request.method, request.scheme, request, _scope)
+        super().__init__(runtime, request.method, request.scheme, request, _begin)
         request._state[MARK] = self  # noqa: SLF001 -- the public way warns of keys that are text
 
     def begun(self, status: int) -> None:
@@ -177,10 +178,10 @@ def _measured(request: Any) -> Request | None:
     return state.get(MARK) if isinstance(state, dict) else None
 
 
-def _scope(request: Any) -> dict[str, Any]:
-    """Return of *request* what a span is made of, in ASGI's terms."""
+def _begin(tracing: Tracing, request: Any) -> ServerSpan:
+    """Begin the span of *request*, which is told in ASGI's terms."""
     version = request.version
-    return {
+    scope = {
         "type": "http",
         "method": request.method,
         "path": request.path,
@@ -188,3 +189,4 @@ def _scope(request: Any) -> dict[str, Any]:
         "http_version": f"{version.major}.{version.minor}",
         "headers": [(name.lower(), value) for name, value in request.raw_headers],
     }
+    return tracing.request(scope)

@@ -81,11 +81,11 @@ def patch_errors(module: Any) -> None:
 
 def _measured(request: Any) -> Any:
     """Return the request as it is being measured; None if it is not."""
-    scope = getattr(request, "scope", None)
-    if scope is not None:
-        return scope.get(asgi.MARK)
     environ = getattr(request, "environ", None)
-    return environ.get(wsgi.MARK) if environ is not None else None
+    if environ is not None:
+        return environ.get(wsgi.MARK)
+    scope = getattr(request, "scope", None)
+    return scope.get(asgi.MARK) if scope is not None else None
 
 
 @lru_cache(maxsize=10_000)

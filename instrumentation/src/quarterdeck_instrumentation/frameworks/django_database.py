@@ -12,6 +12,7 @@ from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_instrumentation import current
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _executing(execute: Any) -> Any:
     @wraps(execute)
     def executing(self: Any, sql: Any, *arguments: Any) -> Any:
         traced = getattr(self.db, _TRACED, None)
-        if traced is None or type(sql) is not str or not traced.enabled():
+        if traced is None or type(sql) is not str or current.is_suppressed():
             return execute(self, sql, *arguments)
         name, begin = traced.statements.get(sql) or traced.statement(sql)
         error = None
@@ -94,7 +95,6 @@ class _Traced:
         self._fallback = integration.database or integration.name
         self._tracer = integration._tracer  # noqa: SLF001 -- the connection's own
         self._kind = dbapi.SpanKind.CLIENT
-        self.enabled = dbapi.is_instrumentation_enabled
         self.statements: dict[str, tuple[str, Callable[[], Any]]] = {}
 
     def statement(self, sql: str) -> tuple[str, Callable[[], Any]]:
@@ -111,13 +111,13 @@ class _Traced:
         return found
 
     def _begins(self, name: str, attributes: dict[str, Any]) -> Callable[[], Any]:
-        tracer = getattr(self._tracer, "_real_tracer", None) or self._tracer  # of the API's, the one behind it
-        described = getattr(tracer, "described", None)
+        tracer = getattr(self._tracer, "_tracer", self._tracer)  # of the API's, the one behind it
+        described: Callable[[Any], Callable[[], Any]] | None = getattr(tracer, "described", None)
         if described is None:
-            return partial(tracer.start_as_current_span, name, kind=self._kind, attributes=attributes)
-        from quarterdeck_instrumentation.spans.span import Description  # noqa: PLC0415 -- where spans are lean, it is there
+            return partial(self._tracer.start_as_current_span, name, kind=self._kind, attributes=attributes)
+        from quarterdeck_instrumentation.spans.described import Description  # noqa: PLC0415 -- where spans are lean, it is there
 
-        return partial(described, Description(name, self._kind, attributes))
+        return described(Description(name, self._kind, attributes))
 
     def record(self, cursor: Any, name: str, began: float, error: Exception | None) -> None:
         """Record the instrumentor's metrics of one execution."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from quarterdeck_instrumentation.runtime import Runtime
+    from quarterdeck_instrumentation.tracing import ServerSpan, Tracing
 
 MARK = "_quarterdeck"
 """Attribute of Tornado's request: the request as it is being measured."""
@@ -179,7 +180,7 @@ class Request(request_.Request):
         self._handler_class = handler_class
         self.cause: BaseException | None = None
         """What Tornado made a failed response of, or tore a WebSocket down for."""
-        super().__init__(runtime, request.method, request.protocol, request, _scope)
+        super().__init__(runtime, request.method, request.protocol, request, _begin)
         setattr(request, MARK, self)
 
     def gone(self) -> bool:
@@ -272,13 +273,13 @@ def _parts(tree: Any, names: dict[int, str]) -> list[str]:
     return parts
 
 
-def _scope(request: Any) -> dict[str, Any]:
-    """Return of *request* what a span is made of, in ASGI's terms."""
+def _begin(tracing: Tracing, request: Any) -> ServerSpan:
+    """Begin the span of *request*, which is told in ASGI's terms."""
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
         for name, value in request.headers.get_all()
     ]
-    return {
+    scope = {
         "type": "http",
         "method": request.method,
         "path": request.path,
@@ -286,3 +287,4 @@ def _scope(request: Any) -> dict[str, Any]:
         "http_version": request.version.removeprefix("HTTP/"),
         "headers": headers,
     }
+    return tracing.request(scope)

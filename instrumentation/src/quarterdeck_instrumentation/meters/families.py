@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import Kind
+from quarterdeck_instrumentation.exemplars import Exemplar
 from quarterdeck_instrumentation.foreign import Foreign, Merge, label_text
 from quarterdeck_instrumentation.meters.attributes import Labels
 from quarterdeck_instrumentation.meters.home import home
 from quarterdeck_instrumentation.meters.names import Owner
-from quarterdeck_instrumentation.registry import Exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions
 from opentelemetry.metrics import _Gauge as ApiGauge
-from opentelemetry.trace import INVALID_SPAN, TraceFlags, get_current_span
+from opentelemetry.trace import TraceFlags
 
 from quarterdeck_contract.metrics import Kind
+from quarterdeck_instrumentation import current
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.meters.attributes import labels
 from quarterdeck_instrumentation.meters.home import home
 from quarterdeck_instrumentation.meters.readings import Readings
-from quarterdeck_instrumentation.registry import VALUE, Distribution, Exemplar, TracedCell
+from quarterdeck_instrumentation.registry import VALUE, Distribution, TracedCell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -162,12 +163,11 @@ class Histogram(_Children[Distribution], metrics.Histogram):
             except (KeyError, TypeError):
                 child = self._born(attributes)
             bucket = child.observe(amount)
-            span = get_current_span(context)
-            if span is not INVALID_SPAN:
+            span = current.span(context)
+            if span is not None:
                 own: Any = getattr(span, "identity", None) or span.get_span_context()  # the lean span's reads alike
                 if own.trace_flags & _SAMPLED:
-                    trace, where = own.trace_id.to_bytes(16, "big").hex(), own.span_id.to_bytes(8, "big").hex()
-                    child.exemplars[bucket] = Exemplar(float(amount), time(), trace, where)
+                    child.exemplars[bucket] = (float(amount), time(), own)
             if not self._registry.changed:
                 self._registry.touch()
         except Exception as error:  # noqa: BLE001 -- likewise

@@ -12,9 +12,9 @@ from quarterdeck_instrumentation.registry import VALUE, Child, Distribution, Reg
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from quarterdeck_instrumentation.exemplars import Exemplar
     from quarterdeck_instrumentation.foreign import Foreign
     from quarterdeck_instrumentation.meters.attributes import Labels
-    from quarterdeck_instrumentation.registry import Exemplar
 
 
 class Readings:

@@ -26,13 +26,14 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from quarterdeck_contract.metrics import SECONDS_BUCKETS, Kind
+from quarterdeck_instrumentation.exemplars import Exemplar
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.meters.attributes import labels
 from quarterdeck_instrumentation.meters.home import home
 from quarterdeck_instrumentation.meters.names import Owner
 from quarterdeck_instrumentation.meters.provider import DEFAULT_BUCKETS, of_instrument
 from quarterdeck_instrumentation.meters.readings import Reading, Readings
-from quarterdeck_instrumentation.registry import BUCKETS, VALUE, Distribution, Exemplar, TracedCell
+from quarterdeck_instrumentation.registry import BUCKETS, VALUE, Distribution, TracedCell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

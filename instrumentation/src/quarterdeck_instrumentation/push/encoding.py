@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
     from quarterdeck_contract.metrics import Metric
+    from quarterdeck_instrumentation.exemplars import Exemplar
     from quarterdeck_instrumentation.exposition.snapshot import Series, Snapshot
-    from quarterdeck_instrumentation.registry import Exemplar
 
 _SCOPE = InstrumentationScope("quarterdeck.instrumentation")
 _DELTA, _CUMULATIVE = b"\x10\x01", b"\x10\x02"

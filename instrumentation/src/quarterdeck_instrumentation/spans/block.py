@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import Status, StatusCode
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
-from quarterdeck_instrumentation.spans import current
+from quarterdeck_instrumentation import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

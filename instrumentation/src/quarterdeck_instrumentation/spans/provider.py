@@ -7,19 +7,23 @@ import os
 import random
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind, TraceFlags
 
-from quarterdeck_instrumentation.spans import current, limits, resource
+from quarterdeck_instrumentation import current
+from quarterdeck_instrumentation.spans import limits, resource
 from quarterdeck_instrumentation.spans.block import Block
+from quarterdeck_instrumentation.spans.described import DescribedSpan
+from quarterdeck_instrumentation.spans.identity import Identity, UnsampledSpan
 from quarterdeck_instrumentation.spans.server import LeanServerSpan
-from quarterdeck_instrumentation.spans.span import DescribedSpan, Identity, LeanSpan, Origin, UnsampledSpan
+from quarterdeck_instrumentation.spans.span import LeanSpan, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import SpanProcessor
@@ -29,10 +33,10 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
     from quarterdeck_instrumentation.server_attributes import Facts
+    from quarterdeck_instrumentation.spans.described import Description
     from quarterdeck_instrumentation.spans.sampling import Sampling
     from quarterdeck_instrumentation.spans.sdk import SdkProvider
     from quarterdeck_instrumentation.spans.sender import Sender
-    from quarterdeck_instrumentation.spans.span import Description
 
 _RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """The flag that says a trace id is random; none before API 1.45."""
@@ -212,9 +216,9 @@ class LeanTracer(trace.Tracer):
             made.description = description
         return made
 
-    def described(self, description: Description) -> Block:
-        """Return what begins such a span, current in the block, and ends it after."""
-        return Block((self.start_described_span, (description,)))
+    def described(self, description: Description) -> Callable[[], Block]:
+        """Return what makes blocks of such spans: each begins one, current in the block, and ends it after."""
+        return partial(Block, (self.start_described_span, (description,)))
 
     def start_server_span(self, name: str, context: Context | None, facts: Facts, path: str) -> trace.Span | None:
         """Begin the span of a request, child of *context* alone; None where the SDK has to make it."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import SpanContext
 
-    from quarterdeck_instrumentation.spans.span import Identity
+    from quarterdeck_instrumentation.spans.identity import Identity
 
 NAME = "OTEL_TRACES_SAMPLER"
 ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
@@ -34,6 +34,7 @@ TRACES_PER_SECOND = 10.0
 _PARENT_BASED = "parentbased_"
 _ENTRY_POINTS = "opentelemetry_traces_sampler"
 """Where sampler packages register, by OpenTelemetry's own convention."""
+_SAMPLED = int(TraceFlags.SAMPLED)
 _NO_BOUND = float("inf")
 _ALL = 1 << 64
 """One more than the greatest low half of a trace id."""
@@ -58,7 +59,7 @@ class Sampling:
     def keeps(self, trace_id: int, parent: SpanContext | Identity | None) -> bool:
         """Say whether a span is kept."""
         if parent is not None and self.parent_based:
-            return parent.trace_flags & TraceFlags.SAMPLED != 0
+            return parent.trace_flags & _SAMPLED != 0
         return trace_id & (_ALL - 1) < self.bound
 
     def sampler(self) -> Sampler:
@@ -92,7 +93,7 @@ class RateLimited(Sampling):
         """Say whether a span is kept; a trace that is takes one from the bucket."""
         del trace_id
         if parent is not None and self.parent_based:
-            return parent.trace_flags & TraceFlags.SAMPLED != 0
+            return parent.trace_flags & _SAMPLED != 0
         now = self._clock()
         # From here on nothing is called and nothing jumps back: CPython switches threads only there, so no other
         # thread comes between, and under the GIL no lock is needed. Tokens left are (now - since) / interval.

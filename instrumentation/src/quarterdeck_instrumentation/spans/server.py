@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from quarterdeck_instrumentation.http_server import SERVER_ERROR
 from quarterdeck_instrumentation.server_attributes import PATH, Facts, Outcome, of_outcome, of_request
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
+    _Shared = tuple[str, Facts, Outcome]
+    """What many requests have in common: the name of their spans, what was received, how it ended."""
+
 _OWN = 10
 """Attributes a server span can have of its own."""
 _KEPT = 4096
@@ -23,7 +26,7 @@ _KEPT = 4096
 _LONGEST = 1024
 """Bytes of an encoding that is kept, for the same reason."""
 
-_encodings: dict[tuple[Facts, Outcome], bytes] = {}
+_encodings: dict[_Shared, bytes] = {}
 _NONE_YET: Outcome = (None, None, "", "")
 
 
@@ -58,22 +61,23 @@ class LeanServerSpan(LeanSpan):
     def attributes(self) -> Mapping[str, AttributeValue]:
         """All attributes: what was received, what users said of it, how it ended."""
         received = {**of_request(self._facts), PATH: self._path}
-        return {**received, **self._attributes, **of_outcome(self._outcome)}
+        return {**received, **(self._attributes or {}), **of_outcome(self._outcome)}
 
-    def _encoded_attributes(self) -> bytes:
+    def _said(self) -> tuple[bytes, ...]:
         if self._attributes:  # which may say otherwise what is said here
-            return wire.attributes(ATTRIBUTE, self.attributes)
-        key = (self._facts, self._outcome)
-        return (_encodings.get(key) or _shared(key)) + wire.attributes(ATTRIBUTE, {PATH: self._path})
+            return wire.called(self.name, self.kind), wire.attributes(ATTRIBUTE, self.attributes)
+        key = (self.name, self._facts, self._outcome)
+        return _encodings.get(key) or _shared(key), wire.string(ATTRIBUTE, PATH, self._path)
 
     def _limit(self) -> int:
         return super()._limit() - _OWN
 
 
-def _shared(key: tuple[Facts, Outcome]) -> bytes:
+def _shared(key: _Shared) -> bytes:
     """Return the encoding of what many requests have in common, made once for all of them."""
-    facts, outcome = key
-    encoded = wire.attributes(ATTRIBUTE, {**of_request(facts), **of_outcome(outcome)})
+    name, facts, outcome = key
+    attributes = {**of_request(facts), **of_outcome(outcome)}
+    encoded = wire.called(name, SpanKind.SERVER) + wire.attributes(ATTRIBUTE, attributes)
     if len(_encodings) >= _KEPT:
         _encodings.clear()
     if len(encoded) <= _LONGEST:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
 
 from quarterdeck_instrumentation.spans import wire
 from quarterdeck_instrumentation.spans.event import Event
+from quarterdeck_instrumentation.spans.identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import TraceState
     from opentelemetry.util.types import Attributes, AttributeValue
 
     from quarterdeck_instrumentation.spans.limits import Limits
@@ -57,38 +57,6 @@ class Origin:
         """Called with each span that has ended, once."""
 
 
-class Identity:
-    """Which span this is: its numbers, which read like the API's SpanContext, and that once it is asked for."""
-
-    __slots__ = ("_context", "span_id", "trace_flags", "trace_id", "trace_state")
-
-    is_remote = False
-    is_valid = True
-
-    def __init__(self, trace_id: int, span_id: int, trace_flags: int, trace_state: TraceState | None) -> None:
-        self.trace_id = trace_id
-        self.span_id = span_id
-        self.trace_flags = trace_flags
-        self.trace_state = trace_state
-        self._context: SpanContext | None = None
-
-    def get_span_context(self) -> SpanContext:
-        """Return it as the API has it."""
-        context = self._context
-        if context is None:
-            flags = TraceFlags(self.trace_flags)
-            context = self._context = SpanContext(self.trace_id, self.span_id, False, flags, self.trace_state)
-        return context
-
-
-class UnsampledSpan(NonRecordingSpan):
-    """A span that is not kept; its children learn so from its context."""
-
-    def __init__(self, identity: Identity) -> None:
-        self.identity = identity
-        self.get_span_context = identity.get_span_context  # type: ignore[method-assign]  # spares a frame for each use
-
-
 class LeanSpan(Span):
     """A span that is kept."""
 
@@ -117,7 +85,7 @@ class LeanSpan(Span):
         self.kind = kind
         self.start_time = time_ns() if start_time is None else start_time
         self.end_time: int | None = None
-        self._attributes: dict[str, AttributeValue] = {}
+        self._attributes: dict[str, AttributeValue] | None = None
 
     def get_span_context(self) -> SpanContext:
         """Return its identity as the API has it."""
@@ -131,6 +99,8 @@ class LeanSpan(Span):
         """Set one attribute."""
         if type(value) in _PLAIN and key and type(key) is str and self.end_time is None:
             kept = self._attributes
+            if kept is None:
+                kept = self._attributes = {}
             kept[key] = value
             if len(kept) > self._limit():
                 self._shrink()
@@ -148,8 +118,11 @@ class LeanSpan(Span):
             cleaned = BoundedAttributes(None, attributes, immutable=False)
             self.dropped_attributes += cleaned.dropped
             attributes = cleaned
-        self._attributes.update(attributes)
-        if len(self._attributes) > self._limit():
+        kept = self._attributes
+        if kept is None:
+            kept = self._attributes = {}
+        kept.update(attributes)
+        if len(kept) > self._limit():
             self._shrink()
 
     def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
@@ -236,7 +209,7 @@ class LeanSpan(Span):
     @property
     def attributes(self) -> Mapping[str, AttributeValue]:
         """Its attributes."""
-        return self._attributes
+        return self._attributes or {}
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -272,57 +245,21 @@ class LeanSpan(Span):
         """Return it as a field of OTLP's ScopeSpans."""
         plain = self.status is _UNSET and self._events is None and self._links is None and not self.dropped_attributes
         more = wire.NOTHING_MORE if plain else wire.more(self)
-        return wire.span(self, self.identity, self._parent, self._encoded_attributes(), more)
+        return wire.span(self.identity, self._parent, self.start_time, self.end_time, *self._said(), more)
 
-    def _encoded_attributes(self) -> bytes:
-        return wire.attributes(ATTRIBUTE, self._attributes)
+    def _said(self) -> tuple[bytes, ...]:
+        """Return what it is called, of which kind it is, and its attributes, as fields of OTLP's Span."""
+        return wire.called(self.name, self.kind), wire.attributes(ATTRIBUTE, self._attributes)
 
     def _limit(self) -> int:
         limit = self._origin.limits.max_span_attributes
         return 1 << 31 if limit is None else limit
 
     def _shrink(self) -> None:
-        kept = self._attributes
+        kept = self._attributes or {}
         while len(kept) > self._limit():
             del kept[next(iter(kept))]
             self.dropped_attributes += 1
-
-
-class Description:
-    """What many spans say alike, encoded once for all of them."""
-
-    __slots__ = ("attributes", "encoded", "kind", "name")
-
-    def __init__(self, name: str, kind: SpanKind, attributes: Mapping[str, AttributeValue]) -> None:
-        self.name = name
-        self.kind = kind
-        self.attributes = attributes
-        self.encoded = b""
-        """The attributes, once one of the spans has been encoded."""
-
-
-class DescribedSpan(LeanSpan):
-    """A span with a description."""
-
-    __slots__ = ("description",)
-
-    description: Description
-
-    @property
-    def attributes(self) -> Mapping[str, AttributeValue]:
-        """What the description says, and what was set besides."""
-        return {**self.description.attributes, **self._attributes}
-
-    def _encoded_attributes(self) -> bytes:
-        if self._attributes:  # which may say otherwise what is said in the description
-            return wire.attributes(ATTRIBUTE, self.attributes)
-        said = self.description
-        if not said.encoded:
-            said.encoded = wire.attributes(ATTRIBUTE, said.attributes)
-        return said.encoded
-
-    def _limit(self) -> int:
-        return super()._limit() - len(self.description.attributes)
 
 
 def encode(span: Any) -> bytes:
@@ -330,5 +267,5 @@ def encode(span: Any) -> bytes:
     lean: Callable[[], bytes] | None = getattr(span, "encode", None)
     if lean is not None:
         return lean()
-    encoded = wire.attributes(ATTRIBUTE, span.attributes)
-    return wire.span(span, span.get_span_context(), span.parent, encoded, wire.more(span))
+    said = wire.called(span.name, span.kind), wire.attributes(ATTRIBUTE, span.attributes)
+    return wire.span(span.get_span_context(), span.parent, span.start_time, span.end_time, *said, wire.more(span))

@@ -83,6 +83,20 @@ def attributes(tag: bytes, pairs: Mapping[str, Any] | None) -> bytes:
     return b"".join(parts)
 
 
+def string(tag: bytes, key: str, value: str) -> bytes:
+    """Return one KeyValue field: of text, as `attributes` makes it of a pair."""
+    try:
+        raw = value.encode()
+    except UnicodeEncodeError:
+        raw = text(value)
+    name = _names.get(key) or _name(key)
+    size = len(raw)
+    whole = len(name) + size + _AROUND
+    if whole < _ONE_BYTE:
+        return b"".join((tag, _SMALL[whole], name, _STRINGS[size], raw))
+    return field(tag, name + field(b"\x12", field(b"\x0a", raw)))
+
+
 _AROUND = 4
 """Bytes of a KeyValue besides its key and a short string."""
 _STRINGS = [bytes((0x12, size + 2, 0x0A, size)) for size in range(_ONE_BYTE - _AROUND)]
@@ -162,17 +176,16 @@ def _status(status: Status) -> bytes:
     return field(b"\x7a", said + b"\x18" + varint(status.status_code.value))
 
 
-def span(each: Any, own: Any, parent: Any, encoded: bytes, more: bytes) -> bytes:
+def span(own: Any, parent: Any, start: int | None, end: int | None, *said: bytes) -> bytes:
     """Return one span as a field of ScopeSpans.
 
     Args:
-        each: a lean span or the SDK's ReadableSpan: they read alike.
-        own: its identity or its SpanContext: they read alike too.
+        own: its identity or its SpanContext: they read alike.
         parent: likewise its parent's; None: it has none.
-        encoded: its attributes.
-        more: what few spans have, as `more` returns it, or `NOTHING_MORE`.
+        start: when it began, Unix time in nanoseconds.
+        end: when it ended, likewise.
+        said: its other fields: what `called`, `attributes` and `more` return.
     """
-    name, kind = each.name, each.kind
     trace_state = own.trace_state
     content = b"".join(
         (
@@ -181,19 +194,25 @@ def span(each: Any, own: Any, parent: Any, encoded: bytes, more: bytes) -> bytes
             b"\x12\x08",
             own.span_id.to_bytes(8, "big"),
             _trace_state(trace_state) if trace_state else b"",
-            b"" if parent is None else b"\x22\x08",
-            b"" if parent is None else parent.span_id.to_bytes(8, "big"),
-            _OF_REMOTE if parent is not None and parent.is_remote else _OF_LOCAL,
-            _called.get((name, id(kind))) or _call(name, kind),
-            _TIMES(0x39, each.start_time, 0x41, each.end_time),
-            encoded,
-            more,
+            _OF_LOCAL if parent is None else _parent(parent),
+            _TIMES(0x39, start, 0x41, end),
+            *said,
         )
     )
     size = len(content)
     if _ONE_BYTE <= size < _TWO_BYTES:  # as most are: no call of a function for these
         return b"\x12" + bytes((size & 127 | _ONE_BYTE, size >> 7)) + content
     return field(b"\x12", content)
+
+
+def _parent(parent: Any) -> bytes:
+    own: bytes = parent.span_id.to_bytes(8, "big")
+    return b"\x22\x08" + own + (_OF_REMOTE if parent.is_remote else _OF_LOCAL)
+
+
+def called(name: str, kind: SpanKind) -> bytes:
+    """Return a span's name and kind."""
+    return _called.get((name, id(kind))) or _call(name, kind)
 
 
 def more(each: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Which span is current: OpenTelemetry's context, without the calls that its API makes on the way there."""
+"""What is current: OpenTelemetry's context, without the calls that its API makes on the way there."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 (SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 """Key of the current span in a context: the API makes it up at random, and does not say it."""
+_SUPPRESSED = context._SUPPRESS_INSTRUMENTATION_KEY  # noqa: SLF001 -- how it is called in all releases of the API
+_SUPPRESSED_PLAIN = "suppress_instrumentation"
+"""The same in words: what instrumentors set, and look for, besides."""
 _found = getattr(context._RUNTIME_CONTEXT, "_current_context", None)  # noqa: SLF001 -- the API says it nowhere else
 _variable: ContextVar[Context] | None = _found if isinstance(_found, ContextVar) else None
 """Where the API keeps the current context; None: in something that another package provides."""
@@ -25,6 +28,12 @@ def span(within: Context | None = None) -> Any:
     if within is None:
         within = context.get_current() if _variable is None else _variable.get()
     return within.get(SPAN)
+
+
+def is_suppressed() -> bool:
+    """Say whether instrumentors are to keep quiet here, as they ask it themselves before each thing they do."""
+    within = context.get_current() if _variable is None else _variable.get()
+    return bool(within.get(_SUPPRESSED) or within.get(_SUPPRESSED_PLAIN))
 
 
 def enter(entered: Span) -> Token[Context]:
