@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tests.conftest import Collector
     from tests.contract.servers.conftest import Running
 
+COUNT = "http_server_request_duration_seconds_count"
 GUNICORN = ("gunicorn", "app:app", "--bind", "127.0.0.1:{port}", "--no-control-socket", "--workers", "2")
 HYPERCORN = ("hypercorn", "--bind", "127.0.0.1:{port}", "--workers", "2")
 UVICORN = ("uvicorn", "app:app", "--port", "{port}")
@@ -160,6 +162,55 @@ def test_a_reloader_keeps_what_was_counted(
 
     service.counts()
     service.end()
+    assert service.left() == []
+
+
+def test_djangos_reloader_keeps_what_was_counted(serving: Callable[..., Running]) -> None:
+    """Its server is a child of a process that only watches, and serves in a thread: the page goes on where it was.
+
+    Nothing is sent meanwhile: the old server answers until Python has ended, which no page has seen.
+    """
+    service = serving("wsgi", "python", "serve.py", "{port}")
+    reloading = SCRIPTS["Django"].replace(', "--noreload"', "")
+    (service.folder / "serve.py").write_text(PYTHON + reloading)
+    service.instrumented(1).send(10)
+    service.wait_for(lambda: on_page(service) == 10.0, "the requests on the page")
+    before, changes = service.pids.copy(), [0.0]
+
+    def restarted() -> bool:
+        if time.monotonic() > changes[-1] + 5:  # it may look for the first time only after the first change
+            changed(service)
+            changes.append(time.monotonic())
+        return service.log.count("Quit the server") == 2
+
+    service.wait_for(restarted, "the new server")
+    service.send(10)
+
+    assert not service.pids <= before
+    service.wait_for(lambda: on_page(service) == 20.0, "all requests on the page")
+
+
+def on_page(service: Running) -> float | None:
+    """Return how many requests of any route are on the page; None while nobody serves it."""
+    page = service.page()
+    return sum(sample.value for sample in page.find(COUNT)) if page is not None else None
+
+
+def test_an_application_of_rsgi_is_not_measured(serving: Callable[..., Running]) -> None:
+    """It is granian's own interface: it serves as it would, its workers are on the page, and end as others do."""
+    service = serving("asgi", "granian", "app:app", "--port", "{port}", "--workers", "2", "--interface", "rsgi")
+    service.source.write_text(
+        "import os\n\n"
+        "async def app(scope, protocol):\n"
+        "    protocol.response_str(200, [('content-type', 'text/plain')], str(os.getpid()))\n"
+    )
+    service.instrumented(2).send(10)
+
+    page = service.page()
+    assert page is not None
+    assert page.find(COUNT) == []
+    assert page.value("quarterdeck_workers") == 2.0
+    assert service.end() == 0
     assert service.left() == []
 
 
