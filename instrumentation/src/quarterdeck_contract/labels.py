@@ -6,11 +6,12 @@ Source of the names: OpenTelemetry semantic conventions, stable HTTP metrics
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
+from quarterdeck_contract.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record(frozen=True, slots=True)
 class Label:
     """A dimension of a metric.
 

@@ -8,10 +8,10 @@ A metric is stated once, here, under its OpenTelemetry name. Its Prometheus name
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels as l_
+from quarterdeck_contract.records import record
 
 if TYPE_CHECKING:
     from quarterdeck_contract.labels import Label
@@ -30,7 +30,7 @@ class Kind(enum.Enum):
     """Distribution over explicit buckets: `_bucket`, `_sum`, `_count`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Metric:
     """One instrument: OpenTelemetry name, UCUM unit, kind, labels and, for a histogram, bucket bounds."""
 

@@ -6,7 +6,6 @@ They come with `quarterdeck-instrumentation[contrib]`. They make spans, so witho
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
@@ -81,16 +80,14 @@ def patch_library(module: ModuleType) -> None:
             instrument(known)
 
 
-@dataclass(eq=False)
 class Known:
     """What stands for the entry point of an instrumentor whose place is known."""
 
-    name: str
-    """What the entry point is called."""
-    module: str
-    """Below OpenTelemetry's package for instrumentors."""
-    kind: str
-    """The instrumentor's class."""
+    def __init__(self, name: str, module: str, kind: str) -> None:
+        """Stand for the entry point *name*: the class *kind* in a *module* of OpenTelemetry's package for them."""
+        self.name = name
+        self.module = module
+        self.kind = kind
 
     def is_installed(self) -> bool:
         """Say whether there is such a module."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 
 from quarterdeck_contract.metrics import Kind, Metric
 from quarterdeck_contract.naming import prometheus_name
+from quarterdeck_contract.records import record
 
 _INVALID = re.compile(r"[^a-zA-Z0-9_:]")
 
@@ -26,7 +26,7 @@ class Merge(enum.Enum):
     """The value that was set last; a child's time of creation is then the time it was set."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Foreign(Metric):
     """A metric of somebody else's. Its series may differ in their label names: one `Foreign` for each set of names."""
 

@@ -21,7 +21,7 @@ WAITING = {
 _lock = threading.Lock()
 _blocks = 0
 """How many are in progress, in all threads."""
-_original = builtins.__import__
+_original: Any = builtins.__import__
 
 
 class Imports:
@@ -31,7 +31,8 @@ class Imports:
         global _blocks, _original  # noqa: PLW0603 -- as what they stand for
         with _lock:
             if not _blocks:
-                _original, builtins.__import__ = builtins.__import__, _import
+                _original = builtins.__import__
+                vars(builtins)["__import__"] = _import
             _blocks += 1
 
     def __exit__(self, *_: object) -> None:
@@ -39,7 +40,7 @@ class Imports:
         with _lock:
             _blocks -= 1
             if not _blocks and builtins.__import__ is _import:
-                builtins.__import__ = _original
+                vars(builtins)["__import__"] = _original
 
 
 def _import(name: str, space: Any = None, local: Any = None, wanted: Any = (), level: int = 0) -> Any:

@@ -6,10 +6,10 @@ taken out of this process's environment before they see it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_contract.records import record
 from quarterdeck_instrumentation import declarative, plugins
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.spans.limits import DEFAULTS
@@ -35,7 +35,7 @@ _HTTP = "http/protobuf"
 _STANDARD_SAMPLERS = frozenset(("always_on", "always_off", "traceidratio", "quarterdeck_ratelimited"))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Plan:
     """Who makes the spans."""
 

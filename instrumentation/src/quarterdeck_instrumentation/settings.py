@@ -6,10 +6,11 @@ that cannot be read is said and counted, and its default is used: a typing error
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck_contract.kubernetes import METRICS_PORT
+from quarterdeck_contract.records import record
 from quarterdeck_instrumentation import declarative
 from quarterdeck_instrumentation.failures import failed
 
@@ -23,7 +24,7 @@ HEALTH_PATHS = ("/healthz", "/livez", "/readyz", "/health")
 """Paths of probes, unless `QUARTERDECK_HEALTH_PATHS` names others."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Settings:
     """Every choice a service's owner has, with its default."""
 

@@ -32,3 +32,25 @@ def test_a_service_that_collects_nothing_still_collects_nothing() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_was_made_in_the_block_is_not_looked_through_soon_after() -> None:
+    """It is as old as it gets, and no generation is any nearer to being collected; the service's own rest is kept."""
+    with native.Uncollected():
+        made = [[] for _ in range(5000)]  # type: ignore[var-annotated]  # enough for a collection of each generation
+    counts = gc.get_count()
+
+    assert any(each is made for each in gc.get_objects(generation=2))
+    assert (counts[0] < gc.get_threshold()[0], counts[1:], gc.get_freeze_count()) == (True, (0, 0), 0)
+
+
+def test_what_a_service_froze_stays_frozen() -> None:
+    """As a server does before it forks."""
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with native.Uncollected():
+            pass
+        assert gc.get_freeze_count() == frozen > 0
+    finally:
+        gc.unfreeze()

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import struct
 from array import array
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import Kind, Metric
+from quarterdeck_contract.records import record
 from quarterdeck_instrumentation.exemplars import Exemplar
 from quarterdeck_instrumentation.foreign import Foreign, Merge
 from quarterdeck_instrumentation.registry import BUCKETS, METRIC, SERIES
@@ -35,8 +36,7 @@ class CorruptSnapshotError(ValueError):
     """The bytes are not a whole snapshot: torn, truncated or tampered with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """One child in a snapshot, and where its values are."""
 
     metric: Metric
@@ -47,7 +47,7 @@ class Series:
     """One more than the index of its last value."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Index:
     """What the values mean."""
 
@@ -58,7 +58,7 @@ class Index:
     folded: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Snapshot:
     """A worker's values at one moment."""
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_contract.records import record
 from quarterdeck_instrumentation import native
 from quarterdeck_instrumentation.exposition.snapshot import Snapshot
 from quarterdeck_instrumentation.failures import failed
@@ -35,7 +35,7 @@ _IMPORTS = (*target.POSTING, "quarterdeck_instrumentation.push.encoding")
 """What the thread imports."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Plan:
     """How metrics are pushed: OpenTelemetry's own variables, read once."""
 

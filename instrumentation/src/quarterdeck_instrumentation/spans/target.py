@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from quarterdeck_contract.records import record
 from quarterdeck_instrumentation.failures import failed
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _EXPORT_TIMEOUT = 30.0
 """Seconds: the specification's default of `OTEL_BSP_EXPORT_TIMEOUT`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Target:
     """A collector that takes OTLP over HTTP in protobuf. The trace variables go before the general ones."""
 
