@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 import time
@@ -82,6 +83,33 @@ def recorded() -> Iterator[Recording]:
         yield what
 
 
+COUNT = "http_server_request_duration_seconds_count"
+ACTIVE = "http_server_active_requests"
+
+
+def outcome(recorded: Recording) -> dict[str, str]:
+    """Return the labels of the one series of requests there is, which was counted once; nothing has failed."""
+    (sample,) = recorded.page().find(COUNT)
+    assert sample.value == 1.0
+    assert recorded.page().value(ACTIVE) == 0.0
+    assert sum(failures.counts().values()) == 0
+    return sample.labels
+
+
+def labels(route: str, status: str = "200", error: str = "", method: str = "GET", module: str = "") -> dict[str, str]:
+    """Return the labels of an outcome over plain HTTP."""
+    expected = {"http_request_method": method, "http_route": route, "url_scheme": "http"}
+    more = {"http_response_status_code": status, "error_type": error, "quarterdeck_module": module}
+    return expected | {name: value for name, value in more.items() if value}
+
+
+async def comes_true(condition: Callable[[], object]) -> None:
+    """Wait until *condition* is true, in the event loop."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 -- what is waited for tells nobody
+            await asyncio.sleep(0.005)
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that installs a distribution of one module, with entry points, until the test ends."""
@@ -114,10 +142,8 @@ class Spans:
 
 
 @pytest.fixture
-def spans() -> Iterator[Spans]:
-    """Return spans that ours go to as well."""
-    failures.forget()
-    with recording() as recorded:
-        made = Spans()
-        recorded.runtime.trace_with(Tracing(made.provider))
-        yield made
+def spans(recorded: Recording) -> Spans:
+    """Return spans that ours go to as well, of the requests that are recorded."""
+    made = Spans()
+    recorded.runtime.trace_with(Tracing(made.provider))
+    return made

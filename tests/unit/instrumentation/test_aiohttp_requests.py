@@ -12,26 +12,22 @@ import aiohttp
 import pytest
 from aiohttp import web
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from tests.unit.instrumentation.conftest import ACTIVE, COUNT, comes_true, outcome
+from tests.unit.instrumentation.conftest import labels as outcome_labels
 
 from quarterdeck_instrumentation import failures
-from quarterdeck_instrumentation.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from opentelemetry.sdk.trace import ReadableSpan
+    from tests.unit.instrumentation.conftest import Spans
 
     from quarterdeck_instrumentation.testing import Recording
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-COUNT = "http_server_request_duration_seconds_count"
-ACTIVE = "http_server_active_requests"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -42,32 +38,7 @@ def _instrumented(patched: Callable[..., AbstractContextManager[None]]) -> Itera
         yield
 
 
-@pytest.fixture
-def spans(recorded: Recording) -> InMemorySpanExporter:
-    """Return where the test's spans end up."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    recorded.runtime.trace_with(Tracing(provider))
-    return exporter
-
-
-def outcome(recorded: Recording) -> dict[str, str]:
-    """Return the labels of the one series there is, which was counted once."""
-    (sample,) = recorded.page().find(COUNT)
-    assert sample.value == 1.0
-    assert recorded.page().value(ACTIVE) == 0.0
-    assert sum(failures.counts().values()) == 0
-    return sample.labels
-
-
-def labels(
-    route: str, status: str = "200", error: str = "", method: str = "GET", module: str = __name__
-) -> dict[str, str]:
-    """Return the labels of an outcome over plain HTTP."""
-    expected = {"http_request_method": method, "http_route": route, "url_scheme": "http"}
-    more = {"http_response_status_code": status, "error_type": error, "quarterdeck_module": module}
-    return expected | {name: value for name, value in more.items() if value}
+labels = partial(outcome_labels, module=__name__)
 
 
 @asynccontextmanager
@@ -107,13 +78,6 @@ def application(path: str, handler: Handler, *middlewares: Any) -> web.Applicati
 async def answers(request: web.Request) -> web.Response:
     """Say which item was asked for."""
     return web.Response(text=request.match_info.get("item", "none"))
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait until *condition* is true."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 -- what is waited for tells nobody
-            await asyncio.sleep(0.005)
 
 
 class TestRoutes:
@@ -300,13 +264,13 @@ class TestClientsThatGoAway:
             async with served(application("/a", handler)) as port:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(b"GET /a HTTP/1.1\r\nHost: checkout\r\n\r\n")
-                await until(lambda: recorded.page().value(ACTIVE))
+                await comes_true(lambda: recorded.page().value(ACTIVE))
                 if reads:
                     await reader.read(1)
                 raw = writer.get_extra_info("socket")
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 writer.transport.abort()
-                await until(lambda: recorded.page().value(COUNT))
+                await comes_true(lambda: recorded.page().value(COUNT))
 
         asyncio.run(ask_and_leave())
 
@@ -314,7 +278,7 @@ class TestClientsThatGoAway:
         """Nobody failed: neither a status that was not sent nor an error is claimed."""
 
         async def waits(request: web.Request) -> web.Response:
-            await until(lambda: request.transport is None)
+            await comes_true(lambda: request.transport is None)
             return web.Response()
 
         self.served_to_nobody(recorded, waits)
@@ -339,7 +303,7 @@ class TestClientsThatGoAway:
         """The client's leave explains no exception of another kind."""
 
         async def fails(request: web.Request) -> web.Response:
-            await until(lambda: request.transport is None)
+            await comes_true(lambda: request.transport is None)
             raise LookupError
 
         self.served_to_nobody(recorded, fails)
@@ -360,7 +324,7 @@ class TestClientsThatGoAway:
             await site.start()
             _, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
             writer.write(b"GET /a HTTP/1.1\r\nHost: checkout\r\n\r\n")
-            await until(lambda: recorded.page().value(ACTIVE))
+            await comes_true(lambda: recorded.page().value(ACTIVE))
             await runner.cleanup()
             writer.close()
 
@@ -370,9 +334,7 @@ class TestClientsThatGoAway:
 
 
 class TestSpans:
-    def test_a_request_is_one_span_by_the_stable_conventions(
-        self, recorded: Recording, spans: InMemorySpanExporter
-    ) -> None:
+    def test_a_request_is_one_span_by_the_stable_conventions(self, recorded: Recording, spans: Spans) -> None:
         """Child of the caller's, with every attribute and no query: secrets travel in it."""
         get(
             application("/items/{item}", answers),
@@ -380,7 +342,7 @@ class TestSpans:
             **{"Traceparent": TRACEPARENT, "User-Agent": "curl/8", "Host": "checkout.test:8443"},
         )
 
-        (span,) = spans.get_finished_spans()
+        (span,) = spans.finished()
         assert (span.name, span.kind, span.status.status_code) == (
             "GET /items/{item}",
             SpanKind.SERVER,
@@ -401,7 +363,7 @@ class TestSpans:
             "user_agent.original": "curl/8",
         }
 
-    def test_spans_of_users_are_children(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
+    def test_spans_of_users_are_children(self, recorded: Recording, spans: Spans) -> None:
         """In handlers and in middlewares; two requests at once have each their own."""
         tracer = recorded.runtime.tracing()._provider.get_tracer("users")  # type: ignore[union-attr]
         met = asyncio.Barrier(2)
@@ -420,14 +382,14 @@ class TestSpans:
 
         asyncio.run(send())
 
-        found = {(span.attributes or {}).get("url.path") or span.name: span for span in spans.get_finished_spans()}
+        found = {(span.attributes or {}).get("url.path") or span.name: span for span in spans.finished()}
         for item in "ab":
             child, server = found[f"middleware /{item}"], found[f"/{item}"]
             assert child.parent is not None
             assert server.context is not None
             assert child.parent.span_id == server.context.span_id
 
-    def test_a_failure_is_an_error_of_the_span(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
+    def test_a_failure_is_an_error_of_the_span(self, recorded: Recording, spans: Spans) -> None:
         """With its type."""
 
         async def fails(request: web.Request) -> web.Response:
@@ -435,11 +397,11 @@ class TestSpans:
 
         get(application("/a", fails), "/a")
 
-        (span,) = spans.get_finished_spans()
+        (span,) = spans.finished()
         assert span.status.status_code is StatusCode.ERROR
         assert dict(span.attributes or {})["error.type"] == "LookupError"
 
-    def test_a_websocket_is_one_span_and_no_request(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
+    def test_a_websocket_is_one_span_and_no_request(self, recorded: Recording, spans: Spans) -> None:
         """However many messages it carries, until it is closed."""
 
         async def echo(request: web.Request) -> web.WebSocketResponse:
@@ -451,14 +413,14 @@ class TestSpans:
 
         assert self.spoken(application("/a", echo)) == ["hello", "again"]
 
-        (span,) = spans.get_finished_spans()
+        (span,) = spans.finished()
         assert span.name == "GET /a"
         assert dict(span.attributes or {})["http.response.status_code"] == 101
         assert span.status.status_code is StatusCode.UNSET
         assert recorded.page().find(COUNT) == []
         assert recorded.page().value(ACTIVE) == 0.0
 
-    def test_a_websocket_that_fails_says_why(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
+    def test_a_websocket_that_fails_says_why(self, recorded: Recording, spans: Spans) -> None:
         """Its status was sent long ago."""
 
         async def fails(request: web.Request) -> web.WebSocketResponse:
@@ -471,7 +433,7 @@ class TestSpans:
 
         assert self.spoken(application("/a", fails)) == ["hello"]
 
-        (span,) = spans.get_finished_spans()
+        (span,) = spans.finished()
         assert dict(span.attributes or {})["error.type"] == "LookupError"
         assert recorded.page().find(COUNT) == []
 
@@ -496,9 +458,7 @@ class TestSpans:
 
 class TestProbes:
     @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/health"])
-    def test_nothing_of_them_is_measured_or_traced(
-        self, recorded: Recording, spans: InMemorySpanExporter, path: str
-    ) -> None:
+    def test_nothing_of_them_is_measured_or_traced(self, recorded: Recording, spans: Spans, path: str) -> None:
         """Down to the last call they make."""
         tracer = recorded.runtime.tracing()._provider.get_tracer("users")  # type: ignore[union-attr]
 
@@ -509,7 +469,7 @@ class TestProbes:
         get(application(path, checks), path)
 
         assert recorded.page().find(COUNT) == []
-        assert finished(spans) == []
+        assert spans.finished() == []
 
     @pytest.mark.parametrize("path", ["/api/healthcare/patients", "/healthz/deep"])
     def test_probes_are_whole_paths(self, recorded: Recording, path: str) -> None:
@@ -517,11 +477,6 @@ class TestProbes:
         get(application(path, answers), path)
 
         assert outcome(recorded) == labels(path)
-
-
-def finished(spans: InMemorySpanExporter) -> list[ReadableSpan]:
-    """Return the finished spans."""
-    return list(spans.get_finished_spans())
 
 
 class TestTheHost:

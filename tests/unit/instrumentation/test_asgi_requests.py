@@ -13,6 +13,7 @@ from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, WebSocke
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
+from tests.unit.instrumentation.conftest import ACTIVE, COUNT, labels, outcome
 
 from quarterdeck_instrumentation import failures
 from quarterdeck_instrumentation.asgi import MARK, serve
@@ -28,44 +29,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COUNT = "http_server_request_duration_seconds_count"
-ACTIVE = "http_server_active_requests"
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _activated(patched: Callable[..., AbstractContextManager[None]]) -> Iterator[None]:
     """Instrument Starlette and FastAPI, which are imported already; and undo it, for the sake of other tests."""
     with patched("starlette.applications", "starlette.routing", "fastapi.applications", "fastapi.routing"):
         yield
-
-
-@pytest.fixture
-def recorded() -> Iterator[Recording]:
-    """Return what the test's requests leave behind."""
-    failures.forget()
-    with recording() as what:
-        yield what
-
-
-def outcome(recorded: Recording) -> dict[str, str]:
-    """Return the labels of the one series there is, which was counted once."""
-    (sample,) = recorded.page().find(COUNT)
-    assert sample.value == 1.0
-    assert recorded.page().value(ACTIVE) == 0.0
-    assert sum(failures.counts().values()) == 0
-    return sample.labels
-
-
-def labels(route: str, status: str = "200", error: str = "", method: str = "GET", module: str = "") -> dict[str, str]:
-    """Return the labels of an outcome over plain HTTP."""
-    expected = {"http_request_method": method, "http_route": route, "url_scheme": "http"}
-    if status:
-        expected["http_response_status_code"] = status
-    if error:
-        expected["error_type"] = error
-    if module:
-        expected["quarterdeck_module"] = module
-    return expected
 
 
 def get(app: ASGIApp, path: str, method: str = "GET") -> httpx.Response:

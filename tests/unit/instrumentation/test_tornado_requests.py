@@ -6,14 +6,14 @@ import asyncio
 import logging
 import socket
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from tests.unit.instrumentation.conftest import ACTIVE, COUNT, comes_true, outcome
+from tests.unit.instrumentation.conftest import labels as outcome_labels
 from tornado import routing
 from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
@@ -24,16 +24,15 @@ from tornado.websocket import WebSocketHandler, websocket_connect
 
 from quarterdeck_instrumentation import failures
 from quarterdeck_instrumentation.frameworks.tornado import template
-from quarterdeck_instrumentation.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from tests.unit.instrumentation.conftest import Spans
+
     from quarterdeck_instrumentation.testing import Recording
 
-COUNT = "http_server_request_duration_seconds_count"
-ACTIVE = "http_server_active_requests"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -50,32 +49,7 @@ def _silent(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "tornado")
 
 
-@pytest.fixture
-def spans(recorded: Recording) -> InMemorySpanExporter:
-    """Return where the test's spans end up."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    recorded.runtime.trace_with(Tracing(provider))
-    return exporter
-
-
-def outcome(recorded: Recording) -> dict[str, str]:
-    """Return the labels of the one series there is, which was counted once."""
-    (sample,) = recorded.page().find(COUNT)
-    assert sample.value == 1.0
-    assert recorded.page().value(ACTIVE) == 0.0
-    assert sum(failures.counts().values()) == 0
-    return sample.labels
-
-
-def labels(
-    route: str, status: str = "200", error: str = "", method: str = "GET", module: str = __name__
-) -> dict[str, str]:
-    """Return the labels of an outcome over plain HTTP."""
-    expected = {"http_request_method": method, "http_route": route, "url_scheme": "http"}
-    more = {"http_response_status_code": status, "error_type": error, "quarterdeck_module": module}
-    return expected | {name: value for name, value in more.items() if value}
+labels = partial(outcome_labels, module=__name__)
 
 
 @asynccontextmanager
@@ -109,13 +83,6 @@ def get(app: Any, path: str, method: str = "GET", **headers: str) -> tuple[int, 
             return response.code, response.body.decode()
 
     return asyncio.run(send())
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait until *condition* is true."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 -- what is waited for tells nobody
-            await asyncio.sleep(0.005)
 
 
 class Answers(RequestHandler):
@@ -340,13 +307,13 @@ class TestClientsThatGoAway:
             async with served(app) as port:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(b"GET /a HTTP/1.1\r\nHost: checkout\r\n\r\n")
-                await until(lambda: recorded.page().value(ACTIVE))
+                await comes_true(lambda: recorded.page().value(ACTIVE))
                 if reads:
                     await reader.read(1)
                 raw = writer.get_extra_info("socket")
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 writer.transport.abort()
-                await until(lambda: recorded.page().value(COUNT))
+                await comes_true(lambda: recorded.page().value(COUNT))
 
         asyncio.run(ask_and_leave())
 
@@ -354,7 +321,7 @@ class TestClientsThatGoAway:
         """Nobody failed: neither a status that was not sent nor an error is claimed."""
 
         async def waits(self: RequestHandler) -> None:
-            await until(self.request.connection.stream.closed)  # type: ignore[union-attr]
+            await comes_true(self.request.connection.stream.closed)  # type: ignore[union-attr]
 
         self.served_to_nobody(recorded, handling(waits))
 
@@ -387,9 +354,7 @@ class TestClientsThatGoAway:
 
 
 class TestSpans:
-    def test_a_request_is_one_span_by_the_stable_conventions(
-        self, recorded: Recording, spans: InMemorySpanExporter
-    ) -> None:
+    def test_a_request_is_one_span_by_the_stable_conventions(self, recorded: Recording, spans: Spans) -> None:
         """Child of the caller's, with every attribute and no query: secrets travel in it."""
         get(
             Application([(r"/items/(\d+)", Answers)]),
@@ -397,7 +362,7 @@ class TestSpans:
             **{"Traceparent": TRACEPARENT, "User-Agent": "curl/8", "Host": "checkout.test:8443"},
         )
 
-        (span,) = spans.get_finished_spans()
+        (span,) = spans.finished()
         assert (span.name, span.kind, span.status.status_code) == ("GET /items/{1}", SpanKind.SERVER, StatusCode.UNSET)
         assert span.parent is not None
         assert trace.format_span_id(span.parent.span_id) == "b7ad6b7169203331"
@@ -414,7 +379,7 @@ class TestSpans:
             "user_agent.original": "curl/8",
         }
 
-    def test_spans_of_users_are_children(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
+    def test_spans_of_users_are_children(self, recorded: Recording, spans: Spans) -> None:
         """From `initialize` to `on_finish`; two requests at once have each their own."""
         tracer = recorded.runtime.tracing()._provider.get_tracer("users")  # type: ignore[union-attr]
         met = asyncio.Barrier(2)
@@ -438,7 +403,7 @@ class TestSpans:
 
         asyncio.run(send())
 
-        finished = spans.get_finished_spans()
+        finished = spans.finished()
         server = {
             (span.attributes or {})["url.path"]: span.context for span in finished if span.kind is SpanKind.SERVER
         }
@@ -447,7 +412,7 @@ class TestSpans:
             assert len(children) == 3
             assert {span.parent.span_id for span in children if span.parent} == {server[item].span_id}
 
-    def test_a_failure_is_an_error_of_the_span(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
+    def test_a_failure_is_an_error_of_the_span(self, recorded: Recording, spans: Spans) -> None:
         """With its type."""
 
         def fails(self: RequestHandler) -> None:
@@ -455,7 +420,7 @@ class TestSpans:
 
         get(handling(fails), "/a")
 
-        (span,) = spans.get_finished_spans()
+        (span,) = spans.finished()
         assert span.status.status_code is StatusCode.ERROR
         assert dict(span.attributes or {})["error.type"] == "LookupError"
 
@@ -488,38 +453,36 @@ class TestWebSockets:
 
         return asyncio.run(speaking())
 
-    def test_one_is_one_span_and_no_request(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
+    def test_one_is_one_span_and_no_request(self, recorded: Recording, spans: Spans) -> None:
         """However many messages it carries, until it is closed."""
         assert self.speak("hello", "again") == ["hello", "again"]
 
-        (span,) = spans.get_finished_spans()
+        (span,) = spans.finished()
         assert span.name == "GET /a"
         assert dict(span.attributes or {})["http.response.status_code"] == 101
         assert span.status.status_code is StatusCode.UNSET
         assert recorded.page().find(COUNT) == []
         assert recorded.page().value(ACTIVE) == 0.0
 
-    def test_one_that_fails_says_why(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
+    def test_one_that_fails_says_why(self, recorded: Recording, spans: Spans) -> None:
         """Its status was sent long ago."""
         assert self.speak("hello", "break") == ["hello", None]
 
-        (span,) = spans.get_finished_spans()
+        (span,) = spans.finished()
         assert dict(span.attributes or {})["error.type"] == "LookupError"
         assert recorded.page().find(COUNT) == []
 
-    def test_what_only_asks_for_one_is_a_request(self, recorded: Recording, spans: InMemorySpanExporter) -> None:
+    def test_what_only_asks_for_one_is_a_request(self, recorded: Recording, spans: Spans) -> None:
         """It was answered by HTTP."""
         assert get(Application([("/a", Echo)]), "/a")[0] == 400
 
         assert outcome(recorded) == labels("/a", "400")
-        assert len(spans.get_finished_spans()) == 1
+        assert len(spans.finished()) == 1
 
 
 class TestProbes:
     @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/health"])
-    def test_nothing_of_them_is_measured_or_traced(
-        self, recorded: Recording, spans: InMemorySpanExporter, path: str
-    ) -> None:
+    def test_nothing_of_them_is_measured_or_traced(self, recorded: Recording, spans: Spans, path: str) -> None:
         """Down to the last call they make."""
         tracer = recorded.runtime.tracing()._provider.get_tracer("users")  # type: ignore[union-attr]
 
@@ -530,7 +493,7 @@ class TestProbes:
 
         assert get(Application([(path, type("H", (RequestHandler,), {"get": checks}))]), path)[0] == 200
         assert recorded.page().find(COUNT) == []
-        assert spans.get_finished_spans() == ()
+        assert spans.finished() == []
 
     @pytest.mark.parametrize("path", ["/api/healthcare/patients", "/healthz/deep"])
     def test_probes_are_whole_paths(self, recorded: Recording, path: str) -> None:

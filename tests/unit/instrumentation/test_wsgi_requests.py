@@ -22,21 +22,20 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
+from tests.unit.instrumentation.conftest import ACTIVE, COUNT, labels, outcome
 
 from quarterdeck_instrumentation import asgi, failures
 from quarterdeck_instrumentation.frameworks import bridges
 from quarterdeck_instrumentation.frameworks import falcon as falcons
 from quarterdeck_instrumentation.frameworks import flask as flasks
 from quarterdeck_instrumentation.request import Connection
-from quarterdeck_instrumentation.testing import Recording, recording
 from quarterdeck_instrumentation.tracing import Tracing
 from quarterdeck_instrumentation.wsgi import MARK, Instrumented, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-COUNT = "http_server_request_duration_seconds_count"
-ACTIVE = "http_server_active_requests"
+    from quarterdeck_instrumentation.testing import Recording
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -50,35 +49,6 @@ def _instrumented() -> Iterator[None]:
     yield
     for owner, name, original in originals:
         setattr(owner, name, original)
-
-
-@pytest.fixture
-def recorded() -> Iterator[Recording]:
-    """Return what the test's requests leave behind."""
-    failures.forget()
-    with recording() as what:
-        yield what
-
-
-def outcome(recorded: Recording) -> dict[str, str]:
-    """Return the labels of the one series there is, which was counted once."""
-    (sample,) = recorded.page().find(COUNT)
-    assert sample.value == 1.0
-    assert recorded.page().value(ACTIVE) == 0.0
-    assert sum(failures.counts().values()) == 0
-    return sample.labels
-
-
-def labels(route: str, status: str = "200", error: str = "", method: str = "GET", module: str = "") -> dict[str, str]:
-    """Return the labels of an outcome over plain HTTP."""
-    expected = {"http_request_method": method, "http_route": route, "url_scheme": "http"}
-    if status:
-        expected["http_response_status_code"] = status
-    if error:
-        expected["error_type"] = error
-    if module:
-        expected["quarterdeck_module"] = module
-    return expected
 
 
 def environ(path: str = "/a", **more: Any) -> dict[str, Any]:
