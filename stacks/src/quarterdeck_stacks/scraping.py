@@ -158,6 +158,13 @@ def _targets(cluster: str) -> list[dict[str, Any]]:
             "target_label": "__address__",
         },
         {"source_labels": [address], "regex": "(.+)", "target_label": "__address__"},
+        *target_labels(cluster),
+    ]
+
+
+def target_labels(cluster: str) -> list[dict[str, Any]]:
+    """Return the rules that give a pod's series the target labels that dashboards, rules and gates select by."""
+    return [
         {"replacement": cluster, "target_label": l_.CLUSTER.prometheus},
         *(
             {"source_labels": [source], "target_label": label.prometheus}

@@ -5,6 +5,7 @@ Which objects that makes is in `components`; the values of Pulumi.yaml are in `s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from quarterdeck_contract.kubernetes import METRICS_PORT, NODE_NAMESPACE, SYSTEM
 from quarterdeck_stacks import datadog
 from quarterdeck_stacks import targets as t
 from quarterdeck_stacks.flows import Flow, to_api_server
+from quarterdeck_stacks.operator_objects import Operated
 from quarterdeck_stacks.reach import Peer
 from quarterdeck_stacks.scraping import Scraping
 from quarterdeck_stacks.settings import ALERTMANAGER_PORT, PROMETHEUS_PORT, ClusterKind, Scale
@@ -96,6 +98,16 @@ def addresses_of(settings: Settings) -> dict[str, str]:
     return addresses
 
 
+def operated_of(settings: Settings, catalogue: Catalogue) -> Operated:
+    """Return what the Prometheus of an operator that is there is told."""
+    return Operated(
+        cluster=settings.environment,
+        interval=settings.prometheus.scrape_interval,
+        namespaces=service_namespaces(catalogue),
+        labels=settings.monitoring.operator_labels,
+    )
+
+
 def has_secret_webhooks(catalogue: Catalogue) -> bool:
     """Return whether a webhook is a file of the Secret that Alertmanager mounts.
 
@@ -115,12 +127,30 @@ def has_secret_webhooks(catalogue: Catalogue) -> bool:
 
 def flows_of(settings: Settings, catalogue: Catalogue) -> list[Flow]:
     """Return every connection that the monitoring needs; those of one service and its callers are that service's."""
-    return [
+    found = [
         *_scrapes(settings, catalogue),
         *_alerts(catalogue),
         *_asked(settings),
         *_exporters(settings, catalogue),
         *(datadog.flows() if settings.monitoring.datadog.enabled else ()),
+    ]
+    return _with_an_operators(found, settings) if settings.monitoring.operator else found
+
+
+def _with_an_operators(flows: list[Flow], settings: Settings) -> list[Flow]:
+    """Return *flows* with the Prometheus of an operator, in a namespace that the stack does not know, for its own."""
+    named = [
+        replace(
+            flow,
+            source=None if flow.source == PROMETHEUS else flow.source,
+            target=None if flow.target == PROMETHEUS else flow.target,
+            port=_port_of(settings.prometheus_url) if flow.target == PROMETHEUS else flow.port,
+        )
+        for flow in flows
+    ]
+    gone = {ALERTMANAGER, _STATE, _NODES, _BLACKBOX}
+    return [
+        flow for flow in named if not gone & {flow.source, flow.target} and (flow.source, flow.target) != (None, None)
     ]
 
 

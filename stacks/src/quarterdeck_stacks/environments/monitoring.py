@@ -16,6 +16,7 @@ from quarterdeck_stacks.components.grafana import Grafana
 from quarterdeck_stacks.components.letting_through import LettingThrough
 from quarterdeck_stacks.components.metrics_server import MetricsServer
 from quarterdeck_stacks.components.node_exporter import NodeExporter
+from quarterdeck_stacks.components.operated import OperatedPrometheus
 from quarterdeck_stacks.components.prometheus import GRACE_SECONDS, Prometheus
 from quarterdeck_stacks.components.server import Standing
 from quarterdeck_stacks.settings import Scale
@@ -23,6 +24,7 @@ from quarterdeck_stacks.watch import (
     addresses_of,
     flows_of,
     has_secret_webhooks,
+    operated_of,
     scraping_of,
     targets_of,
     verifies_kubelets,
@@ -40,6 +42,9 @@ def monitoring(environment: Environment, namespaces: Namespaces, opts: pulumi.Re
     """Register Prometheus, Alertmanager, what they scrape, and who may connect to whom."""
     settings, catalogue = environment.settings, environment.catalogue
     LettingThrough(flows_of(settings, catalogue), [NODE_NAMESPACE, SYSTEM_NAMESPACE], namespaces=namespaces, opts=opts)
+    if settings.monitoring.operator:
+        _for_an_operator(environment, namespaces, opts)
+        return
     Alertmanager(
         alertmanager_config(catalogue),
         image=images.ALERTMANAGER,
@@ -65,9 +70,28 @@ def monitoring(environment: Environment, namespaces: Namespaces, opts: pulumi.Re
         namespaces=namespaces,
         opts=opts,
     )
+    _grafana(environment, namespaces, opts)
+    _exporters(settings, namespaces, opts)
+
+
+def _for_an_operator(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
+    """Register rules and targets for a Prometheus that is there: exporters and routes are of whoever runs it."""
+    settings, catalogue = environment.settings, environment.catalogue
+    OperatedPrometheus(
+        operated_of(settings, catalogue),
+        rules=rule_files(catalogue, scrape_interval=settings.prometheus.scrape_interval, exporters=()),
+        namespaces=namespaces,
+        opts=opts,
+    )
+    _grafana(environment, namespaces, opts)
+    _agents(settings, namespaces, opts)
+
+
+def _grafana(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
+    settings = environment.settings
     if settings.monitoring.grafana:
         Grafana(
-            of_grafana(catalogue),
+            of_grafana(environment.catalogue),
             datasources=datasources(traces=settings.monitoring.traces.enabled, logs=settings.monitoring.logs.enabled),
             addresses=addresses_of(settings),
             root_url=settings.monitoring.grafana_url,
@@ -75,7 +99,6 @@ def monitoring(environment: Environment, namespaces: Namespaces, opts: pulumi.Re
             namespaces=namespaces,
             opts=opts,
         )
-    _exporters(settings, namespaces, opts)
 
 
 def _exporters(settings: Settings, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
@@ -86,6 +109,11 @@ def _exporters(settings: Settings, namespaces: Namespaces, opts: pulumi.Resource
         NodeExporter(namespaces=namespaces, opts=opts)
     if chosen.probes:
         BlackboxExporter(namespaces=namespaces, opts=opts)
+    _agents(settings, namespaces, opts)
+
+
+def _agents(settings: Settings, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
+    chosen = settings.monitoring
     if chosen.datadog.enabled:
         Datadog(chosen.datadog, cluster=settings.environment, namespaces=namespaces, opts=opts)
     if chosen.metrics_server:

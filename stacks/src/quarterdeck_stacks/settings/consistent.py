@@ -26,7 +26,13 @@ def check_consistent(settings: Settings) -> None:
     Raises:
         UsageError: they do, with the first contradiction.
     """
-    for refusal in (*_cluster(settings.cluster), *_machines(settings), *_monitoring(settings.monitoring)):
+    found = (
+        *_cluster(settings.cluster),
+        *_machines(settings),
+        *_monitoring(settings.monitoring),
+        *_operated(settings.monitoring),
+    )
+    for refusal in found:
         raise refusal
 
 
@@ -145,3 +151,26 @@ def _monitoring(monitoring: MonitoringSettings) -> Iterator[UsageError]:
                 f"{key} without it",
                 f"`pulumi config set collector true`, or {key} to false",
             )
+
+
+def _operated(monitoring: MonitoringSettings) -> Iterator[UsageError]:
+    given = {"prometheusUrl": monitoring.prometheus_url, "alertmanagerUrl": monitoring.alertmanager_url}
+    for key, url in given.items():
+        if monitoring.operator and not url.startswith(("http://", "https://")):
+            yield UsageError(
+                f"{key} with prometheusOperator: where its program is asked",
+                repr(url),
+                f"`pulumi config set {key} http://NAME.NAMESPACE.svc:PORT`",
+            )
+        if url and not monitoring.operator:
+            yield UsageError(
+                f"{key} with prometheusOperator alone: else the program is the stack's own",
+                url,
+                "`pulumi config set prometheusOperator true`, or remove it",
+            )
+    if monitoring.operator and monitoring.scale is not Scale.SINGLE:
+        yield UsageError(
+            "monitoringScale single with prometheusOperator: how many there are, whoever runs the operator decides",
+            monitoring.scale,
+            "`pulumi config set monitoringScale single`",
+        )

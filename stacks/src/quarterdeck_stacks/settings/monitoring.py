@@ -185,7 +185,14 @@ class MonitoringSettings:
     probes: tuple[str, ...] = key("probes", texts)
     """URLs that are asked from inside the cluster as a client would; empty runs no blackbox-exporter."""
     operator: bool = key("prometheusOperator", flag)
-    """Whether rules and targets are written as PrometheusRule and ServiceMonitor, for an operator that is there."""
+    """Whether rules and targets are written as PrometheusRule, PodMonitor and ServiceMonitor, for an operator that is
+    there. The stack then has no Prometheus, Alertmanager or exporters of its own: who runs the operator has them."""
+    operator_labels: dict[str, str] = key("prometheusOperatorLabels", assignments)
+    """Labels by which that operator's Prometheus selects them: `release=NAME` for kube-prometheus-stack."""
+    prometheus_url: str = key("prometheusUrl", text)
+    """With an operator: base URL of its Prometheus, for Grafana and the operator's commands."""
+    alertmanager_url: str = key("alertmanagerUrl", text)
+    """With an operator: base URL of its Alertmanager."""
     collector: CollectorSettings = group(CollectorSettings)
     logs: LogSettings = group(LogSettings)
     traces: TraceSettings = group(TraceSettings)

@@ -102,12 +102,16 @@ class Settings:
     @property
     def prometheus_url(self) -> str:
         """Base URL for the operator's commands."""
+        if self.monitoring.operator:
+            return self.monitoring.prometheus_url.rstrip("/")
         address = self.loopback.prometheus if self.loopback else f"prometheus.{SYSTEM_NAMESPACE}.svc"
         return f"http://{address}:{PROMETHEUS_PORT}"
 
     @property
     def alertmanager_url(self) -> str:
         """Base URL for the operator's commands."""
+        if self.monitoring.operator:
+            return self.monitoring.alertmanager_url.rstrip("/")
         address = self.loopback.alertmanager if self.loopback else f"alertmanager.{SYSTEM_NAMESPACE}.svc"
         return f"http://{address}:{ALERTMANAGER_PORT}"
 

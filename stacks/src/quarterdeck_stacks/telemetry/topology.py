@@ -82,6 +82,9 @@ def loki_of(settings: Settings) -> Loki:
 
 def prometheus_servers(settings: Settings) -> Iterator[str]:
     """Yield the base URL of each Prometheus by itself: what is pushed goes to all of them, as all scrape everything."""
+    if settings.monitoring.operator:
+        yield settings.prometheus_url
+        return
     for number in range(settings.monitoring.prometheus_replicas):
         yield p.url(f"prometheus-{number}.prometheus-peers", PROMETHEUS_PORT)
 
