@@ -12,10 +12,12 @@ from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
-    from typing import TextIO
 
 GENERATED = Path("dashboards/generated")
 """Where this repository keeps its generated files."""
+
+LOCK = "docs/reference/contract.json"
+"""Where this repository keeps the lock of its contract."""
 
 services_option = click.option(
     "--services",
@@ -205,28 +207,28 @@ def lock() -> int:
 
 
 @contract.command()
-@click.argument("old", type=click.File(encoding="utf-8"))
-@click.argument("new", type=click.File(encoding="utf-8"))
+@click.argument("old")
+@click.argument("new")
 @_files
 @services_option
 @_scrape_interval
 @_output
-def diff(
-    *, old: TextIO, new: TextIO, files: tuple[Path, ...], services: Path, scrape_interval: str, output: str
-) -> int:
+def diff(*, old: str, new: str, files: tuple[Path, ...], services: Path, scrape_interval: str, output: str) -> int:
     """Say what is different between two locks of the contract, and which queries that breaks.
 
-    OLD and NEW are files that `contract lock` wrote, or - for stdin, as in
-    `git show v1:docs/reference/contract.json | quarterdeck contract diff - docs/reference/contract.json`. Queries are
-    those that `contract check` checks, FILES included. Exit code 1 when one breaks.
+    OLD and NEW are what `contract lock` wrote: files, - for stdin, or revisions of git, with or without a path:
+    `quarterdeck contract diff v1 HEAD`, `quarterdeck contract diff v1:contract.json contract.json`. Without one it is
+    docs/reference/contract.json. Queries are those that `contract check` checks, FILES included. Exit code 1 when one
+    breaks.
     """
+    from quarterdeck_dashboards.adapters import committed  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.catalogue import load  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.check import diff as differing  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.check import lock as locking  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.check import run  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.check.known import Environment  # noqa: PLC0415 -- as above
 
-    states = [locking.parse(file.read(), file.name) for file in (old, new)]
+    states = [locking.parse(committed.text_of(place, LOCK), place) for place in (old, new)]
     catalogue = load(services)
     sources = run.sources(catalogue, Environment(_duration(scrape_interval)), files)
     found = differing.compare(catalogue, sources, *states)

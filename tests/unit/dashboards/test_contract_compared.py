@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from quarterdeck_contract import metrics
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import HTTP_SERVER_DURATION, Kind, Metric
+from quarterdeck_dashboards.adapters import committed
 from quarterdeck_dashboards.check import lock, rules, run
 from quarterdeck_dashboards.check.changes import between
 from quarterdeck_dashboards.check.diff import Difference, compare
@@ -160,6 +162,38 @@ groups:
     assert changes == ["jobs.duration: label: queue became queues, by a guess from their likeness"]
     assert [each[:20] for each in breaks] == ["own.yaml:4: own/a:b:", "own.yaml:5: own/a:c:"]
     assert [each.endswith("found queue; did you mean queues?") for each in breaks] == [True, True]
+
+
+def test_revisions_are_compared_as_files_are(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the usual path, with one from the top, and beside a file that is not committed."""
+    monkeypatch.chdir(tmp_path)
+    renamed = [replace(each, unit="ms") if each is HTTP_SERVER_DURATION else each for each in ALL.values()]
+    (tmp_path / "docs" / "reference").mkdir(parents=True)
+    (tmp_path / "docs" / "reference" / "contract.json").write_text(lock.text())
+    (tmp_path / "now.json").write_text(lock.text(renamed))
+    own = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for arguments in (["init", "--quiet"], ["add", "."], [*own, "commit", "--quiet", "--message", "One"]):
+        subprocess.run(["git", *arguments], check=True)  # noqa: S607 -- the machine's own
+    options = ["diff", "--services", str(root / "services.yaml")]
+
+    same = CliRunner().invoke(command, [*options, "HEAD", "HEAD:docs/reference/contract.json"], standalone_mode=False)
+    other = CliRunner().invoke(command, [*options, "HEAD", "now.json"], standalone_mode=False)
+
+    assert (same.return_value, same.stdout) == (0, "")
+    assert other.return_value == 1
+    assert f"{HTTP_SERVER_DURATION.name}: unit: s became ms; multiply thresholds by 1000\n" in other.stdout
+
+
+@pytest.mark.parametrize("place", ["nowhere", "HEAD:nowhere.json", "--help", "no such:thing"])
+def test_what_is_neither_file_nor_revision_is_refused(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what git says of it; nothing is taken for an option of git's."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)  # noqa: S607 -- the machine's own
+
+    with pytest.raises(UsageError, match=r"a file,? or (what git has as|a revision)"):
+        committed.text_of(place, "contract.json")
 
 
 def test_the_command_tells_what_breaks(root: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Other systems over HTTP, each behind the narrowest Protocol of who needs it.
+"""Other systems over HTTP, each behind the narrowest Protocol of who needs it; and git, for what was committed.
 
 Does not belong here: deciding anything.
 """
