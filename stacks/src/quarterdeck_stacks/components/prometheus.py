@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -30,7 +31,7 @@ from quarterdeck_stacks.scraping import (
 from quarterdeck_stacks.settings import PROMETHEUS_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from quarterdeck_stacks.components.namespaces import Namespaces
 
@@ -47,6 +48,20 @@ _SEES_NODES = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What keeps a Prometheus' samples for longer, beside it."""
+
+    arguments: tuple[str, ...] = ()
+    """Prometheus' own, that let it."""
+    sidecars: tuple[ContainerArgs, ...] = ()
+    """Containers, which may mount its data."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of the service account: who the pods are to a cloud."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pods."""
+
+
 class Prometheus(pulumi.ComponentResource):
     """Prometheus, which finds pods in the namespaces of *scraping* and evaluates *rules* (file name to text).
 
@@ -58,7 +73,7 @@ class Prometheus(pulumi.ComponentResource):
         address: the loopback address it asks for; None where pods have a network of their own.
         standing: how many there are, and on what.
         memory: request and limit of each.
-        sidecars: what runs beside each, and may read its data.
+        beside: what runs beside each, and may read its data.
         namespaces: where pods are looked for.
         opts: of the component.
     """
@@ -74,15 +89,16 @@ class Prometheus(pulumi.ComponentResource):
         namespaces: Namespaces,
         standing: Standing | None = None,
         memory: tuple[str, str] = ("512Mi", "2Gi"),
-        sidecars: Sequence[ContainerArgs] = (),
+        beside: Beside | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:prometheus:Prometheus", NAME, None, opts)
         self._namespaces = namespaces
+        beside = beside or Beside()
         child = self._in(SYSTEM_NAMESPACE)
         account = ServiceAccount(
             NAME,
-            metadata=metadata(NAME, SYSTEM_NAMESPACE, app=NAME),
+            metadata=metadata(NAME, SYSTEM_NAMESPACE, app=NAME, annotations=beside.annotations),
             automount_service_account_token=False,
             opts=child,
         )
@@ -99,7 +115,7 @@ class Prometheus(pulumi.ComponentResource):
                 name=NAME,
                 image=image,
                 port=PROMETHEUS_PORT,
-                arguments=_arguments(scraping, url, address),
+                arguments=(*_arguments(scraping, url, address), *beside.arguments),
                 ready="/-/ready",
                 healthy="/-/healthy",
                 config_maps=(
@@ -113,7 +129,8 @@ class Prometheus(pulumi.ComponentResource):
                 standing=standing or Standing(),
                 environment=(from_field(REPLICA_VARIABLE, "metadata.name"),) if scraping.is_one_of_many else (),
                 secrets=_tokens(scraping),
-                sidecars=tuple(sidecars),
+                sidecars=beside.sidecars,
+                labels=beside.labels,
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], *needs, config, *made]),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import (
@@ -39,6 +40,9 @@ from quarterdeck_stacks.components.objects import MANAGER, metadata
 from quarterdeck_stacks.components.server_pod import DATA, Mount, SecretMount, pod
 from quarterdeck_stacks.components.workload import SKIP_AWAIT
 from quarterdeck_stacks.images import version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Mount", "SecretMount", "Server", "ServerShape", "Standing", "peers_of"]
 
@@ -109,6 +113,8 @@ class ServerShape:
     sidecars: tuple[ContainerArgs, ...] = ()
     """Containers beside it, which may mount the volume DATA."""
     user: int = NOBODY
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of its pods, beside those that every pod has."""
 
 
 def peers_of(name: str, replicas: int, port: int) -> tuple[str, ...]:
@@ -180,7 +186,7 @@ class Server(pulumi.ComponentResource):
         annotations = {SCRAPE_PORT: str(shape.metrics_port or shape.port)} if shape.is_scraped else {}
         return PodTemplateSpecArgs(
             metadata=ObjectMetaArgs(
-                labels={**self._labels, APP_VERSION: version_of(shape.image), MANAGED_BY: MANAGER},
+                labels={**shape.labels, **self._labels, APP_VERSION: version_of(shape.image), MANAGED_BY: MANAGER},
                 annotations={**annotations, **({POD_ADDRESS: shape.address} if shape.address else {})},
             ),
             spec=pod(shape),

@@ -37,6 +37,7 @@ class LogReader:
                         "include_file_path": True,
                         "include_file_name": False,
                         # A new file is read from where it begins; one that was read before, from where that ended.
+                        # A new pod reads again what is there: of equal lines Loki shows one.
                         "start_at": "beginning",
                         "storage": STORAGE,
                         # Reads the runtime's format, and namespace, pod and container from the path.

@@ -85,6 +85,10 @@ def prometheus_servers(settings: Settings) -> Iterator[str]:
     if settings.monitoring.operator:
         yield settings.prometheus_url
         return
+    if settings.monitoring.operator:
+        # Whoever runs the operator decides how many there are; it must take what is pushed (`enableOTLPReceiver`).
+        yield settings.prometheus_url
+        return
     for number in range(settings.monitoring.prometheus_replicas):
         yield p.url(f"prometheus-{number}.prometheus-peers", PROMETHEUS_PORT)
 
@@ -104,7 +108,7 @@ def telemetry_flows(settings: Settings, services: Iterable[str]) -> list[Flow]:
     monitoring = settings.monitoring
     flows: list[Flow] = []
     if monitoring.collector.enabled:
-        flows += _collectors(services)
+        flows += _collectors(settings, services)
         if monitoring.traces.enabled:
             flows += [Flow(GATEWAY, TEMPO, p.OTLP_HTTP_PORT)]
         if monitoring.logs.enabled:
@@ -119,13 +123,17 @@ def telemetry_flows(settings: Settings, services: Iterable[str]) -> list[Flow]:
     return flows
 
 
-def _collectors(services: Iterable[str]) -> Iterator[Flow]:
+def _collectors(settings: Settings, services: Iterable[str]) -> Iterator[Flow]:
     for namespace in sorted(services):
         for port in (p.OTLP_GRPC_PORT, p.OTLP_HTTP_PORT):
             yield Flow(Peer(namespace), AGENT, port)
     yield from to_api_server(AGENT)
     yield Flow(AGENT, GATEWAY, p.OTLP_GRPC_PORT)
-    yield Flow(GATEWAY, PROMETHEUS, PROMETHEUS_PORT)
+    if settings.monitoring.operator:
+        # In a namespace that the stack does not know.
+        yield Flow(GATEWAY, None, urlsplit(settings.prometheus_url).port or PROMETHEUS_PORT)
+    else:
+        yield Flow(GATEWAY, PROMETHEUS, PROMETHEUS_PORT)
     for collector in (AGENT, GATEWAY):
         yield Flow(PROMETHEUS, collector, p.COLLECTOR_METRICS_PORT)
 
