@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from tests.contract.scraping import Prometheus
 
 from quarterdeck_contract import metrics
+from quarterdeck_contract.labels import UNMATCHED_ROUTE
 from quarterdeck_contract.naming import prometheus_name, series_names
 from quarterdeck_instrumentation.testing import Page, parse
 
@@ -266,6 +268,37 @@ def keeps_the_contract(page: Page, served: tuple[metrics.Metric, ...] = HTTP) ->
         assert all(not declared[label] or values <= declared[label] for label, values in found.items())
 
 
+def asked_for_orders(running: Service) -> Service:
+    """Have a service answer ten orders, fail once, and have no route for one request."""
+    for number in range(10):
+        assert running.get(f"/orders/{number}")[0] == 200
+    assert running.get("/fails")[0] == 500
+    assert running.get("/orders/none")[0] == 404
+    return running
+
+
+def tells_of_orders(running: Service, route: str) -> Page:
+    """Require that the page tells of these requests and of nothing else, orders by *route*; and return it."""
+    count = "http_server_request_duration_seconds_count"
+
+    def whole() -> Page | None:
+        page = running.page()
+        return page if page.value(count) == 12.0 else None
+
+    page = until(whole, "all requests on the page")
+    keeps_the_contract(page)
+    named = ("http_route", "http_response_status_code", "error_type")
+    found = {tuple(each.labels.get(name) for name in named): each.value for each in page.find(count)}
+    assert found == {
+        (route, "200", None): 10.0,
+        ("/fails", "500", "LookupError"): 1.0,
+        (UNMATCHED_ROUTE, "404", None): 1.0,
+    }
+    assert page.value("quarterdeck_instrumentation_failures_total") == 0.0
+    assert page.value("http_server_active_requests") == 0.0
+    return page
+
+
 @pytest.fixture(scope="session", name="keeps_the_contract")
 def _keeps_the_contract() -> Callable[[Page], None]:
     """Return the function that compares a page with the contract."""
@@ -276,3 +309,21 @@ def _keeps_the_contract() -> Callable[[Page], None]:
 def _until() -> Callable[[Callable[[], Any], str], Any]:
     """Return the function that waits for a condition."""
     return until
+
+
+@pytest.fixture
+def prometheus_of(tool: Callable[[str], Path], tmp_path: Path) -> Iterator[Callable[..., Prometheus]]:
+    """Return a function that starts a Prometheus which scrapes a port, and has it scrape once."""
+    started: list[Prometheus] = []
+
+    def start(scraped: int, **options: Any) -> Prometheus:
+        folder = tmp_path / f"prometheus-{len(started)}"
+        folder.mkdir()
+        server = Prometheus(tool("prometheus"), folder, scraped, **options)
+        started.append(server)
+        until(lambda: server.value("up") == 1.0, "the first scrape")
+        return server
+
+    yield start
+    for each in started:
+        each.kill()

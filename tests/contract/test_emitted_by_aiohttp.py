@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from quarterdeck_contract.labels import UNMATCHED_ROUTE
+from tests.contract.conftest import asked_for_orders, tells_of_orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import Collector
     from tests.contract.conftest import Service
-
-    from quarterdeck_instrumentation.testing import Page
-
-COUNT = "http_server_request_duration_seconds_count"
 
 SOURCE = """
 import sys
@@ -64,40 +59,12 @@ def orders(request: pytest.FixtureRequest, service: Callable[..., Service], coll
     server, arguments = request.param
     endpoint = f"http://127.0.0.1:{collector.port}"
     running = service(*arguments, source=SOURCE, server=server, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint).ready(1)
-    for number in range(10):
-        assert running.get(f"/orders/{number}")[0] == 200
-    assert running.get("/fails")[0] == 500
-    assert running.get("/orders/none")[0] == 404
-    return running
+    return asked_for_orders(running)
 
 
-def test_what_is_emitted_is_declared(
-    orders: Service,
-    collector: Collector,
-    until: Callable[..., Page],
-    keeps_the_contract: Callable[[Page], None],
-) -> None:
+def test_what_is_emitted_is_declared(orders: Service, collector: Collector) -> None:
     """Both ways; and when it ends, as without us, no span is lost."""
-
-    def whole() -> Page | None:
-        page = orders.page()
-        return page if page.value(COUNT) == 12.0 else None
-
-    page = until(whole, "all requests on the page")
-
-    keeps_the_contract(page)
-    assert {
-        (sample.labels["http_route"], sample.labels["http_response_status_code"], sample.labels.get("error_type")): (
-            sample.value
-        )
-        for sample in page.find(COUNT)
-    } == {
-        ("/orders/{item}", "200", None): 10.0,
-        ("/fails", "500", "LookupError"): 1.0,
-        (UNMATCHED_ROUTE, "404", None): 1.0,
-    }
-    assert page.value("quarterdeck_instrumentation_failures_total") == 0.0
-    assert page.value("http_server_active_requests") == 0.0
+    tells_of_orders(orders, "/orders/{item}")
 
     assert orders.stop() == 0
     assert sorted(collector.names()) == ["GET", "GET /fails", *["GET /orders/{item}"] * 10]

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import subprocess
-from contextlib import contextmanager
-from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import pytest
 
 from quarterdeck_contract import metrics
 from quarterdeck_contract.naming import series_names
-from quarterdeck_contract.prometheus import FEATURE_FLAGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.contract.conftest import Service
+    from tests.contract.scraping import Prometheus
 
 pytestmark = pytest.mark.tools
 
@@ -31,101 +25,11 @@ BUCKET = "http_server_request_duration_seconds_bucket"
 FAILED = f'{COUNT}{{http_response_status_code="500"}}'
 OK = f'{COUNT}{{http_response_status_code="200"}}'
 
-GREATEST = ("shop_info", "shop_rate_ratio")
-"""Gauges, of which a page shows the greatest of its workers'."""
-
-CONFIGURATION = """
-global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}
-scrape_configs:
-  - job_name: checkout
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
-
-
-class Prometheus:
-    """A Prometheus server that scrapes one service, from outside."""
-
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self._process = process
-        self._port = port
-
-    def ask(self, what: str, **parameters: str) -> Any:
-        """Return the data of an API call; None while there is no answer."""
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
-        try:
-            connection.request("GET", f"/api/v1/{what}?{urlencode(parameters)}")
-            response = connection.getresponse()
-            return json.load(response)["data"] if response.status == 200 else None
-        except OSError:
-            return None
-        finally:
-            connection.close()
-
-    def value(self, query: str, **parameters: str) -> float | None:
-        """Return the one value of *query*; None while there is none."""
-        data = self.ask("query", query=query, **parameters)
-        return float(data["result"][0]["value"][1]) if data and data["result"] else None
-
-    def vector(self, job: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-        """Return the values of *job* at this moment by name and labels; over its instances their sum, or the greatest.
-
-        Bounds are spelt as numbers: 10 as it is pushed is 10.0 as it is scraped, which is Prometheus' own affair.
-        """
-        found: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
-        for each in (self.ask("query", query=f'{{job="{job}"}}') or {"result": []})["result"]:
-            labels = {name: value for name, value in each["metric"].items() if name not in ("job", "instance")}
-            if "le" in labels:
-                labels["le"] = str(float(labels["le"]))
-            key = (labels.pop("__name__"), tuple(sorted(labels.items())))
-            found.setdefault(key, []).append(float(each["value"][1]))
-        return {key: max(values) if key[0] in GREATEST else sum(values) for key, values in found.items()}
-
-    def samples(self, series: str) -> list[tuple[float, float]]:
-        """Return the samples of the one series, (time, value)."""
-        data = self.ask("query", query=f"{series}[1h]")
-        return [(when, float(value)) for each in data["result"] for when, value in each["values"]] if data else []
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Let it scrape nothing while the block runs."""
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
-
 
 @pytest.fixture
-def prometheus(
-    tool: Callable[[str], Path], tmp_path: Path, until: Callable[..., Any]
-) -> Iterator[Callable[..., Prometheus]]:
+def prometheus(prometheus_of: Callable[..., Prometheus]) -> Callable[..., Prometheus]:
     """Return a function that starts a Prometheus, with the contract's flags or without, and has it scrape once."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(checkout: Service, *, flags: bool = True, otlp_port: int | None = None) -> Prometheus:
-        folder = tmp_path / f"prometheus-{len(started)}"
-        folder.mkdir()
-        (folder / "prometheus.yml").write_text(CONFIGURATION.format(port=checkout.metrics_port))
-        with socket.create_server(("127.0.0.1", otlp_port or 0)) as listener:
-            port = listener.getsockname()[1]
-        arguments = [
-            tool("prometheus"),
-            *(["--web.enable-otlp-receiver"] if otlp_port else []),
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            *([f"--enable-feature={','.join(FEATURE_FLAGS)}"] if flags else []),
-        ]
-        with (folder / "log").open("wb") as log:
-            started.append(subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT))
-        server = Prometheus(started[-1], port)
-        until(lambda: server.value("up") == 1.0, "the first scrape")
-        return server
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    return lambda checkout, **options: prometheus_of(checkout.metrics_port, interval="500ms", **options)
 
 
 def fail_three_times(checkout: Service, server: Prometheus, until: Callable[..., Any]) -> None:

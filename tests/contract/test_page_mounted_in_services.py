@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.contract.test_emitted_to_prometheus import Prometheus
 
 from quarterdeck_instrumentation.testing import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.contract.conftest import Service
+    from tests.contract.scraping import Prometheus
 
 COUNT = "http_server_request_duration_seconds_count"
 
@@ -79,40 +76,6 @@ urlpatterns = [
 app = get_wsgi_application()
 """
 
-CONFIGURATION = """
-global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}
-scrape_configs:
-  - job_name: checkout
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
-
-
-@pytest.fixture
-def prometheus(tool: Callable[[str], Path], tmp_path: Path, until: Callable[..., Any]) -> Iterator[Any]:
-    """Return a function that starts a Prometheus which scrapes a port, and has it scrape once."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(scraped: int) -> Prometheus:
-        (tmp_path / "prometheus.yml").write_text(CONFIGURATION.format(port=scraped))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        arguments = [
-            tool("prometheus"),
-            f"--config.file={tmp_path / 'prometheus.yml'}",
-            f"--storage.tsdb.path={tmp_path / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ]
-        with (tmp_path / "prometheus.log").open("wb") as log:
-            started.append(subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT))
-        server = Prometheus(started[-1], port)
-        until(lambda: server.value("up") == 1.0, "the first scrape")
-        return server
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-
 
 def page(checkout: Service) -> Any:
     """Return the page that some worker gives; None while there is none."""
@@ -160,11 +123,11 @@ def test_every_worker_gives_the_same_page(
 
 @pytest.mark.tools
 def test_no_counter_goes_backwards_in_a_prometheus_that_asks_any_worker(
-    service: Callable[..., Service], prometheus: Callable[[int], Prometheus], until: Callable[..., Any]
+    service: Callable[..., Service], prometheus_of: Callable[..., Prometheus], until: Callable[..., Any]
 ) -> None:
     """While workers are killed, the elected one among them, under load."""
     checkout = mounted(service, until, server="gunicorn", source=FLASK)
-    server = prometheus(checkout.port)
+    server = prometheus_of(checkout.port)
     sent = 0
     for _ in range(6):
         answered = 0

@@ -1,0 +1,110 @@
+"""A real Prometheus that scrapes one service, for the tests that ask what it makes of the page."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from quarterdeck_contract.prometheus import FEATURE_FLAGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+GREATEST = ("shop_info", "shop_rate_ratio")
+"""Gauges, of which a page shows the greatest of its workers'."""
+
+CONFIGURATION = """
+global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}
+scrape_configs:
+  - job_name: checkout
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+class Prometheus:
+    """A Prometheus server that scrapes one port, from outside."""
+
+    def __init__(
+        self,
+        program: Path,
+        folder: Path,
+        scraped: int,
+        *,
+        interval: str = "200ms",
+        flags: bool = True,
+        otlp_port: int | None = None,
+    ) -> None:
+        """Start *program* with its files in *folder*, to scrape the port *scraped* every *interval*.
+
+        With the contract's feature *flags* or without; with *otlp_port* it takes OTLP too, and listens there.
+        """
+        (folder / "prometheus.yml").write_text(CONFIGURATION.format(port=scraped, interval=interval))
+        with socket.create_server(("127.0.0.1", otlp_port or 0)) as listener:
+            self._port = listener.getsockname()[1]
+        arguments = [
+            program,
+            *(["--web.enable-otlp-receiver"] if otlp_port else []),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{self._port}",
+            *([f"--enable-feature={','.join(FEATURE_FLAGS)}"] if flags else []),
+        ]
+        with (folder / "prometheus.log").open("wb") as log:
+            self._process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT)
+
+    def ask(self, what: str, **parameters: str) -> Any:
+        """Return the data of an API call; None while there is no answer."""
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+        try:
+            connection.request("GET", f"/api/v1/{what}?{urlencode(parameters)}")
+            response = connection.getresponse()
+            return json.load(response)["data"] if response.status == 200 else None
+        except (OSError, HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def value(self, query: str, **parameters: str) -> float | None:
+        """Return the one value of *query*; None while there is none."""
+        data = self.ask("query", query=query, **parameters)
+        return float(data["result"][0]["value"][1]) if data and data["result"] else None
+
+    def vector(self, job: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """Return the values of *job* at this moment by name and labels; over its instances their sum, or the greatest.
+
+        Bounds are spelt as numbers: 10 as it is pushed is 10.0 as it is scraped, which is Prometheus' own affair.
+        """
+        found: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
+        for each in (self.ask("query", query=f'{{job="{job}"}}') or {"result": []})["result"]:
+            labels = {name: value for name, value in each["metric"].items() if name not in ("job", "instance")}
+            if "le" in labels:
+                labels["le"] = str(float(labels["le"]))
+            key = (labels.pop("__name__"), tuple(sorted(labels.items())))
+            found.setdefault(key, []).append(float(each["value"][1]))
+        return {key: max(values) if key[0] in GREATEST else sum(values) for key, values in found.items()}
+
+    def samples(self, series: str) -> list[tuple[float, float]]:
+        """Return the samples of the one series, (time, value)."""
+        data = self.ask("query", query=f"{series}[1h]")
+        return [(when, float(value)) for each in data["result"] for when, value in each["values"]] if data else []
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let it scrape nothing while the block runs."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self._process.kill()
+        self._process.wait()
