@@ -69,16 +69,32 @@ def test_the_small_wheel_brings_nothing_of_the_operators(root: Path, wheels: Pat
     assert run(commands / "quarterdeck-instrument", commands / "python", "-c", code, cwd=tmp_path) == "1 False\n"
 
 
-def test_the_operators_wheel_runs_away_from_its_checkout(root: Path, wheels: Path, tmp_path: Path) -> None:
-    """Every group of commands is there, and the tools' pins are inside."""
-    commands = install(wheels, tmp_path, root, "quarterdeck")
+@pytest.fixture(scope="module")
+def operators(root: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the operator's commands, in an environment with nothing else."""
+    return install(wheels, tmp_path_factory.mktemp("operators"), root, "quarterdeck")
 
-    shown = run(commands / "quarterdeck", "--help", cwd=tmp_path)
+
+def test_the_operators_wheel_runs_away_from_its_checkout(operators: Path, tmp_path: Path) -> None:
+    """Every group of commands is there, and the tools' pins are inside."""
+    shown = run(operators / "quarterdeck", "--help", cwd=tmp_path)
     assert "cannot be loaded" not in shown
-    for group in ("contract", "demo", "local", "rollout", "rules", "runbook", "stack", "tools"):
+    for group in ("contract", "demo", "init", "local", "rollout", "rules", "runbook", "stack", "tools"):
         assert f"\n  {group} " in shown
-        run(commands / "quarterdeck", group, "--help", cwd=tmp_path)
-    assert "kube-apiserver" in run(commands / "quarterdeck", "tools", "list", cwd=tmp_path)
+        run(operators / "quarterdeck", group, "--help", cwd=tmp_path)
+    assert "kube-apiserver" in run(operators / "quarterdeck", "tools", "list", cwd=tmp_path)
+
+
+def test_a_project_begins_with_the_wheel_alone(operators: Path, tmp_path: Path) -> None:
+    """Its rules are generated, every query is answered by its services, and it renders."""
+    quarterdeck = operators / "quarterdeck"
+    run(quarterdeck, "init", "--name", "shop", cwd=tmp_path)
+
+    run(quarterdeck, "contract", "check", cwd=tmp_path)
+    run(quarterdeck, "rules", "generate", cwd=tmp_path)
+    rendered = run(quarterdeck, "stack", "render", "--env", "prod", cwd=tmp_path)
+
+    assert "\nkind: Deployment\n" in rendered
 
 
 @pytest.mark.tools

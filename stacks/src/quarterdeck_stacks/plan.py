@@ -22,7 +22,7 @@ BYTES_PER_SAMPLE = 2
 """On disk, after compression: the upper end of what Prometheus' own page says, one to two
 (https://prometheus.io/docs/prometheus/latest/storage/)."""
 
-UNITS = {"cpu": "core", "memory": "GiB", "storage": "GiB", "datadog": "100 custom metrics"}
+UNITS = {"cpu": "core", "memory": "GiB", "storage": "GiB", "datadog": "hundred custom metrics"}
 """What a price is for, each for a month."""
 
 
