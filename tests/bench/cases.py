@@ -99,6 +99,7 @@ def _metrics_only(package: str) -> Variant:
 CASES: dict[str, dict[str, Variant]] = {
     "fastapi": {
         "bare": _BARE,
+        "silent": Variant("likewise, with FastAPI's own telemetry switched off", environ={"BENCH_SETUP": "silent"}),
         "metrics": _ours("request metrics"),
         "unsampled": _ours("request metrics, 1 % of requests traced", **_OTLP, **_RATIO),
         "span": _ours("request metrics, one span, exemplars", **_OTLP),

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
 _SETUP = os.environ.get("BENCH_SETUP", "")
 
-app = FastAPI(telemetry={"operation_spans": False}) if _SETUP == "one-span" else FastAPI()
+_TELEMETRY: dict[str, TelemetryConfig] = {
+    "one-span": {"operation_spans": False},
+    "silent": {"tracing": False, "metrics": False, "logs": False},
+}
+
+app = FastAPI(telemetry=_TELEMETRY[_SETUP]) if _SETUP in _TELEMETRY else FastAPI()
 if _SETUP == "prometheus":
     from prometheus_fastapi_instrumentator import Instrumentator
 

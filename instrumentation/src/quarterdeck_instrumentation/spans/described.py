@@ -39,13 +39,13 @@ class DescribedSpan(LeanSpan):
         """What the description says, and what was set besides."""
         return {**self.description.attributes, **(self._attributes or {})}
 
-    def _said(self) -> tuple[bytes, ...]:
+    def _said(self) -> bytes:
         said = self.description
         if self._attributes or self.name is not said.name:  # which may say otherwise what is said in the description
-            return wire.called(self.name, self.kind), wire.attributes(ATTRIBUTE, self.attributes)
+            return wire.called(self.name, self.kind) + wire.attributes(ATTRIBUTE, self.attributes)
         if not said.encoded:
             said.encoded = wire.called(said.name, said.kind) + wire.attributes(ATTRIBUTE, said.attributes)
-        return (said.encoded,)
+        return said.encoded
 
     def _limit(self) -> int:
         return super()._limit() - len(self.description.attributes)

@@ -63,11 +63,11 @@ class LeanServerSpan(LeanSpan):
         received = {**of_request(self._facts), PATH: self._path}
         return {**received, **(self._attributes or {}), **of_outcome(self._outcome)}
 
-    def _said(self) -> tuple[bytes, ...]:
+    def _said(self) -> bytes:
         if self._attributes:  # which may say otherwise what is said here
-            return wire.called(self.name, self.kind), wire.attributes(ATTRIBUTE, self.attributes)
+            return wire.called(self.name, self.kind) + wire.attributes(ATTRIBUTE, self.attributes)
         key = (self.name, self._facts, self._outcome)
-        return _encodings.get(key) or _shared(key), wire.string(ATTRIBUTE, PATH, self._path)
+        return (_encodings.get(key) or _shared(key)) + wire.string(ATTRIBUTE, PATH, self._path)
 
     def _limit(self) -> int:
         return super()._limit() - _OWN

@@ -245,11 +245,11 @@ class LeanSpan(Span):
         """Return it as a field of OTLP's ScopeSpans."""
         plain = self.status is _UNSET and self._events is None and self._links is None and not self.dropped_attributes
         more = wire.NOTHING_MORE if plain else wire.more(self)
-        return wire.span(self.identity, self._parent, self.start_time, self.end_time, *self._said(), more)
+        return wire.span(self.identity, self._parent, (self.start_time, self.end_time), self._said(), more)
 
-    def _said(self) -> tuple[bytes, ...]:
+    def _said(self) -> bytes:
         """Return what it is called, of which kind it is, and its attributes, as fields of OTLP's Span."""
-        return wire.called(self.name, self.kind), wire.attributes(ATTRIBUTE, self._attributes)
+        return wire.called(self.name, self.kind) + wire.attributes(ATTRIBUTE, self._attributes)
 
     def _limit(self) -> int:
         limit = self._origin.limits.max_span_attributes
@@ -267,5 +267,5 @@ def encode(span: Any) -> bytes:
     lean: Callable[[], bytes] | None = getattr(span, "encode", None)
     if lean is not None:
         return lean()
-    said = wire.called(span.name, span.kind), wire.attributes(ATTRIBUTE, span.attributes)
-    return wire.span(span.get_span_context(), span.parent, span.start_time, span.end_time, *said, wire.more(span))
+    said = wire.called(span.name, span.kind) + wire.attributes(ATTRIBUTE, span.attributes)
+    return wire.span(span.get_span_context(), span.parent, (span.start_time, span.end_time), said, wire.more(span))

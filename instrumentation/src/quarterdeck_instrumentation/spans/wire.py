@@ -176,15 +176,15 @@ def _status(status: Status) -> bytes:
     return field(b"\x7a", said + b"\x18" + varint(status.status_code.value))
 
 
-def span(own: Any, parent: Any, start: int | None, end: int | None, *said: bytes) -> bytes:
+def span(own: Any, parent: Any, times: tuple[int | None, int | None], said: bytes, more: bytes) -> bytes:
     """Return one span as a field of ScopeSpans.
 
     Args:
         own: its identity or its SpanContext: they read alike.
         parent: likewise its parent's; None: it has none.
-        start: when it began, Unix time in nanoseconds.
-        end: when it ended, likewise.
-        said: its other fields: what `called`, `attributes` and `more` return.
+        times: when it began and ended, Unix time in nanoseconds.
+        said: its name, kind and attributes, as `called` and `attributes` return them.
+        more: what few spans have, as `more` returns it, or `NOTHING_MORE`.
     """
     trace_state = own.trace_state
     content = b"".join(
@@ -195,8 +195,9 @@ def span(own: Any, parent: Any, start: int | None, end: int | None, *said: bytes
             own.span_id.to_bytes(8, "big"),
             _trace_state(trace_state) if trace_state else b"",
             _OF_LOCAL if parent is None else _parent(parent),
-            _TIMES(0x39, start, 0x41, end),
-            *said,
+            _TIMES(0x39, times[0], 0x41, times[1]),
+            said,
+            more,
         )
     )
     size = len(content)
