@@ -1,7 +1,7 @@
 """Imports of other packages' modules that wait until what they bring is used.
 
-OpenTelemetry's instrumentors import `packaging` and `importlib.metadata`, 15 ms of a start, for what few of them
-ever call. In the modules that are named here, what they take from there is stood for until it is called.
+OpenTelemetry's instrumentors import `packaging`, `importlib.metadata` and the like, 20 ms of a start, for what few of
+them ever call. In the modules that are named here, what they take from there is stood for until it is called.
 """
 
 from __future__ import annotations
@@ -11,11 +11,42 @@ import threading
 from importlib import import_module
 from typing import Any
 
+_INCUBATING = "opentelemetry.semconv._incubating.attributes."
+CONSTANTS = {
+    _INCUBATING + "db_attributes": {
+        "DB_NAME": "db.name",
+        "DB_OPERATION": "db.operation",
+        "DB_REDIS_DATABASE_INDEX": "db.redis.database_index",
+        "DB_STATEMENT": "db.statement",
+        "DB_SYSTEM": "db.system",
+        "DB_USER": "db.user",
+    },
+    _INCUBATING + "http_attributes": {
+        "HTTP_FLAVOR": "http.flavor",
+        "HTTP_HOST": "http.host",
+        "HTTP_METHOD": "http.method",
+        "HTTP_SCHEME": "http.scheme",
+        "HTTP_SERVER_NAME": "http.server_name",
+        "HTTP_STATUS_CODE": "http.status_code",
+        "HTTP_TARGET": "http.target",
+        "HTTP_URL": "http.url",
+        "HTTP_USER_AGENT": "http.user_agent",
+    },
+    _INCUBATING + "net_attributes": {
+        "NET_HOST_NAME": "net.host.name",
+        "NET_HOST_PORT": "net.host.port",
+        "NET_PEER_IP": "net.peer.ip",
+        "NET_PEER_NAME": "net.peer.name",
+        "NET_PEER_PORT": "net.peer.port",
+        "NET_TRANSPORT": "net.transport",
+    },
+}
+"""Attributes' names of old, which a service with stable names never says: their modules make 200 enumerated values."""
 WAITING = {
-    "opentelemetry.instrumentation._semconv": "packaging",
-    "opentelemetry.instrumentation.dbapi": "opentelemetry.util._importlib_metadata",
-    "opentelemetry.instrumentation.instrumentor": "opentelemetry.instrumentation.dependencies",
-    "wrapt.importer": "importlib.metadata",
+    "opentelemetry.instrumentation._semconv": frozenset(("packaging", *CONSTANTS)),
+    "opentelemetry.instrumentation.dbapi": frozenset(("opentelemetry.util._importlib_metadata",)),
+    "opentelemetry.instrumentation.instrumentor": frozenset(("opentelemetry.instrumentation.dependencies",)),
+    "wrapt.importer": frozenset(("importlib.metadata",)),
 }
 """Module → what it imports, or takes functions, classes or modules from, and uses none of while it is imported."""
 _lock = threading.Lock()
@@ -44,7 +75,7 @@ class Imports:
 
 
 def _import(name: str, space: Any = None, local: Any = None, wanted: Any = (), level: int = 0) -> Any:
-    if level or space is None or WAITING.get(space.get("__name__")) != name:
+    if level or space is None or name not in WAITING.get(space.get("__name__"), ()):
         return _original(name, space, local, wanted, level)
     return _Module(name) if wanted else _Package(name.partition(".")[0])
 
@@ -55,8 +86,11 @@ class _Module:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __getattr__(self, name: str) -> _Late:
-        return _Late(self._name, name)
+    def __getattr__(self, name: str) -> Any:
+        known = CONSTANTS.get(self._name)
+        if known is None:
+            return _Late(self._name, name)
+        return known[name] if name in known else _of(self._name, name)
 
 
 class _Package:

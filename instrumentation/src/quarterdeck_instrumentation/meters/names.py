@@ -33,11 +33,9 @@ class Names:
     """The names of one process."""
 
     def __init__(self) -> None:
-        self._claims: dict[str, Claim] = {
-            name: (Owner.CONTRACT, bare(metric), form_of(metric))
-            for metric in metrics.ALL
-            for name in page_names(metric)
-        }
+        self._claims: dict[str, Claim] = {}
+        for metric in metrics.ALL:
+            self._claims |= dict.fromkeys(page_names(metric), (Owner.CONTRACT, bare(metric), form_of(metric)))
         self.refused: dict[str, str] = {}
         """Name of a metric that is not on the page → why."""
 

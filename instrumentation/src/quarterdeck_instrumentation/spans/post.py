@@ -6,11 +6,12 @@ Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp-response. Used by one
 from __future__ import annotations
 
 import random
+import socket
 import ssl
 import time
 import zlib
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quarterdeck_instrumentation.spans.sender import UndeliveredError
 
@@ -90,7 +91,9 @@ class Poster:
     def _connect(self, timeout: float) -> HTTPConnection:
         target = self._target
         if target.scheme == "http":
-            return HTTPConnection(target.host, target.port, timeout=timeout)
+            plain: Any = HTTPConnection(target.host, target.port, timeout=timeout)
+            plain._create_connection = _dial  # noqa: SLF001 -- there is no public way
+            return plain  # type: ignore[no-any-return]  # what it was made as
         trusted = ssl.create_default_context(cafile=target.certificate or None)
         if target.client_certificate:
             trusted.load_cert_chain(target.client_certificate, target.client_key or None)
@@ -100,6 +103,12 @@ class Poster:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _dial(address: tuple[str, int], *options: Any) -> socket.socket:
+    """Connect as `http.client` does; a host's name in words costs the import of what encodes international ones."""
+    host, port = address
+    return socket.create_connection((host.encode() if host.isascii() else host, port), *options)  # type: ignore[arg-type]  # bytes are taken too
 
 
 def _retry_after(response: HTTPResponse) -> float:
