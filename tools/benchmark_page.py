@@ -148,6 +148,20 @@ def _termination(rows: Sequence[_Row]) -> str:
     )
 
 
+def _servers(rows: Sequence[_Row]) -> str:
+    return _table(
+        "SIGTERM under each server, right after 201 requests: seconds to end, medians",
+        ("", "spans made", "lost, collector up", "not instrumented", "up", "refusing", "black hole"),
+        (
+            (
+                *(row["server"], str(row["made"]), str(row["lost"])),
+                *(f"{row[f'seconds, {collector}']:.2f}" for collector in ("bare", "up", "down", "black hole")),
+            )
+            for row in rows
+        ),
+    )
+
+
 def _rules(rows: Sequence[_Row]) -> str:
     return _table(
         "Rules of 30 days' objectives: million samples that one evaluation reads, by raw series and interval",
@@ -174,6 +188,7 @@ _TABLES: dict[str, Callable[[Sequence[_Row]], str]] = {
     "scrape": _scrape,
     "black-hole": _black_hole,
     "termination": _termination,
+    "servers": _servers,
     "rules": _rules,
 }
 """What is written of each part of the file, in this order."""

@@ -37,6 +37,15 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in targets if "://" not in link and not (page.parent / link).exists()] == []
 
 
+def test_the_page_of_the_small_wheel_stands_alone() -> None:
+    """A package index shows it without the repository: it links to nothing, and names every variable that is ours."""
+    page = (ROOT / "instrumentation/README.md").read_text(encoding="utf-8")
+    reference = (ROOT / "docs/reference/instrumentation.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"\]\((?!\w+://)[^)]*\)", page) == []
+    assert set(re.findall(r"QUARTERDECK_[A-Z_]+\b", page)) == set(re.findall(r"QUARTERDECK_[A-Z_]+\b", reference))
+
+
 @pytest.mark.parametrize("page", pages(without="reference"))
 def test_commands_exist(page: Path) -> None:
     """Every `quarterdeck …` line names a command that is there, with options that it has."""
