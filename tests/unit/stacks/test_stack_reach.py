@@ -131,7 +131,12 @@ def test_a_services_pods_of_both_tracks_are_called_and_scraped_and_look_names_up
 
 def test_an_operators_prometheus_may_scrape_from_wherever_it_is(objects_of: Objects) -> None:
     """The stack knows its label, not its namespace."""
-    spec = objects_of("dev", "prometheusOperator=true")["NetworkPolicy", "shop", "checkout"]["spec"]
+    given = (
+        "prometheusOperator=true",
+        "prometheusUrl=http://p.monitoring.svc:9090",
+        "alertmanagerUrl=http://a.svc:9093",
+    )
+    spec = objects_of("dev", *given)["NetworkPolicy", "shop", "checkout"]["spec"]
 
     assert spec["ingress"][1]["from"] == [
         {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
