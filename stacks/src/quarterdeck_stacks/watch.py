@@ -20,6 +20,7 @@ from quarterdeck_stacks.scraping import Scraping
 from quarterdeck_stacks.settings import ALERTMANAGER_PORT, PROMETHEUS_PORT, ClusterKind, Scale
 from quarterdeck_stacks.targets import Probe, Targets
 from quarterdeck_stacks.telemetry import places
+from quarterdeck_stacks.telemetry.topology import telemetry_flows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,6 +133,7 @@ def flows_of(settings: Settings, catalogue: Catalogue) -> list[Flow]:
         *_alerts(catalogue),
         *_asked(settings),
         *_exporters(settings, catalogue),
+        *telemetry_flows(settings, service_namespaces(catalogue)),
         *(datadog.flows() if settings.monitoring.datadog.enabled else ()),
     ]
     return _with_an_operators(found, settings) if settings.monitoring.operator else found

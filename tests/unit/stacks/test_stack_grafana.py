@@ -85,6 +85,17 @@ def test_data_sources_are_what_the_environment_has(objects_of: Objects) -> None:
         assert _environment(many)[each["url"].removeprefix("$")]["value"].startswith("http://")
 
 
+def test_where_thanos_has_the_past_it_is_asked_by_dashboards_and_commands(objects_of: Objects) -> None:
+    """One Prometheus has a part of it, and not the long windows that the ruler records."""
+    objects = objects_of(
+        "prod", "monitoringScale=distributed", "objectStore=s3://samples?region=eu-west-1", "objectStoreIdentity=role"
+    )
+    facts = objects["ConfigMap", "quarterdeck", "quarterdeck-environment"]["data"]
+
+    url = "http://thanos-query.quarterdeck.svc:10902"
+    assert _environment(objects)["PROMETHEUS_URL"]["value"] == facts["prometheus-url"] == url
+
+
 def test_a_changed_catalogue_rolls_it(objects_of: Objects, root: Path, tmp_path: Path) -> None:
     """The ConfigMap of dashboards is named after its content."""
     other = tmp_path / "services.yaml"

@@ -19,7 +19,10 @@ from quarterdeck_stacks.components.node_exporter import NodeExporter
 from quarterdeck_stacks.components.operated import OperatedPrometheus
 from quarterdeck_stacks.components.prometheus import GRACE_SECONDS, Prometheus
 from quarterdeck_stacks.components.server import Standing
+from quarterdeck_stacks.components.thanos import Rules, Thanos, beside_prometheus
+from quarterdeck_stacks.environments.telemetry import telemetry
 from quarterdeck_stacks.settings import Scale
+from quarterdeck_stacks.telemetry.topology import is_distributed
 from quarterdeck_stacks.watch import (
     addresses_of,
     flows_of,
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from quarterdeck_stacks.components.namespaces import Namespaces
     from quarterdeck_stacks.environments.shape import Environment
     from quarterdeck_stacks.settings import MonitoringSettings, Settings
+
+_WATCHING = frozenset({"monitoring.yaml"})
+"""Rule files about the monitoring itself."""
 
 
 def monitoring(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
@@ -55,21 +61,26 @@ def monitoring(environment: Environment, namespaces: Namespaces, opts: pulumi.Re
         namespaces=namespaces,
         opts=opts,
     )
+    interval = settings.prometheus.scrape_interval
+    files = rule_files(catalogue, scrape_interval=interval, exporters=targets_of(settings, catalogue).exporters)
+    distributed = is_distributed(settings)
     Prometheus(
         scraping_of(settings, catalogue),
-        rules=rule_files(
-            catalogue,
-            scrape_interval=settings.prometheus.scrape_interval,
-            exporters=targets_of(settings, catalogue).exporters,
-        ),
+        # What says that Thanos or Alertmanager is ill is evaluated by each Prometheus, which needs neither for it.
+        rules={name: text for name, text in files.items() if name in _WATCHING} if distributed else files,
         image=images.PROMETHEUS,
         url=settings.prometheus_url,
         address=None,
         standing=_servers(settings.monitoring),
         memory=(settings.monitoring.prometheus_memory, settings.monitoring.prometheus_memory),
+        beside=beside_prometheus(settings.monitoring) if distributed else None,
         namespaces=namespaces,
         opts=opts,
     )
+    if distributed:
+        others = {name: text for name, text in files.items() if name not in _WATCHING}
+        Thanos(Rules(others, interval, settings.environment), settings.monitoring, namespaces=namespaces, opts=opts)
+    telemetry(settings, namespaces, opts)
     _grafana(environment, namespaces, opts)
     _exporters(settings, namespaces, opts)
 
@@ -83,6 +94,7 @@ def _for_an_operator(environment: Environment, namespaces: Namespaces, opts: pul
         namespaces=namespaces,
         opts=opts,
     )
+    telemetry(settings, namespaces, opts)
     _grafana(environment, namespaces, opts)
     _agents(settings, namespaces, opts)
 

@@ -12,8 +12,9 @@ from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_stacks.settings.cluster import ClusterSettings
 from quarterdeck_stacks.settings.consistent import check_consistent
 from quarterdeck_stacks.settings.keys import assignments, check_keys, group, key, read, text, whole_seconds
-from quarterdeck_stacks.settings.monitoring import MonitoringSettings, PrometheusSettings
+from quarterdeck_stacks.settings.monitoring import MonitoringSettings, PrometheusSettings, Scale
 from quarterdeck_stacks.settings.services import ServiceSettings
+from quarterdeck_stacks.telemetry import places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,9 +102,11 @@ class Settings:
 
     @property
     def prometheus_url(self) -> str:
-        """Base URL for the operator's commands."""
+        """Base URL of what answers PromQL: for commands, dashboards and links from alerts."""
         if self.monitoring.operator:
             return self.monitoring.prometheus_url.rstrip("/")
+        if self.monitoring.scale is Scale.DISTRIBUTED:
+            return places.url(places.THANOS_QUERY, places.THANOS_HTTP_PORT)
         address = self.loopback.prometheus if self.loopback else f"prometheus.{SYSTEM_NAMESPACE}.svc"
         return f"http://{address}:{PROMETHEUS_PORT}"
 

@@ -83,9 +83,6 @@ def loki_of(settings: Settings) -> Loki:
 def prometheus_servers(settings: Settings) -> Iterator[str]:
     """Yield the base URL of each Prometheus by itself: what is pushed goes to all of them, as all scrape everything."""
     if settings.monitoring.operator:
-        yield settings.prometheus_url
-        return
-    if settings.monitoring.operator:
         # Whoever runs the operator decides how many there are; it must take what is pushed (`enableOTLPReceiver`).
         yield settings.prometheus_url
         return
