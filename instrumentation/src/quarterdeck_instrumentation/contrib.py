@@ -33,7 +33,7 @@ _NAMES = {
 }
 """Module of a library → names of its instrumentors' entry points, where that is not the module's own."""
 _PACKAGE = "opentelemetry.instrumentation."
-_PLACES = {
+PLACES = {
     "aio-pika": "aio_pika:AioPikaInstrumentor",
     "aiobotocore": "botocore:AiobotocoreInstrumentor",
     "aiohttp-client": "aiohttp_client:AioHttpClientInstrumentor",
@@ -75,7 +75,7 @@ def patch_library(module: ModuleType) -> None:
     if not names or not _spans_are_wanted():
         return
     for name in names:
-        known = Known(name, *_PLACES[name].split(":"))
+        known = Known(name, *PLACES[name].split(":"))
         if known.is_installed():
             instrument(known)
 

@@ -11,8 +11,19 @@ import threading
 from importlib import import_module
 from typing import Any
 
+
+class _Versions:
+    """Stands for `packaging.version` where releases of the conventions are compared: three numbers each."""
+
+    @staticmethod
+    def Version(text: str) -> Any:  # noqa: N802 -- as it is called there
+        """Return what compares as the release *text* does with its like."""
+        return tuple(map(int, text.split(".")))
+
+
 _INCUBATING = "opentelemetry.semconv._incubating.attributes."
-CONSTANTS = {
+CONSTANTS: dict[str, dict[str, Any]] = {
+    "packaging": {"version": _Versions},
     _INCUBATING + "db_attributes": {
         "DB_NAME": "db.name",
         "DB_OPERATION": "db.operation",
@@ -41,9 +52,10 @@ CONSTANTS = {
         "NET_TRANSPORT": "net.transport",
     },
 }
-"""Attributes' names of old, which a service with stable names never says: their modules make 200 enumerated values."""
+"""What is known without importing the module. Attributes' names of old, which a service with stable names never says:
+their modules make 200 enumerated values."""
 WAITING = {
-    "opentelemetry.instrumentation._semconv": frozenset(("packaging", *CONSTANTS)),
+    "opentelemetry.instrumentation._semconv": frozenset(CONSTANTS),
     "opentelemetry.instrumentation.dbapi": frozenset(("opentelemetry.util._importlib_metadata",)),
     "opentelemetry.instrumentation.instrumentor": frozenset(("opentelemetry.instrumentation.dependencies",)),
     "wrapt.importer": frozenset(("importlib.metadata",)),
