@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from opentelemetry.trace import SpanContext
 
 from quarterdeck_contract.labels import Label
 from quarterdeck_contract.metrics import Kind, Metric
+from quarterdeck_instrumentation.exemplars import Exemplar
 from quarterdeck_instrumentation.exposition import snapshot
 from quarterdeck_instrumentation.registry import BUCKETS, CREATED, VALUE, Registry
 
@@ -30,6 +32,16 @@ def test_an_observation_is_counted_in_the_bucket_whose_bound_it_does_not_exceed(
     assert list(child.values[BUCKETS:]) == [2.0, 1.0, 1.0]
     assert child.values[VALUE] == pytest.approx(2.65)
     assert child.values[CREATED] == 1000.0
+
+
+def test_an_exemplars_numbers_are_spelt_when_they_are_written_down() -> None:
+    """As many hexadecimal digits as W3C's, zeroes in front; what is an exemplar already stays as it is."""
+    metrics = registry()
+    child = metrics.distribution(LATENCY, "me")
+    told = Exemplar(2.0, 1001.5, "", "", 'order="7"')
+    child.exemplars = {1: (0.5, 1000.5, SpanContext(0xA, 0xB, is_remote=False)), 2: told}
+
+    assert metrics.snapshot()[2] == [(0, 1, Exemplar(0.5, 1000.5, "0" * 31 + "a", "0" * 15 + "b")), (0, 2, told)]
 
 
 def test_the_same_labels_give_the_same_child() -> None:

@@ -20,7 +20,7 @@ if sys.argv[1] == "ours":
     from quarterdeck_instrumentation import activate
     activate()
 
-from opentelemetry import metrics, trace
+from opentelemetry import context, metrics, trace
 from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -53,6 +53,10 @@ with connection.cursor() as cursor:
         cursor.execute("SELECT nothing FROM nowhere")
     except DatabaseError:
         pass
+    for key in (context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"):
+        token = context.attach(context.set_value(key, True))
+        cursor.execute("SELECT 'unseen'")
+        context.detach(token)
 
 said = [
     [
@@ -112,6 +116,11 @@ def test_spans_are_the_same(theirs: dict[str, Any], ours: dict[str, Any]) -> Non
     assert len(ours["spans"]) == 5
     assert [span[:3] for span in ours["spans"]] == [span[:3] for span in theirs["spans"]]
     assert ours["spans"] == theirs["spans"]
+
+
+def test_what_is_suppressed_is_not_seen(ours: dict[str, Any]) -> None:
+    """Neither OpenTelemetry's own word for it nor the instrumentors' leaves a statement's span."""
+    assert not [span for span in ours["spans"] if "unseen" in span[2]["db.query.text"]]
 
 
 def test_metrics_are_the_same(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
