@@ -175,8 +175,8 @@ class Runtime:
             self._tracing.flush(deadline - time.monotonic())
         if self._pusher is not None:
             self._pusher.finish_flush()
-        if self.settings.metrics_page and failures.counts() != counted:
-            self.write()  # what was lost at the end is on the page of the workers that go on
+        if self.settings.metrics_page and (self.registry.changed or failures.counts() != counted):
+            self.write()  # what was served meanwhile, and lost at the end, is on the page of the workers that go on
         leads = self._folder and session.leader(self._folder) == os.getpid()
         if leads and session.is_deserted(self._folder, self._name):
             # Should it go on all the same, it needs no folder for its page.

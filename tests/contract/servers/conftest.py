@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -146,7 +147,7 @@ class Running:
 
     def ask(self, path: str, port: int = 0) -> str | None:
         """Send one request on a connection of its own; return the answer, None when there was none."""
-        connection = HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", port or self.port, timeout=30)
         try:
             connection.request("GET", path, headers={"Connection": "close"})
             response = connection.getresponse()
@@ -168,10 +169,20 @@ class Running:
         self.wait_for(lambda: not lives(int((self.folder / "left").read_text())), "the worker's end")
 
     def all_answer(self, workers: int) -> None:
-        """Send requests until so many workers have answered: then they can also be told to end."""
+        """Send requests until so many workers have answered: then they can also be told to end.
+
+        Side by side, if need be: of an idle machine's workers one may always be the first to take a lone request.
+        """
         self.pids.clear()
-        while len(self.pids) < workers:
-            self.send(1)
+        self.send(5 * workers)
+
+        def answered() -> bool:
+            if len(self.pids) < workers:
+                with ThreadPoolExecutor(4 * workers) as clients:
+                    list(clients.map(self._item, range(4 * workers)))
+            return len(self.pids) >= workers
+
+        self.wait_for(answered, f"answers of {workers} workers")
 
     def page(self) -> Page | None:
         """Return the page; None while nobody serves it."""

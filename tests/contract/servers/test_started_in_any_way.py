@@ -288,8 +288,7 @@ def test_uwsgis_workers_draw_span_ids_of_their_own(serving: Callable[..., Runnin
     service = serving("wsgi", *UWSGI_WORKERS)
     service.source.write_text("import random\nrandom.random()\n" + service.source.read_text())
     service.instrumented(2, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}")
-    while len(service.pids) < 2:
-        service.send(10)
+    service.all_answer(2)
     service.end()
 
     assert len(traces(collector)) == service.answered
