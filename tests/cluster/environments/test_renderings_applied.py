@@ -24,7 +24,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.tools
 
-ENVIRONMENTS = {"local": (), "dev": (), "staging": (), "prod": ()}
+ENVIRONMENTS: dict[str, tuple[str, ...]] = {
+    "local": (),
+    "dev": (),
+    "staging": (),
+    "prod": (),
+    "prod distributed": (
+        "monitoringScale=distributed",
+        "objectStore=s3://samples?region=eu-central-1",
+        "objectStoreIdentity=arn:aws:iam::111122223333:role/samples",
+        "servicesInstrumentation=init",
+        f"servicesInstrumentationImage=registry.example/instrumentation:0.1.0@sha256:{'0a' * 32}",
+    ),
+}
 """Name of a case to the keys that differ from the stack's file; the case's first word is the stack."""
 
 RELEASED = Path(__file__).parent / "released-prod.yaml"
@@ -192,11 +204,36 @@ def test_applying_it_again_changes_nothing(api: Api, deployed: Deployed) -> None
     assert after == before
 
 
+def test_what_is_stored_says_what_was_applied(api: Api, deployed: Deployed) -> None:
+    """Written as the API server writes it (`1`, not `1000m`): or a refresh of the stack's state would call it drift."""
+    _settle(api, deployed.manifests)
+
+    different = [
+        f"{each['kind']} {each['metadata']['name']}: {found}"
+        for each in deployed.manifests
+        for found in _unlike(each, api.get(each))
+    ]
+
+    assert different == []
+
+
 def test_it_goes_without_leaving_anything(api: Api, deployed: Deployed) -> None:
     """Neither an object without a namespace nor one in a namespace that it did not make."""
     _remove(api, deployed.manifests)
 
     assert api.everything() == deployed.before
+
+
+def _unlike(applied: Any, stored: Any, where: str = "") -> Iterator[str]:
+    """Yield each place where *stored* has something else than *applied* asked for; more is the API server's own."""
+    if isinstance(applied, dict) and isinstance(stored, dict):
+        for key, value in applied.items():
+            yield from _unlike(value, stored.get(key), f"{where}.{key}")
+    elif isinstance(applied, list) and isinstance(stored, list) and len(applied) == len(stored):
+        for index, (one, other) in enumerate(zip(applied, stored, strict=True)):
+            yield from _unlike(one, other, f"{where}[{index}]")
+    elif applied != stored:
+        yield f"{where} is {stored!r}, not {applied!r}"
 
 
 def test_what_is_released_can_be_upgraded_to_it(api: Api, root: Path) -> None:

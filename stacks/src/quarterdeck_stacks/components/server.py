@@ -187,7 +187,7 @@ class Server(pulumi.ComponentResource):
         return PodTemplateSpecArgs(
             metadata=ObjectMetaArgs(
                 labels={**shape.labels, **self._labels, APP_VERSION: version_of(shape.image), MANAGED_BY: MANAGER},
-                annotations={**annotations, **({POD_ADDRESS: shape.address} if shape.address else {})},
+                annotations={**annotations, **({POD_ADDRESS: shape.address} if shape.address else {})} or None,
             ),
             spec=pod(shape),
         )

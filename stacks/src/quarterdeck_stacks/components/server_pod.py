@@ -87,7 +87,7 @@ def _container(shape: ServerShape) -> ContainerArgs:
     return ContainerArgs(
         name=shape.name,
         image=shape.image,
-        args=list(shape.arguments),
+        args=list(shape.arguments) or None,  # the API server stores no empty list: a refresh would call it drift
         env=[from_field(POD_IP, "status.podIP"), *shape.environment],
         ports=[ContainerPortArgs(name="http", container_port=shape.port), *shape.ports],
         # Reading the log of a large database back takes minutes, and is no reason to start again.
