@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def in_namespaces_of(stack: str, text: str) -> str:
+    """Return the catalogue *text* with each service in a namespace of *stack*'s own: `pr-42-shop` for `shop`."""
+    document: Any = yaml.safe_load(text)
+    for service in document["services"]:
+        service["namespace"] = f"{stack}-{service.get('namespace', 'default')}"
+    renamed: str = yaml.safe_dump(document, sort_keys=False)
+    return renamed
+
+
 def override(text: str, *, images: Mapping[str, str], replicas: Mapping[str, int]) -> str:
     """Return the catalogue *text* with *images* and *replicas* (service to value) set; without any, unchanged.
 

@@ -12,7 +12,7 @@ from quarterdeck_contract.kubernetes import MANAGED_BY, NODE_NAMESPACE, SYSTEM_N
 from quarterdeck_stacks.components.objects import MANAGER, OURS_ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _LEVELS = {NODE_NAMESPACE: "privileged"}
 """Where the level is not `restricted`: its agents mount folders of the node, which `baseline` refuses, too. What else
@@ -22,13 +22,19 @@ _LEVELS = {NODE_NAMESPACE: "privileged"}
 class Namespaces(pulumi.ComponentResource):
     """The namespaces that an environment's objects are in; each object depends on its own.
 
-    With *protect*, Pulumi refuses to delete the monitoring's: its volumes would go with it.
+    With *protect*, Pulumi refuses to delete the monitoring's: its volumes would go with it. *marks* are further labels.
     """
 
     def __init__(
-        self, names: Iterable[str], *, protect: bool = False, opts: pulumi.ResourceOptions | None = None
+        self,
+        names: Iterable[str],
+        *,
+        protect: bool = False,
+        marks: Mapping[str, str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:namespaces:Namespaces", "namespaces", None, opts)
+        self._marks = dict(marks or {})
         self._protect = protect
         self._made = {name: self._make(name) for name in sorted(set(names))}
         self.register_outputs({"names": sorted(self._made)})
@@ -43,7 +49,7 @@ class Namespaces(pulumi.ComponentResource):
         if name == "default":
             # Every cluster has it: the labels are ours to add, the namespace is not ours to make or to delete.
             return NamespacePatch(name, metadata=ObjectMetaPatchArgs(name=name, labels=level), opts=opts)
-        labels = {**level, MANAGED_BY: MANAGER}
+        labels = {**level, MANAGED_BY: MANAGER, **self._marks}
         return Namespace(name, metadata=ObjectMetaArgs(name=name, labels=labels, annotations=OURS_ALONE), opts=opts)
 
 

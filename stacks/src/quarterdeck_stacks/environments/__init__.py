@@ -16,9 +16,9 @@ from pulumi.runtime.config import CONFIG, get_config_env
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_dashboards.catalogue import parse as parse_catalogue
 from quarterdeck_dashboards.catalogue import portable
-from quarterdeck_stacks.environments import dev, local, prod, staging
+from quarterdeck_stacks.environments import dev, local, preview, prod, staging
 from quarterdeck_stacks.environments.shape import Environment
-from quarterdeck_stacks.overrides import override
+from quarterdeck_stacks.overrides import in_namespaces_of, override
 from quarterdeck_stacks.project import find_root
 from quarterdeck_stacks.settings import Settings, check_against, parse
 
@@ -43,7 +43,7 @@ def deploy() -> None:
     try:
         settings = parse(pulumi.get_stack(), _config())
         environment = read(settings, find_root(Path.cwd()))
-        SHAPES[settings.shape](environment)
+        (preview.deploy if settings.is_preview else SHAPES[settings.shape])(environment)
     except QuarterdeckError as error:
         raise pulumi.RunError(str(error)) from error
 
@@ -60,6 +60,8 @@ def read(settings: Settings, root: Path) -> Environment:
     except OSError as error:
         raise UsageError(f"the catalogue {path}", str(error), "write it, or correct the key `catalogue`") from error
     text = override(text, images=settings.images, replicas=settings.replicas)
+    if settings.is_preview:
+        text = in_namespaces_of(settings.stack, text)
     catalogue = parse_catalogue(text, str(path), lambda name: (path.parent / name).read_text(encoding="utf-8"))
     check_against(settings, catalogue)
     return Environment(settings, catalogue, portable(text, catalogue), _kubeconfig(settings, root))

@@ -42,7 +42,7 @@ def deploy(environment: Environment, shape: Shape) -> None:
         [SYSTEM_NAMESPACE, NODE_NAMESPACE, *services], protect=settings.monitoring.protect, opts=opts
     )
     monitoring(environment, namespaces, opts)
-    _workloads(environment, namespaces, opts)
+    workloads(environment, namespaces, opts)
     Facts(facts(settings, environment.catalogue_text), uid=connection.uid, namespaces=namespaces, opts=opts)
     pulumi.export("prometheusUrl", settings.prometheus_url)
     pulumi.export("alertmanagerUrl", settings.alertmanager_url)
@@ -51,7 +51,8 @@ def deploy(environment: Environment, shape: Shape) -> None:
     pulumi.export("kubeconfig", connection.kubeconfig)
 
 
-def _workloads(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
+def workloads(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
+    """Register the catalogue's services, each namespace without any connection but those that they are given."""
     catalogue = environment.catalogue
     place = Place.of(environment.settings)
     for namespace in sorted({service.namespace for service in catalogue.services} - {SYSTEM_NAMESPACE}):

@@ -27,6 +27,7 @@ def check_consistent(settings: Settings) -> None:
         UsageError: they do, with the first contradiction.
     """
     found = (
+        *_preview(settings),
         *_cluster(settings.cluster),
         *_machines(settings),
         *_monitoring(settings.monitoring),
@@ -34,6 +35,15 @@ def check_consistent(settings: Settings) -> None:
     )
     for refusal in found:
         raise refusal
+
+
+def _preview(settings: Settings) -> Iterator[UsageError]:
+    if settings.is_preview and (settings.cluster.made or settings.shape != "dev"):
+        yield UsageError(
+            "a change's environment in the cluster of dev, which the stack dev makes",
+            f"clusterKind {settings.cluster.kind} and the shape of {settings.shape}",
+            "`pulumi config set clusterKind existing` with dev's kubeconfig, and leave `environment` empty",
+        )
 
 
 def _cluster(cluster: ClusterSettings) -> Iterator[UsageError]:

@@ -11,7 +11,7 @@ from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_stacks.settings.cluster import ClusterSettings
 from quarterdeck_stacks.settings.consistent import check_consistent
-from quarterdeck_stacks.settings.keys import assignments, check_keys, group, key, read, text, whole_seconds
+from quarterdeck_stacks.settings.keys import assignments, check_keys, duration, group, key, read, text, whole_seconds
 from quarterdeck_stacks.settings.monitoring import MonitoringSettings, PrometheusSettings, Scale
 from quarterdeck_stacks.settings.services import ServiceSettings
 from quarterdeck_stacks.telemetry import places
@@ -90,6 +90,14 @@ class Settings:
     replicas: dict[str, int] = key("replicas", _replicas)
     """Service to replicas, where they differ from the catalogue."""
 
+    preview_ttl: timedelta = key("previewTtl", duration)
+    """How long a `pr-N` is kept at least: a label on its namespaces, for whoever clears up."""
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether the stack is `pr-N`, one change's own environment."""
+        return re.fullmatch(r"pr-[1-9]\d*", self.stack) is not None
+
     @property
     def environment(self) -> str:
         """The stack's name. Also the target label `cluster` and OpenTelemetry's environment."""
@@ -98,7 +106,7 @@ class Settings:
     @property
     def shape(self) -> str:
         """Which of ENVIRONMENTS it looks like: `pr-42` looks like `dev`."""
-        return self.looks_like or ("dev" if is_preview(self.stack) else self.stack)
+        return self.looks_like or ("dev" if self.is_preview else self.stack)
 
     @property
     def prometheus_url(self) -> str:
@@ -124,11 +132,6 @@ class Settings:
         if not self.monitoring.grafana or self.loopback:
             return ""
         return self.monitoring.grafana_url.rstrip("/") or f"http://grafana.{SYSTEM_NAMESPACE}.svc:{GRAFANA_PORT}"
-
-
-def is_preview(stack: str) -> bool:
-    """Return whether *stack* is `pr-N`, one change's own environment."""
-    return re.fullmatch(r"pr-[1-9]\d*", stack) is not None
 
 
 def parse(stack: str, config: Mapping[str, str]) -> Settings:

@@ -1,0 +1,38 @@
+"""`pr-N`: one change's services, beside dev's in dev's cluster, for as long as the change is looked at.
+
+It has namespaces of its own (`pr-42-shop`) and nothing else: no monitoring, no facts, no cluster. Its spans go to the
+collector of the node that a pod is on, which is dev's, and say which environment they are from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from quarterdeck_contract.kubernetes import DOMAIN
+from quarterdeck_dashboards.duration import format_duration
+from quarterdeck_stacks.components.namespaces import Namespaces
+from quarterdeck_stacks.environments.connection import connect
+from quarterdeck_stacks.environments.platform import workloads
+
+if TYPE_CHECKING:
+    from quarterdeck_stacks.environments.shape import Environment
+
+PREVIEW = f"{DOMAIN}/preview"
+"""Label on the namespaces of a change: which one's they are."""
+TTL = f"{DOMAIN}/ttl"
+"""Label beside it: how long after its creation a namespace may be deleted by whoever clears up."""
+
+
+def deploy(environment: Environment) -> None:
+    """Register the change's services."""
+    settings = environment.settings
+    connection = connect(environment, disposable=True)
+    namespaces = Namespaces(
+        {service.namespace for service in environment.catalogue.services},
+        marks={PREVIEW: settings.stack, TTL: format_duration(settings.preview_ttl)},
+        opts=connection.opts,
+    )
+    workloads(environment, namespaces, connection.opts)
+    pulumi.export("clusterUid", connection.uid)
