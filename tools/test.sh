@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test. The tools build, and servers are fetched, in the background while the tests that need neither run.
+# Every test. The tools build, servers and SDKs are fetched, in the background while the tests that need neither run.
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
@@ -21,7 +21,14 @@ tools=$!
 served=$(mktemp)
 tools/servers.sh >"$served" 2>&1 &
 servers=$!
-trap 'kill $tools $servers 2>/dev/null || true; rm -f "$log" "$served"' EXIT INT TERM
+sdks=$(mktemp)
+wanted=$($bin/python -c 'import tomllib
+extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
+print(*extras["aws"], *extras["gcp"], *extras["azure"])')
+# shellcheck disable=SC2086 -- several packages
+$bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $wanted >"$sdks" 2>&1 &
+clouds=$!
+trap 'kill $tools $servers $clouds 2>/dev/null || true; rm -f "$log" "$served" "$sdks"' EXIT INT TERM
 
 $bin/coverage erase
 $bin/coverage run -m pytest -m "not tools" "$@"
@@ -33,6 +40,11 @@ if ! wait $servers; then
   cat "$served" >&2
   exit 1
 fi
+if ! wait $clouds; then
+  cat "$sdks" >&2
+  exit 1
+fi
+$bin/mypy --config-file tools/cloud-types.ini
 $bin/coverage run -m pytest -m tools "$@"
 $bin/coverage combine --quiet
 $bin/coverage report

@@ -65,6 +65,8 @@ class Registration:
     """Paths in the inputs that are given at creation and left alone afterwards: `spec.replicas`."""
     provider: str
     """URN and id of the explicit provider; empty for the default one."""
+    protect: bool
+    """Whether Pulumi refuses to delete it."""
 
 
 class Monitor:
@@ -92,13 +94,19 @@ class Monitor:
                     depends_on=frozenset(request.dependencies),
                     ignored=tuple(request.ignoreChanges),
                     provider=request.provider,
+                    protect=request.protect,
                 )
             )
         identity = request.name if request.custom else ""
-        # A cloud's answer may be of another type than what it was asked; no answer is an unknown value in a preview.
-        answered = not request.custom or request.type.startswith(("kubernetes:", "pulumi:"))
-        outputs = request.object if answered else struct_pb2.Struct()
-        return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=outputs)
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=self.answer(request))
+
+    def answer(self, request: Any) -> Any:
+        """Return the outputs of the resource that *request* registers; what is not among them is unknown in a preview.
+
+        A cloud's answer may be of another type than what it was asked, so there is none.
+        """
+        echoed = not request.custom or request.type.startswith(("kubernetes:", "pulumi:"))
+        return request.object if echoed else struct_pb2.Struct()
 
     def RegisterResourceOutputs(self, request: Any, context: object = None) -> Any:  # noqa: N802 -- Pulumi's name
         """Take note of nothing: outputs are for a stack's state, and here is none."""
@@ -107,7 +115,8 @@ class Monitor:
 
     def SignalAndWaitForShutdown(self, request: Any, context: object = None) -> Any:  # noqa: N802 -- Pulumi's name
         """Let the program end."""
-        return self.RegisterResourceOutputs(request, context)
+        del request, context
+        return empty_pb2.Empty()
 
     def GetDeploymentInfo(self, request: Any, context: object = None) -> Any:  # noqa: N802 -- Pulumi's name
         """Say what a program may use."""
@@ -142,7 +151,13 @@ class Monitor:
 
 
 def capture(
-    program: Callable[[], object], *, project: str, stack: str, config: StackConfig, preview: bool = True
+    program: Callable[[], object],
+    *,
+    project: str,
+    stack: str,
+    config: StackConfig,
+    preview: bool = True,
+    monitor: Monitor | None = None,
 ) -> list[Registration]:
     """Run *program* and return what it registers, in order.
 
@@ -152,21 +167,22 @@ def capture(
         stack: the stack's name.
         config: the stack's configuration.
         preview: whether values that only a provider knows are unknown, or missing.
+        monitor: who answers for the providers; by default nobody does.
 
     Raises:
         Exception: whatever *program* raises, then or while its outputs resolve; a note on it says in which line.
     """
 
     def run() -> list[Registration]:
-        monitor = Monitor(project, stack)
-        configure(Settings(project, stack, monitor=monitor, engine=MockEngine(_log), dry_run=preview))
+        asked = monitor or Monitor(project, stack)
+        configure(Settings(project, stack, monitor=asked, engine=MockEngine(_log), dry_run=preview))
         set_all_config(config.values, sorted(config.secrets))
         with asyncio.Runner() as runner:
             # One failed resource leaves every future that waits for it unread; asyncio would write each to stderr.
             runner.get_loop().set_exception_handler(lambda _loop, _context: None)
             runner.get_loop().set_task_factory(_noting_the_place)
             runner.run(run_in_stack(lambda: _returning_nothing(program)))
-        return monitor.registered
+        return asked.registered
 
     # Pulumi keeps its settings in context variables: a context of our own leaves nothing behind.
     return contextvars.copy_context().run(run)

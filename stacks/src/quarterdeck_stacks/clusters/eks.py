@@ -206,6 +206,7 @@ class Eks(pulumi.ComponentResource):
     def _kubeconfig(self, region: str) -> pulumi.Output[str]:
         name = self._name
         command = ("aws", "eks", "get-token", "--output", "json", "--cluster-name", name, "--region", region)
-        return pulumi.Output.all(self._cluster.endpoint, self._cluster.certificate_authority).apply(
-            lambda found: kubeconfig(name, server=found[0], authority=found[1].data, command=command)
+        authority = self._cluster.certificate_authority.apply(lambda found: found.data)
+        return pulumi.Output.all(self._cluster.endpoint, authority).apply(
+            lambda found: kubeconfig(name, server=found[0], authority=found[1], command=command)
         )

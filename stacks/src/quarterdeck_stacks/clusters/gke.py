@@ -201,11 +201,12 @@ class Gke(pulumi.ComponentResource):
         )
 
     def _kubeconfig(self, cluster: container.Cluster) -> pulumi.Output[str]:
-        return pulumi.Output.all(cluster.endpoint, cluster.master_auth).apply(
+        authority = cluster.master_auth.apply(lambda found: found.cluster_ca_certificate)
+        return pulumi.Output.all(cluster.endpoint, authority).apply(
             lambda found: kubeconfig(
                 self._name,
                 server=f"https://{found[0]}",
-                authority=found[1].cluster_ca_certificate,
+                authority=found[1],
                 command=("gke-gcloud-auth-plugin",),
             )
         )
