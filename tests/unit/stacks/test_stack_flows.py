@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     Objects = Callable[..., dict[tuple[str, str | None, str], dict[str, Any]]]
 
-PLATFORM = ("dev", "staging", "prod")
 OPTIONS = ('probes=["https://shop.example.com/"]', "metricsServer=true", "logs=true", "traces=true")
+DISTRIBUTED = ("monitoringScale=distributed", "objectStore=s3://samples?region=eu-west-1", "objectStoreIdentity=role")
+SHAPES = [("dev", OPTIONS), ("staging", OPTIONS), ("prod", OPTIONS), ("prod", (*OPTIONS, *DISTRIBUTED))]
 APP = "app.kubernetes.io/name"
 NAMESPACE = "kubernetes.io/metadata.name"
 
@@ -49,10 +50,10 @@ def _is(peer: dict[str, Any], pods: Peer) -> bool:
     return peer.get("podSelector", {"matchLabels": {APP: pods.app}})["matchLabels"] == {APP: pods.app}
 
 
-@pytest.mark.parametrize("env", PLATFORM)
-def test_every_pod_that_asks_to_be_scraped_may_be(env: str, objects_of: Objects) -> None:
+@pytest.mark.parametrize(("env", "options"), SHAPES)
+def test_every_pod_that_asks_to_be_scraped_may_be(env: str, options: tuple[str, ...], objects_of: Objects) -> None:
     """By Prometheus, on the port that its annotation names, at both ends."""
-    objects = objects_of(env, *OPTIONS)
+    objects = objects_of(env, *options)
     prometheus = Peer("quarterdeck", "prometheus")
     scraped = 0
     for each in objects.values():
@@ -91,10 +92,10 @@ def test_each_connection_of_the_monitoring_is_let_through(
     assert _admits(objects, Peer(*source), Peer(*target), port, "egress")
 
 
-@pytest.mark.parametrize("env", PLATFORM)
-def test_every_pod_of_the_monitoring_has_a_policy(env: str, objects_of: Objects) -> None:
+@pytest.mark.parametrize(("env", "options"), SHAPES)
+def test_every_pod_of_the_monitoring_has_a_policy(env: str, options: tuple[str, ...], objects_of: Objects) -> None:
     """Without one, the default denies it everything."""
-    objects = objects_of(env, *OPTIONS)
+    objects = objects_of(env, *options)
     with_policy = {
         (namespace, policy["spec"]["podSelector"].get("matchLabels", {}).get(APP))
         for (kind, namespace, _), policy in objects.items()

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PLATFORM = ("dev", "staging", "prod")
 EVERYTHING = (
     'probes=["https://shop.example.com/"]',
     'remoteWrite=["vendor=https://metrics.example.com/write"]',
@@ -26,6 +25,20 @@ EVERYTHING = (
     "traces=true",
 )
 """Every option that adds a program."""
+DISTRIBUTED = ("monitoringScale=distributed", "objectStore=s3://samples?region=eu-west-1", "objectStoreIdentity=role")
+OPERATED = (
+    "prometheusOperator=true",
+    "prometheusUrl=http://prometheus-operated.monitoring.svc:9090",
+    "alertmanagerUrl=http://alertmanager-operated.monitoring.svc:9093",
+)
+SHAPES = {
+    "dev": ("dev", EVERYTHING),
+    "staging": ("staging", EVERYTHING),
+    "prod": ("prod", EVERYTHING),
+    "distributed": ("prod", (*EVERYTHING, *DISTRIBUTED)),
+    "operated": ("dev", (*EVERYTHING, *OPERATED)),
+}
+"""Each environment with everything on, and the two ways in which it may have another Prometheus."""
 
 Object = dict[str, Any]
 
@@ -36,10 +49,11 @@ def _objects(root: Path, env: str, *overrides: str) -> tuple[Object, ...]:
     return tuple(clean(each) for each in render(project, env, load_stack(project, env, overrides)).objects)
 
 
-@pytest.fixture(params=PLATFORM)
+@pytest.fixture(params=SHAPES)
 def objects(request: pytest.FixtureRequest, root: Path) -> tuple[Object, ...]:
-    """Return an environment's objects, with every option on."""
-    return _objects(root, request.param, *EVERYTHING)
+    """Return the objects of one of SHAPES."""
+    env, overrides = SHAPES[request.param]
+    return _objects(root, env, *overrides)
 
 
 def _pods(objects: tuple[Object, ...]) -> Iterator[tuple[Object, Object]]:
