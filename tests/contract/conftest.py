@@ -116,6 +116,7 @@ class Service:
                     "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
                     "OTEL_EXPORTER_PROMETHEUS_PORT": str(self.metrics_port),
                     "QUARTERDECK_METRICS_DIR": str(self.base),
+                    "QUARTERDECK_FLUSH_TIMEOUT": "10",  # a collector that answers does so late on a busy machine
                     **environ,
                 },
                 stdout=log,

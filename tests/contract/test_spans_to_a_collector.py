@@ -39,7 +39,9 @@ def test_a_dead_collector_costs_the_spans_alone(service: Callable[..., Service],
     """Requests are served, the loss is on the page, said once, and the service ends in time."""
     collector.open.clear()
     running = service(
-        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}", OTEL_BSP_MAX_QUEUE_SIZE="10"
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}",
+        OTEL_BSP_MAX_QUEUE_SIZE="10",
+        QUARTERDECK_FLUSH_TIMEOUT="1",
     ).ready(1)
     for item in range(600):
         assert running.get(f"/items/{item}")[0] == 200

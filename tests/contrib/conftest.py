@@ -300,6 +300,7 @@ class Program:
                     "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
                     "OTEL_EXPORTER_PROMETHEUS_PORT": str(self.metrics_port),
                     "QUARTERDECK_METRICS_DIR": str(folder / "metrics"),
+                    "QUARTERDECK_FLUSH_TIMEOUT": "10",  # a collector that answers does so late on a busy machine
                     **environ,
                 },
                 stdout=log,

@@ -104,6 +104,7 @@ class Running:
             "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
             "OTEL_EXPORTER_PROMETHEUS_PORT": str(self.page_port),
             "QUARTERDECK_METRICS_DIR": str(self.base),
+            "QUARTERDECK_FLUSH_TIMEOUT": "10",  # a collector that answers does so late on a busy machine
             "OTEL_BSP_SCHEDULE_DELAY": "60000",  # nothing is sent before its end, or a full batch
         }
         programs = [str(BIN / each) for each in (*launcher, self._command[0])]

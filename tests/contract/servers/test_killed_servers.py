@@ -20,6 +20,7 @@ import pytest
 
 from quarterdeck_instrumentation.exposition import store
 from quarterdeck_instrumentation.registry import BUCKETS
+from quarterdeck_instrumentation.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,6 +184,8 @@ def test_what_was_answered_is_counted_and_traced(  # noqa: PLR0917 -- three of t
     plain_status, plain_seconds = _without_us[name, death]
     port = {"up": collector.port, "refusing": free_port, "black-holed": black_hole}.get(exporter)
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"} if port else {}
+    if exporter != "up":
+        environ["QUARTERDECK_FLUSH_TIMEOUT"] = str(Settings().flush_timeout)
 
     service, (status, seconds) = live_and_die(serving, server, death, environ)
 

@@ -189,6 +189,7 @@ for number in range(6):
         "QUARTERDECK_METRICS_DIR": str(tmp_path),
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
         "OTEL_BSP_SCHEDULE_DELAY": "60000",
+        "QUARTERDECK_FLUSH_TIMEOUT": "10",
     }
     code = f'{FORKING}\nwork("before")\n{code}'
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
@@ -203,6 +204,7 @@ def test_without_a_metrics_page_the_spans_get_out_all_the_same(tmp_path: Path, c
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
         "OTEL_BSP_SCHEDULE_DELAY": "60000",
+        "QUARTERDECK_FLUSH_TIMEOUT": "10",
     }
     code = f'{FORKING}\nwork("1")\n'
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)

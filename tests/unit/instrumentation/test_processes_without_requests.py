@@ -163,9 +163,10 @@ def run(tmp_path: Path, code: str, port: int, *arguments: str, **environ: str) -
     script.write_text(code)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "QUARTERDECK_"))}
     page = {"OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1", "OTEL_EXPORTER_PROMETHEUS_PORT": str(port)}
+    patient = {"QUARTERDECK_FLUSH_TIMEOUT": "10"}  # a collector that answers does so late on a busy machine
     return subprocess.run(
         [BIN / "quarterdeck-instrument", sys.executable, script, *arguments],
-        env={**inherited, **page, "QUARTERDECK_METRICS_DIR": str(tmp_path), **environ},
+        env={**inherited, **page, **patient, "QUARTERDECK_METRICS_DIR": str(tmp_path), **environ},
         capture_output=True,
         text=True,
         check=False,
