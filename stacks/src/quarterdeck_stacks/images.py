@@ -88,6 +88,15 @@ def is_pinned(image: str) -> bool:
     return _PINNED.fullmatch(image) is not None
 
 
+def has_digest(image: str) -> bool:
+    """Return whether *image* names a tag and ends in a whole digest, whatever registry it is in.
+
+    >>> has_digest("localhost:5000/quarterdeck:1@sha256:" + "0a" * 32), has_digest("quarterdeck:1@sha256:0a")
+    (True, False)
+    """
+    return re.fullmatch(r"[^\s@]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}", image) is not None
+
+
 def version_of(image: str) -> str:
     """Return *image*'s tag.
 

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from quarterdeck_contract.errors import UsageError
 from quarterdeck_stacks import images
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from quarterdeck_stacks.settings import Settings
 
 NAMES = sorted(name for name in vars(images) if name.isupper() and not name.startswith("_"))
 OF_THIS_MACHINE = {"LOCAL_PROMETHEUS", "LOCAL_ALERTMANAGER"}
@@ -41,6 +45,20 @@ def test_no_two_images_share_a_digest() -> None:
 def test_an_image_that_may_be_another_tomorrow_is_not_pinned(image: str) -> None:
     """Without a digest, without a registry, without a version to read, or with half a digest."""
     assert not images.is_pinned(image)
+
+
+@pytest.mark.parametrize("image", ["instrumentation:1", "instrumentation:1@sha256:0a", "@sha256:" + "0a" * 32])
+def test_an_instrumentation_that_may_be_another_tomorrow_is_refused(
+    settings_of: Callable[..., Settings], image: str
+) -> None:
+    """It runs in every service. What the catalogue says of images, it says itself."""
+    with pytest.raises(UsageError) as refused:
+        settings_of("dev", "servicesInstrumentation=init", f"servicesInstrumentationImage={image}")
+
+    assert (refused.value.expected, refused.value.found) == (
+        "the key servicesInstrumentationImage to be an image as registry/name:tag@sha256:…",
+        repr(image),
+    )
 
 
 def test_images_are_named_in_one_file(root: Path) -> None:

@@ -156,6 +156,7 @@ class Datadog(pulumi.ComponentResource):
                 speaks_to_api_server=True,
                 address=None,
                 is_scraped=False,
+                speaks="https",
                 probe_port=HEALTH_PORT,
                 environment=(
                     *self._common,

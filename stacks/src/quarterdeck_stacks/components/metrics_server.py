@@ -84,6 +84,7 @@ class MetricsServer(pulumi.ComponentResource):
                 address=None,
                 is_scraped=False,
                 scheme="HTTPS",
+                speaks="https",
                 standing=Standing(replicas=replicas),
                 writes=("/tmp",),  # noqa: S108 -- the pod's own volume
                 user=_USER,

@@ -104,6 +104,8 @@ class ServerShape:
     """Where its probes are, if not at `port`."""
     scheme: str = "HTTP"
     """Of its probes."""
+    speaks: str = "http"
+    """What is spoken at `port`, for a mesh or a proxy before it: `http` or `https`."""
     ports: tuple[ContainerPortArgs, ...] = ()
     """Beyond `port`."""
     environment: tuple[EnvVarArgs, ...] = ()
@@ -200,7 +202,7 @@ class Server(pulumi.ComponentResource):
             spec=ServiceSpecArgs(
                 selector=self._labels,
                 ports=[
-                    ServicePortArgs(name="http", port=shape.port, target_port=shape.port, app_protocol="http"),
+                    ServicePortArgs(name="http", port=shape.port, target_port=shape.port, app_protocol=shape.speaks),
                     *(
                         ServicePortArgs(
                             name=port.name,
