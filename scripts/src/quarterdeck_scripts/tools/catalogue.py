@@ -90,6 +90,8 @@ THANOS = Module(
     "thanos",
     "github.com/thanos-io/thanos",
     f"v{_THANOS}",
+    # As its own Makefile has it: Thanos takes labels for slices, which they are with this tag alone.
+    tags=("slicelabels",),
     ldflags=(f"-X github.com/prometheus/common/version.Version={_THANOS}",),
 )
 ETCD = Module("etcd", "go.etcd.io/etcd/server/v3", f"v{_ETCD}")

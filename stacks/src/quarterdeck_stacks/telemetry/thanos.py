@@ -37,7 +37,12 @@ class Listening:
     @property
     def arguments(self) -> tuple[str, ...]:
         """Both addresses."""
-        return (f"--grpc-address={self.host}:{self.grpc}", f"--http-address={self.host}:{self.http}")
+        return (f"--grpc-address={self.host}:{self.grpc}", self.http_argument)
+
+    @property
+    def http_argument(self) -> str:
+        """The one of HTTP alone."""
+        return f"--http-address={self.host}:{self.http}"
 
 
 def sidecar(
@@ -92,7 +97,9 @@ def store(data: str, *, object_store: str = OBJECT_STORE, listening: Listening |
     )
 
 
-def compact(data: str, retention: timedelta, *, object_store: str = OBJECT_STORE) -> tuple[str, ...]:
+def compact(
+    data: str, retention: timedelta, *, object_store: str = OBJECT_STORE, listening: Listening | None = None
+) -> tuple[str, ...]:
     """Return the arguments of the one that merges and thins out blocks, and deletes those past *retention*."""
     kept = format_duration(retention)
     return (
@@ -102,7 +109,7 @@ def compact(data: str, retention: timedelta, *, object_store: str = OBJECT_STORE
         f"--objstore.config={object_store}",
         # Thinned out, samples answer questions about months at the price of weeks; raw ones are kept as long.
         *(f"--retention.resolution-{resolution}={kept}" for resolution in ("raw", "5m", "1h")),
-        f"--http-address=0.0.0.0:{THANOS_HTTP_PORT}",
+        (listening or Listening()).http_argument,
     )
 
 
