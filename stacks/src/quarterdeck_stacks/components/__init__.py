@@ -1,4 +1,4 @@
-"""One Pulumi component for each concept of a cluster: namespaces, workloads, Prometheus, Alertmanager, facts.
+"""One Pulumi component for each concept of a cluster: namespaces, workloads, each program of the monitoring, facts.
 
 Belongs here: which objects a concept is made of, and how they depend on each other. A component gets its provider
 from its caller (`opts`), names every object itself, and makes each depend on what must be there before it.

@@ -67,6 +67,8 @@ def _pod() -> PodSpecArgs:
                     "--path.procfs=/host/proc",
                     "--path.sysfs=/host/sys",
                     "--path.rootfs=/host/root",
+                    # Where disks have their properties, which it otherwise looks for in the pod.
+                    "--path.udev.data=/host/root/run/udev/data",
                     f"--collector.filesystem.mount-points-exclude={_NOT_DISKS}",
                     *(f"--no-collector.{name}" for name in _OF_A_NETWORK),
                 ],
