@@ -65,7 +65,7 @@ def simple(environ: Mapping[str, str]) -> bool:
 def patch_sdk(module: ModuleType) -> None:
     """Have the SDK call this process what it is called here, so that spans and its metrics are of one instance."""
     sdk: Any = module
-    if _Instance.id and hasattr(sdk, "_service_instance_id_pid"):  # from SDK 1.42
+    if hasattr(sdk, "_service_instance_id_pid"):  # from SDK 1.42
         sdk._service_instance_id = _Instance.of_this_process()  # noqa: SLF001 -- there is no public way
         sdk._service_instance_id_pid = os.getpid()  # noqa: SLF001 -- likewise
 
