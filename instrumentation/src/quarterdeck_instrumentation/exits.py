@@ -38,12 +38,21 @@ class _Watch:
         self.pid = 0
         self.seconds = 0.0
         self.wrapped = False
+        self.busy = False
+        """Whether it is being done at this moment, and the process ends after it."""
 
     def over(self) -> None:
         """Have it done, for as long as it may take; once, and not in a child that was forked since."""
         end, self.end = self.end, None
         if end is None or self.pid != os.getpid():
             return
+        self.busy = True
+        try:
+            self._do(end)
+        finally:
+            self.busy = False
+
+    def _do(self, end: Callable[[], None]) -> None:
         done = native.Bell()
 
         def run() -> None:
@@ -88,7 +97,7 @@ def expect() -> None:
 
 def forked() -> None:
     """Let go, in a forked child, of what watches over its parent."""
-    _watch.end = None
+    _watch.end, _watch.busy = None, False
     if signal.getsignal(signal.SIGTERM) is _terminated:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -116,6 +125,8 @@ def _terminated(number: int, frame: Any) -> None:
     del frame
     if signal.getsignal(number) is not _terminated:
         return  # called by a handler that was set later, as what it replaced: the default would not have been called
+    if _watch.busy:
+        return  # told again, as `multiprocessing` tells children: whom this interrupts ends the process
     _watch.over()
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)

@@ -79,6 +79,21 @@ def test_sigterm_without_a_handler(tmp_path: Path) -> None:
     assert run(tmp_path, "os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)") == (-signal.SIGTERM, [0], "")
 
 
+def test_sigterm_twice(tmp_path: Path) -> None:
+    """A parent sends it again when it ends, as hypercorn's: that killed workers while they sent their last spans."""
+    code = """
+def ends():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.2)
+    end()
+
+exits.watch(ends, 10.0)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(60)
+"""
+    assert run(tmp_path, code) == (-signal.SIGTERM, [0], "")
+
+
 def test_sigterm_while_the_main_thread_waits(tmp_path: Path) -> None:
     """As a server's does, in `accept` or for a lock."""
     code = """
