@@ -85,8 +85,8 @@ def _like_for_like(rows: Sequence[_Row]) -> Iterable[str]:
         yield (
             f"FastAPI's own telemetry costs {own:.1f} thousand of `bare`, though nobody has configured it, and is off\n"
             "in **metrics**, **unsampled** and **span**, where ours takes its place. That flatters ours: to an\n"
-            f"application without any telemetry (`silent`), **span** adds {added['span'] + own:+.1f}, **unsampled**\n"
-            f"{added['unsampled'] + own:+.1f}, and **metrics** {added['metrics'] + own:+.1f}.\n"
+            f"application without any telemetry (`silent`), **span** adds {added['span'] + own:+.1f},\n"
+            f"**unsampled** {added['unsampled'] + own:+.1f}, and **metrics** {added['metrics'] + own:+.1f}.\n"
         )
 
 
