@@ -97,6 +97,19 @@ def objects_of(root: Path) -> Callable[..., dict[tuple[str, str | None, str], di
     return objects
 
 
+@pytest.fixture(scope="session")
+def rendered(root: Path) -> Callable[..., dict[tuple[str, str | None, str], dict[str, Any]]]:
+    """Return a function that does so once for the same stack and overrides: what it returns is only to be looked at."""
+
+    @functools.cache
+    def objects(env: str, *overrides: str) -> dict[tuple[str, str | None, str], dict[str, Any]]:
+        project = load_project(root)
+        found = [clean(each) for each in render(project, env, load_stack(project, env, overrides)).objects]
+        return {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]): o for o in found}
+
+    return objects
+
+
 @pytest.fixture
 def local_objects(
     objects_of: Callable[..., dict[tuple[str, str | None, str], dict[str, Any]]],

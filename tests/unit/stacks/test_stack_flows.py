@@ -51,9 +51,9 @@ def _is(peer: dict[str, Any], pods: Peer) -> bool:
 
 
 @pytest.mark.parametrize(("env", "options"), SHAPES)
-def test_every_pod_that_asks_to_be_scraped_may_be(env: str, options: tuple[str, ...], objects_of: Objects) -> None:
+def test_every_pod_that_asks_to_be_scraped_may_be(env: str, options: tuple[str, ...], rendered: Objects) -> None:
     """By Prometheus, on the port that its annotation names, at both ends."""
-    objects = objects_of(env, *options)
+    objects = rendered(env, *options)
     prometheus = Peer("quarterdeck", "prometheus")
     scraped = 0
     for each in objects.values():
@@ -83,19 +83,19 @@ def test_every_pod_that_asks_to_be_scraped_may_be(env: str, options: tuple[str, 
     ],
 )
 def test_each_connection_of_the_monitoring_is_let_through(
-    source: tuple[str, str], target: tuple[str, str], port: int, objects_of: Objects
+    source: tuple[str, str], target: tuple[str, str], port: int, rendered: Objects
 ) -> None:
     """At both ends."""
-    objects = objects_of("prod", *OPTIONS)
+    objects = rendered("prod", *OPTIONS)
 
     assert _admits(objects, Peer(*source), Peer(*target), port, "ingress")
     assert _admits(objects, Peer(*source), Peer(*target), port, "egress")
 
 
 @pytest.mark.parametrize(("env", "options"), SHAPES)
-def test_every_pod_of_the_monitoring_has_a_policy(env: str, options: tuple[str, ...], objects_of: Objects) -> None:
+def test_every_pod_of_the_monitoring_has_a_policy(env: str, options: tuple[str, ...], rendered: Objects) -> None:
     """Without one, the default denies it everything."""
-    objects = objects_of(env, *options)
+    objects = rendered(env, *options)
     with_policy = {
         (namespace, policy["spec"]["podSelector"].get("matchLabels", {}).get(APP))
         for (kind, namespace, _), policy in objects.items()

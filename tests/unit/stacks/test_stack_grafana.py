@@ -41,7 +41,7 @@ def _environment(objects: dict[Any, dict[str, Any]]) -> dict[str, dict[str, Any]
     return {each["name"]: each for each in container["env"]}
 
 
-def test_it_has_the_dashboards_that_are_generated_for_review(objects_of: Objects, root: Path) -> None:
+def test_it_has_the_dashboards_that_are_generated_for_review(rendered: Objects, root: Path) -> None:
     """The same text, so that what is looked at in a change is what people will see."""
     text = (root / "services.yaml").read_text()
     tree = generated(parse(text, "services.yaml", lambda name: (root / name).read_text()))
@@ -51,12 +51,12 @@ def test_it_has_the_dashboards_that_are_generated_for_review(objects_of: Objects
         if path.startswith("grafana/") and path.endswith(".json")
     }
 
-    assert _mounted(objects_of("prod"), "dashboards") == expected
+    assert _mounted(rendered("prod"), "dashboards") == expected
 
 
-def test_the_folder_that_is_provisioned_is_the_one_that_is_mounted(objects_of: Objects) -> None:
+def test_the_folder_that_is_provisioned_is_the_one_that_is_mounted(rendered: Objects) -> None:
     """And nobody can save over it: the next change would undo that."""
-    objects = objects_of("prod")
+    objects = rendered("prod")
     (provider,) = yaml.safe_load(_mounted(objects, "provider")["quarterdeck.yaml"])["providers"]
     (container,) = _pod(objects)["containers"]
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
@@ -65,18 +65,18 @@ def test_the_folder_that_is_provisioned_is_the_one_that_is_mounted(objects_of: O
     assert provider["allowUiUpdates"] is False
 
 
-def test_an_exemplar_leads_to_its_trace(objects_of: Objects) -> None:
+def test_an_exemplar_leads_to_its_trace(rendered: Objects) -> None:
     """By the uid of the data source that has the traces."""
-    sources = _datasources(objects_of("prod", *WITH_TRACES))
+    sources = _datasources(rendered("prod", *WITH_TRACES))
 
     (link,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
     assert (link["name"], link["datasourceUid"]) == ("trace_id", sources["tempo"]["uid"])
 
 
-def test_data_sources_are_what_the_environment_has(objects_of: Objects) -> None:
+def test_data_sources_are_what_the_environment_has(rendered: Objects) -> None:
     """One that nothing answers would be an error on every page; each address is in the pod's environment."""
-    few = objects_of("dev")
-    many = objects_of("dev", *WITH_TRACES)
+    few = rendered("dev")
+    many = rendered("dev", *WITH_TRACES)
 
     assert _datasources(few).keys() == {"prometheus"}
     assert "exemplarTraceIdDestinations" not in _datasources(few)["prometheus"]["jsonData"]
@@ -85,9 +85,9 @@ def test_data_sources_are_what_the_environment_has(objects_of: Objects) -> None:
         assert _environment(many)[each["url"].removeprefix("$")]["value"].startswith("http://")
 
 
-def test_where_thanos_has_the_past_it_is_asked_by_dashboards_and_commands(objects_of: Objects) -> None:
+def test_where_thanos_has_the_past_it_is_asked_by_dashboards_and_commands(rendered: Objects) -> None:
     """One Prometheus has a part of it, and not the long windows that the ruler records."""
-    objects = objects_of(
+    objects = rendered(
         "prod", "monitoringScale=distributed", "objectStore=s3://samples?region=eu-west-1", "objectStoreIdentity=role"
     )
     facts = objects["ConfigMap", "quarterdeck", "quarterdeck-environment"]["data"]
@@ -122,9 +122,9 @@ def test_the_password_is_a_reference_to_a_secret_that_the_rendering_leaves_out(r
     assert "hunter2" not in repr(made)
 
 
-def test_it_asks_nothing_of_anybody_outside(objects_of: Objects) -> None:
+def test_it_asks_nothing_of_anybody_outside(rendered: Objects) -> None:
     """Neither updates nor plugins nor statistics: its policy would not let it, and it would wait for that."""
-    variables = _environment(objects_of("prod"))
+    variables = _environment(rendered("prod"))
 
     assert {
         name: variables[name]["value"]
@@ -142,6 +142,6 @@ def test_it_asks_nothing_of_anybody_outside(objects_of: Objects) -> None:
     }
 
 
-def test_without_grafana_there_is_nothing_of_it(objects_of: Objects) -> None:
+def test_without_grafana_there_is_nothing_of_it(rendered: Objects) -> None:
     """No object, no policy, no dashboards."""
-    assert [key for key in objects_of("dev", "grafana=false") if "grafana" in key[2]] == []
+    assert [key for key in rendered("dev", "grafana=false") if "grafana" in key[2]] == []

@@ -55,9 +55,9 @@ def test_pods_get_the_labels_that_the_stacks_own_prometheus_gives_them() -> None
     } == expected
 
 
-def test_the_stack_has_no_prometheus_of_its_own_there(objects_of: Objects) -> None:
+def test_the_stack_has_no_prometheus_of_its_own_there(rendered: Objects) -> None:
     """Nor an Alertmanager or exporters; what it has instead is labelled as the operator's Prometheus selects it."""
-    objects = objects_of("dev", *GIVEN)
+    objects = rendered("dev", *GIVEN)
 
     programs = {name for kind, _, name in objects if kind in {"StatefulSet", "Deployment", "DaemonSet"}}
     assert not {"prometheus", "alertmanager", "kube-state-metrics", "node-exporter"} & programs
@@ -72,9 +72,9 @@ def test_the_stack_has_no_prometheus_of_its_own_there(objects_of: Objects) -> No
     }
 
 
-def test_the_facts_and_grafana_name_the_operators_prometheus(objects_of: Objects) -> None:
+def test_the_facts_and_grafana_name_the_operators_prometheus(rendered: Objects) -> None:
     """Commands and dashboards ask the same."""
-    objects = objects_of("dev", *GIVEN)
+    objects = rendered("dev", *GIVEN)
 
     facts = objects["ConfigMap", "quarterdeck", "quarterdeck-environment"]["data"]
     (container,) = objects["Deployment", "quarterdeck", "grafana"]["spec"]["template"]["spec"]["containers"]
@@ -83,9 +83,9 @@ def test_the_facts_and_grafana_name_the_operators_prometheus(objects_of: Objects
     assert facts["alertmanager-url"] == "http://alertmanager-operated.monitoring.svc:9093"
 
 
-def test_no_policy_is_about_a_program_that_is_not_there(objects_of: Objects) -> None:
+def test_no_policy_is_about_a_program_that_is_not_there(rendered: Objects) -> None:
     """And none of those that are lacks one."""
-    objects = objects_of("dev", *GIVEN)
+    objects = rendered("dev", *GIVEN)
     pods = {
         (each["metadata"]["namespace"], each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"])
         for each in objects.values()

@@ -21,9 +21,9 @@ def _rules(objects: dict[Any, dict[str, Any]], name: str) -> set[str]:
     return {resource for rule in objects["ClusterRole", None, name]["rules"] for resource in rule.get("resources", [])}
 
 
-def test_metrics_server_is_asked_through_the_api_that_it_adds(objects_of: Objects) -> None:
+def test_metrics_server_is_asked_through_the_api_that_it_adds(rendered: Objects) -> None:
     """On the port of its Service, by the API server."""
-    objects = objects_of("dev", "metricsServer=true")
+    objects = rendered("dev", "metricsServer=true")
 
     added = objects["APIService", None, "v1beta1.metrics.k8s.io"]["spec"]
     assert added["service"] == {"name": "metrics-server", "namespace": "quarterdeck", "port": 10250}
@@ -31,9 +31,9 @@ def test_metrics_server_is_asked_through_the_api_that_it_adds(objects_of: Object
     assert port["port"] == 10250
 
 
-def test_metrics_server_reads_metrics_and_no_more(objects_of: Objects) -> None:
+def test_metrics_server_reads_metrics_and_no_more(rendered: Objects) -> None:
     """Whoever may view the cluster may view what it offers."""
-    objects = objects_of("dev", "metricsServer=true")
+    objects = rendered("dev", "metricsServer=true")
 
     assert _rules(objects, "quarterdeck-metrics-server") == {"nodes/metrics", "pods", "nodes"}
     offered = objects["ClusterRole", None, "quarterdeck-metrics-server-reader"]["metadata"]["labels"]
@@ -41,16 +41,16 @@ def test_metrics_server_reads_metrics_and_no_more(objects_of: Objects) -> None:
 
 
 @pytest.mark.parametrize(("env", "replicas"), [("dev", 1), ("prod", 2)])
-def test_metrics_server_is_alone_only_where_everything_is(env: str, replicas: int, objects_of: Objects) -> None:
+def test_metrics_server_is_alone_only_where_everything_is(env: str, replicas: int, rendered: Objects) -> None:
     """Autoscalers stand still without it."""
-    objects = objects_of(env, "metricsServer=true")
+    objects = rendered(env, "metricsServer=true")
 
     assert objects["Deployment", "quarterdeck", "metrics-server"]["spec"]["replicas"] == replicas
 
 
-def test_the_node_exporter_sees_folders_and_nothing_else_of_a_node(objects_of: Objects) -> None:
+def test_the_node_exporter_sees_folders_and_nothing_else_of_a_node(rendered: Objects) -> None:
     """Not its network, not its processes; and what it would say of a network is its own pod's, so it says nothing."""
-    pod = _pod(objects_of("prod"), "DaemonSet", "quarterdeck-node", "node-exporter")
+    pod = _pod(rendered("prod"), "DaemonSet", "quarterdeck-node", "node-exporter")
     (container,) = pod["containers"]
 
     assert {volume["hostPath"]["path"] for volume in pod["volumes"]} == {"/proc", "/sys", "/"}
@@ -58,9 +58,9 @@ def test_the_node_exporter_sees_folders_and_nothing_else_of_a_node(objects_of: O
     assert pod["tolerations"] == [{"operator": "Exists"}]
 
 
-def test_kube_state_metrics_watches_what_it_may(objects_of: Objects) -> None:
+def test_kube_state_metrics_watches_what_it_may(rendered: Objects) -> None:
     """What it is told to watch is what its role has, and that is no Secret and no ConfigMap."""
-    objects = objects_of("prod")
+    objects = rendered("prod")
     (container,) = _pod(objects, "Deployment", "quarterdeck", "kube-state-metrics")["containers"]
     (told,) = [each for each in container["args"] if each.startswith("--resources=")]
 
@@ -69,14 +69,14 @@ def test_kube_state_metrics_watches_what_it_may(objects_of: Objects) -> None:
     assert not {"secrets", "configmaps"} & allowed
 
 
-def test_without_probes_no_blackbox_exporter_runs(objects_of: Objects) -> None:
+def test_without_probes_no_blackbox_exporter_runs(rendered: Objects) -> None:
     """Nor is it a job, or an alert's source."""
-    assert [key for key in objects_of("prod") if "blackbox" in key[2]] == []
+    assert [key for key in rendered("prod") if "blackbox" in key[2]] == []
 
 
-def test_datadogs_keys_are_references(objects_of: Objects) -> None:
+def test_datadogs_keys_are_references(rendered: Objects) -> None:
     """To the Secret of the settings, in the namespace of each agent."""
-    objects = objects_of("prod", "datadog=true", "datadogSecret=ours")
+    objects = rendered("prod", "datadog=true", "datadogSecret=ours")
     for kind, namespace, name in (
         ("DaemonSet", "quarterdeck-node", "datadog-agent"),
         ("Deployment", "quarterdeck", "datadog-cluster-agent"),
@@ -89,9 +89,9 @@ def test_datadogs_keys_are_references(objects_of: Objects) -> None:
         }
 
 
-def test_datadogs_agent_reads_the_kubelet_without_its_proxy(objects_of: Objects) -> None:
+def test_datadogs_agent_reads_the_kubelet_without_its_proxy(rendered: Objects) -> None:
     """`nodes/proxy` would let it run commands in any pod."""
-    objects = objects_of("prod", "datadog=true")
+    objects = rendered("prod", "datadog=true")
 
     assert _rules(objects, "quarterdeck-datadog-agent") == {
         "nodes/metrics",
@@ -103,9 +103,9 @@ def test_datadogs_agent_reads_the_kubelet_without_its_proxy(objects_of: Objects)
     }
 
 
-def test_datadogs_agents_find_the_cluster_agent(objects_of: Objects) -> None:
+def test_datadogs_agents_find_the_cluster_agent(rendered: Objects) -> None:
     """By its Service, on the port that it listens on."""
-    objects = objects_of("prod", "datadog=true")
+    objects = rendered("prod", "datadog=true")
     (container,) = _pod(objects, "DaemonSet", "quarterdeck-node", "datadog-agent")["containers"]
 
     (url,) = [each["value"] for each in container["env"] if each["name"] == "DD_CLUSTER_AGENT_URL"]

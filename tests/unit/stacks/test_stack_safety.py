@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quarterdeck_stacks.images import is_pinned
-from quarterdeck_stacks.manifests import clean
-from quarterdeck_stacks.project import load_project, load_stack
-from quarterdeck_stacks.render import render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 EVERYTHING = (
     'probes=["https://shop.example.com/"]',
@@ -43,17 +38,11 @@ SHAPES = {
 Object = dict[str, Any]
 
 
-@functools.cache
-def _objects(root: Path, env: str, *overrides: str) -> tuple[Object, ...]:
-    project = load_project(root)
-    return tuple(clean(each) for each in render(project, env, load_stack(project, env, overrides)).objects)
-
-
 @pytest.fixture(params=SHAPES)
-def objects(request: pytest.FixtureRequest, root: Path) -> tuple[Object, ...]:
+def objects(request: pytest.FixtureRequest, rendered: Callable[..., dict[Any, Object]]) -> tuple[Object, ...]:
     """Return the objects of one of SHAPES."""
     env, overrides = SHAPES[request.param]
-    return _objects(root, env, *overrides)
+    return tuple(rendered(env, *overrides).values())
 
 
 def _pods(objects: tuple[Object, ...]) -> Iterator[tuple[Object, Object]]:
