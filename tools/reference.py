@@ -22,6 +22,9 @@ from quarterdeck_instrumentation import declarative, environment, settings
 from quarterdeck_instrumentation.push import pusher
 from quarterdeck_instrumentation.spans import target
 from quarterdeck_scripts.cli import quarterdeck
+from quarterdeck_stacks.project import load_project
+from quarterdeck_stacks.settings import Settings
+from quarterdeck_stacks.settings.keys import declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +131,36 @@ def differences() -> str:
     return "\n".join(lines) + "\n"
 
 
+def environments() -> str:
+    """Return the page of a stack's settings: every key of Pulumi.yaml, in the groups that the program reads them in."""
+    root = FOLDER.parent.parent
+    schema = load_project(root).schema
+    lines = [
+        MARK,
+        "# Settings of a stack",
+        "",
+        "Set one with `pulumi config set KEY VALUE`, a list with `pulumi config set --path 'KEY[0]' VALUE`; a stack's",
+        "values are in `stacks/Pulumi.<env>.yaml`, each as `quarterdeck:KEY`. How to start:",
+        "[environments.md](../environments.md).",
+    ]
+    groups: dict[type, list[tuple[str, str]]] = {}
+    for key, cls, field in declared(Settings):
+        groups.setdefault(cls, []).append((key, field))
+    for cls, keys in groups.items():
+        first = (inspect.getdoc(cls) or "").partition("\n")[0]
+        lines += ["", f"## {first.rstrip('.')}", "", "| key | type | default | meaning |", "|---|---|---|---|"]
+        documented = _field_docs(cls)
+        for key, field in sorted(keys):
+            declaration = schema[key]
+            default = f"`{_config_text(declaration['default'])}`" if declaration["default"] not in ("", []) else "empty"
+            lines.append(f"| `{key}` | {declaration['type']} | {default} | {documented[field]} |")
+    return "\n".join(lines) + "\n"
+
+
+def _config_text(default: object) -> str:
+    return default if isinstance(default, str) else json.dumps(default)
+
+
 def _field_docs(cls: type) -> dict[str, str]:
     """Return each field's docstring: the string expression that follows it."""
     body = ast.parse(inspect.getsource(cls)).body[0]
@@ -147,6 +180,7 @@ def main() -> int:
         "contract.json": lock.text(),
         "instrumentation.md": instrumentation(),
         "differences.md": differences(),
+        "environments.md": environments(),
         "../benchmarks.md": MARK + benchmarks(json.loads(_read(FOLDER.parent / "benchmarks.json"))),
     }
     stale = [name for name, text in pages.items() if _read(FOLDER / name) != text]

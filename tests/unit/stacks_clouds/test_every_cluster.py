@@ -90,6 +90,20 @@ def test_a_cluster_is_not_deleted_by_mistake(
     assert locks is None or cluster.inputs[locks] is (env != "dev")
 
 
+@pytest.mark.parametrize("kind", ["existing", "eks", "gke", "aks"])
+def test_services_may_run_on_spot_nodes_and_nothing_else_may(up: Callable[..., Any], kind: str) -> None:
+    """Where there are any: what holds data is nowhere that a cloud may take back."""
+    run = up("prod", kind)
+
+    deployments = {each.name: each.inputs for each in run.of("kubernetes:apps/v1:Deployment")}
+    tolerations = deployments["checkout"]["spec"]["template"]["spec"].get("tolerations", [])
+    spot = ["quarterdeck.dev/spot", "kubernetes.azure.com/scalesetpriority"]
+    assert [each["key"] for each in tolerations] == ([] if kind == "existing" else spot)
+    stateful = run.of("kubernetes:apps/v1:StatefulSet")
+    assert stateful
+    assert not [each.name for each in stateful if "tolerations" in each.inputs["spec"]["template"]["spec"]]
+
+
 @pytest.mark.parametrize(("kind", "extra"), [("eks", "aws"), ("gke", "gcp"), ("aks", "azure")])
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, kind: str, extra: str) -> None:
     """With what installs it, not as a traceback."""

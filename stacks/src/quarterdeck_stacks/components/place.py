@@ -43,6 +43,8 @@ class Place:
     """None where nobody takes spans: then services send none."""
     foreign_prometheus: bool
     """Whether it is an operator's Prometheus that scrapes, in a namespace that the stack does not know."""
+    spot: bool
+    """Whether the cluster has nodes that the cloud may take back, which services may run on."""
 
     @classmethod
     def of(cls, settings: Settings) -> Place:
@@ -55,4 +57,5 @@ class Place:
             services=settings.services,
             collector=collector if settings.monitoring.collector.enabled and settings.loopback is None else None,
             foreign_prometheus=settings.monitoring.operator,
+            spot=settings.cluster.made and any(pool.spot for pool in settings.cluster.cloud.pools),
         )

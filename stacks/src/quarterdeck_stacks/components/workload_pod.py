@@ -14,12 +14,14 @@ from pulumi_kubernetes.core.v1 import (
     ProbeArgs,
     ResourceRequirementsArgs,
     SleepActionArgs,
+    TolerationArgs,
     TopologySpreadConstraintArgs,
     VolumeMountArgs,
 )
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
 from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, METRICS_DIR, METRICS_PORT
+from quarterdeck_stacks.clusters.spot import AKS_TAINT, TAINT
 from quarterdeck_stacks.components.objects import (
     POD_IP,
     from_field,
@@ -62,6 +64,8 @@ def pod_of(service: Service, place: Place) -> PodSpecArgs:
         enable_service_links=False,
         security_context=restricted_pod(USER),
         termination_grace_period_seconds=_drain_seconds(place) + SHUTDOWN_SECONDS,
+        # With replicas, a budget and a spread over zones, a node that is taken back is one pod that moves.
+        tolerations=[_tolerated(TAINT), _tolerated(AKS_TAINT)] if place.spot else None,
         topology_spread_constraints=[
             _spread(service, "topology.kubernetes.io/zone"),
             _spread(service, "kubernetes.io/hostname"),
@@ -179,6 +183,10 @@ def _variables(service: Service, place: Place, *, copied: bool) -> list[EnvVarAr
         from_field("POD_VERSION", f"metadata.labels['{APP_VERSION}']"),
         *(EnvVarArgs(name=name, value=value) for name, value in plain.items()),
     ]
+
+
+def _tolerated(taint: str) -> TolerationArgs:
+    return TolerationArgs(key=taint, operator="Exists", effect="NoSchedule")
 
 
 def _spread(service: Service, topology: str) -> TopologySpreadConstraintArgs:

@@ -14,6 +14,7 @@ from quarterdeck_stacks.components.facts import Facts
 from quarterdeck_stacks.components.isolation import Isolation
 from quarterdeck_stacks.components.namespaces import Namespaces
 from quarterdeck_stacks.components.place import Place
+from quarterdeck_stacks.components.quota import Quota
 from quarterdeck_stacks.components.workload import Workload
 from quarterdeck_stacks.environments.connection import connect
 from quarterdeck_stacks.environments.monitoring import monitoring
@@ -57,6 +58,8 @@ def workloads(environment: Environment, namespaces: Namespaces, opts: pulumi.Res
     place = Place.of(environment.settings)
     for namespace in sorted({service.namespace for service in catalogue.services} - {SYSTEM_NAMESPACE}):
         Isolation(namespace, namespaces=namespaces, opts=opts)
+        if environment.settings.quota.hard:
+            Quota(namespace, environment.settings.quota.hard, namespaces=namespaces, opts=opts)
     for service in catalogue.services:
         Workload(service, reach=reach_of(service, catalogue), place=place, namespaces=namespaces, opts=opts)
 

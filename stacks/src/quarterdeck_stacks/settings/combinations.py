@@ -9,6 +9,7 @@ from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_stacks.reach import reach_of
 from quarterdeck_stacks.settings.monitoring import Scale
+from quarterdeck_stacks.settings.quota import too_small
 from quarterdeck_stacks.settings.services import Instrumentation
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def check_against(settings: Settings, catalogue: Catalogue) -> None:
             "none",
             "`pulumi config set servicesInstrumentationImage …`, or servicesInstrumentation to image",
         )
+    for refusal in too_small(settings.quota, catalogue):
+        raise refusal
     key, kept = _kept(settings)
     for service in catalogue.services:
         if settings.loopback is None:

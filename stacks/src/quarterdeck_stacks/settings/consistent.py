@@ -38,11 +38,11 @@ def check_consistent(settings: Settings) -> None:
 
 
 def _preview(settings: Settings) -> Iterator[UsageError]:
-    if settings.is_preview and (settings.cluster.made or settings.shape != "dev"):
+    if settings.is_preview and settings.cluster.made:
         yield UsageError(
             "a change's environment in the cluster of dev, which the stack dev makes",
-            f"clusterKind {settings.cluster.kind} and the shape of {settings.shape}",
-            "`pulumi config set clusterKind existing` with dev's kubeconfig, and leave `environment` empty",
+            f"clusterKind {settings.cluster.kind}",
+            "`pulumi config set clusterKind existing`, with dev's kubeconfig",
         )
 
 

@@ -13,6 +13,7 @@ from quarterdeck_stacks.settings.cluster import ClusterSettings
 from quarterdeck_stacks.settings.consistent import check_consistent
 from quarterdeck_stacks.settings.keys import assignments, check_keys, duration, group, key, read, text, whole_seconds
 from quarterdeck_stacks.settings.monitoring import MonitoringSettings, PrometheusSettings, Scale
+from quarterdeck_stacks.settings.quota import QuotaSettings
 from quarterdeck_stacks.settings.services import ServiceSettings
 from quarterdeck_stacks.telemetry import places
 
@@ -81,6 +82,7 @@ class Settings:
     prometheus: PrometheusSettings = group(PrometheusSettings)
     monitoring: MonitoringSettings = group(MonitoringSettings)
     services: ServiceSettings = group(ServiceSettings)
+    quota: QuotaSettings = group(QuotaSettings)
     drain: timedelta = key("drain", whole_seconds)
     """A stopping pod still serves for so long, because clients see it go only some time later."""
     loopback: Loopback | None = key("loopbackPrefix", _loopback)
@@ -95,8 +97,8 @@ class Settings:
 
     @property
     def is_preview(self) -> bool:
-        """Whether the stack is `pr-N`, one change's own environment."""
-        return re.fullmatch(r"pr-[1-9]\d*", self.stack) is not None
+        """Whether the stack is `pr-N`, one change's services beside dev's; one that says what it looks like is not."""
+        return not self.looks_like and re.fullmatch(r"pr-[1-9]\d*", self.stack) is not None
 
     @property
     def environment(self) -> str:
