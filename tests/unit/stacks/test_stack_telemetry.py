@@ -177,6 +177,16 @@ def test_loki_and_tempo_share_one_bucket_with_thanos(kind: StoreKind) -> None:
     assert name == tempo["backend"]
 
 
+def test_azures_key_is_named_where_a_secret_has_it_and_never_written() -> None:
+    """Loki and Tempo put it in from their environment."""
+    store = ObjectStore(StoreKind.AZURE, "kept", {"account": "ours"})
+
+    _, loki = for_loki(store, "unused", has_secret=True)
+    tempo = for_tempo(store, "unused", has_secret=True)
+
+    assert loki["azure"]["account_key"] == tempo["azure"]["storage_account_key"] == "${AZURE_STORAGE_KEY}"
+
+
 def test_one_ruler_is_told_from_another_but_not_by_alertmanager() -> None:
     """Else each alert would be sent twice."""
     ruler = thanos.Ruler(

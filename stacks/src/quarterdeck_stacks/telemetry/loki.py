@@ -35,10 +35,12 @@ class Loki:
     """Where chunks are kept; None is the pod's own volume."""
     directory: str = DATA_DIRECTORY
     """Where everything else is."""
+    has_secret: bool = False
+    """Whether the pod has the store's credentials in its environment."""
 
     def to_yaml(self) -> str:
         """Return loki.yaml."""
-        kind, storage = for_loki(self.store, f"{self.directory}/chunks")
+        kind, storage = for_loki(self.store, f"{self.directory}/chunks", has_secret=self.has_secret)
         document = {
             # There is one tenant; who may write and read is said by network policies.
             "auth_enabled": False,

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+_AZURE_KEY = "${AZURE_STORAGE_KEY}"
+"""Put in by the program itself, from the variable: Azure's libraries, unlike S3's, do not look for one."""
+
 
 def endpoint(store: ObjectStore) -> str:
     """Return the host of an S3 *store*.
@@ -49,8 +52,10 @@ def for_thanos(store: ObjectStore) -> str:
     return yaml.safe_dump({"type": name, "config": config}, sort_keys=False)
 
 
-def for_loki(store: ObjectStore | None, folder: str) -> tuple[str, Document]:
+def for_loki(store: ObjectStore | None, folder: str, *, has_secret: bool = False) -> tuple[str, Document]:
     """Return Loki's name for the kind of *store*, and the section of `storage_config`; None is *folder*.
+
+    With *has_secret* the pod has the store's credentials in its environment.
 
     Source: https://grafana.com/docs/loki/v3.7.x/configure/#storage_config.
     """
@@ -66,15 +71,18 @@ def for_loki(store: ObjectStore | None, folder: str) -> tuple[str, Document]:
             return "gcs", {"gcs": {"bucket_name": store.bucket}}
         case StoreKind.AZURE:
             azure = {"account_name": store.options["account"], "container_name": store.bucket}
-            return "azure", {"azure": {**azure, "use_federated_token": True}}
+            trust: Document = {"account_key": _AZURE_KEY} if has_secret else {"use_federated_token": True}
+            return "azure", {"azure": {**azure, **trust}}
         case StoreKind.FILE:
             return "filesystem", {"filesystem": {"directory": store.bucket}}
         case _:
             assert_never(store.kind)
 
 
-def for_tempo(store: ObjectStore | None, folder: str) -> Document:
+def for_tempo(store: ObjectStore | None, folder: str, *, has_secret: bool = False) -> Document:
     """Return Tempo's `storage.trace` as far as it says where blocks are; None is *folder*.
+
+    With *has_secret* the pod has the store's credentials in its environment.
 
     Source: https://grafana.com/docs/tempo/v2.10.x/configuration/#storage.
     """
@@ -88,7 +96,8 @@ def for_tempo(store: ObjectStore | None, folder: str) -> Document:
             return {"backend": "gcs", "gcs": {"bucket_name": store.bucket, "prefix": _TEMPO_PREFIX}}
         case StoreKind.AZURE:
             azure = {"storage_account_name": store.options["account"], "container_name": store.bucket}
-            return {"backend": "azure", "azure": {**azure, "prefix": _TEMPO_PREFIX, "use_federated_token": True}}
+            trust: Document = {"storage_account_key": _AZURE_KEY} if has_secret else {"use_federated_token": True}
+            return {"backend": "azure", "azure": {**azure, "prefix": _TEMPO_PREFIX, **trust}}
         case StoreKind.FILE:
             return {"backend": "local", "local": {"path": store.bucket}}
         case _:

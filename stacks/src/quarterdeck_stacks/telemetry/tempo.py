@@ -30,6 +30,8 @@ class Tempo:
     """Traces older than this are deleted."""
     store: ObjectStore | None
     """Where blocks are kept; None is the pod's own volume."""
+    has_secret: bool = False
+    """Whether the pod has the store's credentials in its environment."""
 
     def to_yaml(self) -> str:
         """Return tempo.yaml."""
@@ -39,7 +41,7 @@ class Tempo:
             "compactor": {"compaction": {"block_retention": f"{round(self.retention.total_seconds())}s"}},
             "storage": {
                 "trace": {
-                    **for_tempo(self.store, f"{DATA_DIRECTORY}/blocks"),
+                    **for_tempo(self.store, f"{DATA_DIRECTORY}/blocks", has_secret=self.has_secret),
                     "wal": {"path": f"{DATA_DIRECTORY}/wal"},
                 }
             },

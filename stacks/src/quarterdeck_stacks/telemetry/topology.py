@@ -72,12 +72,14 @@ def log_reader_of() -> LogReader:
 
 def tempo_of(settings: Settings) -> Tempo:
     """Return what Tempo is configured with."""
-    return Tempo(settings.monitoring.traces.retention, settings.monitoring.object_store)
+    chosen = settings.monitoring
+    return Tempo(chosen.traces.retention, chosen.object_store, has_secret=bool(chosen.object_store_secret))
 
 
 def loki_of(settings: Settings) -> Loki:
     """Return what Loki is configured with."""
-    return Loki(settings.monitoring.logs.retention, settings.monitoring.object_store)
+    chosen = settings.monitoring
+    return Loki(chosen.logs.retention, chosen.object_store, has_secret=bool(chosen.object_store_secret))
 
 
 def prometheus_servers(settings: Settings) -> Iterator[str]:
