@@ -18,11 +18,13 @@ check: setup  ## lint, types, layers, generated files
 test: check  ## every test, with the real tools
 	@sh tools/test.sh
 
-bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; twenty minutes, needs valgrind
+bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; half an hour, needs valgrind
 	@$(BIN)/python tests/bench/request_cost.py --write
 	@$(BIN)/python tests/bench/process_cost.py --long --write
 	@$(BIN)/python tests/bench/termination.py --write
 	@$(BIN)/python tests/bench/scrape_cost.py --write
 	@$(BIN)/python tests/bench/rules_cost.py --write
+	@$(BIN)/python tests/bench/long_windows.py --write
+	@$(BIN)/python tests/bench/gateways.py --write
 	@$(BIN)/python tests/bench/verdict_simulation.py
 	@$(BIN)/python tools/reference.py

@@ -177,8 +177,35 @@ def _rules(rows: Sequence[_Row]) -> str:
     )
 
 
+def _long_windows(rows: Sequence[_Row]) -> str:
+    def told(row: _Row, form: str) -> str:
+        ratio, counted = row[form], row["counted"]
+        return "not a number" if ratio is None else f"{ratio:.4%} ({ratio / counted - 1:+.1%})"
+
+    return _table(
+        "A whole window's share of bad events, half an hour after the last full hour",
+        ("traffic; window, interval", "counted", "ours", "the usual mean of 5-minute ratios"),
+        (
+            (
+                f"{row['shape']}; {row['days']} d, {row['interval']:g} s",
+                f"{row['counted']:.4%}",
+                *(told(row, form) for form in ("ours", "usual")),
+            )
+            for row in rows
+        ),
+    )
+
+
 def _case(row: _Row) -> str:
     return f"{row['application']}/{row['variant']}"
+
+
+def _gateway(rows: Sequence[_Row]) -> str:
+    return _table(
+        "A collector gateway that measures, samples and queues every span",
+        ("spans", "a second of one core", "memory at most, MiB"),
+        ((f"{row['spans']:,}", f"{row['spans_a_core']:,}", f"{row['peak_mebibytes']}") for row in rows),
+    )
 
 
 _TABLES: dict[str, Callable[[Sequence[_Row]], str]] = {
@@ -190,5 +217,7 @@ _TABLES: dict[str, Callable[[Sequence[_Row]], str]] = {
     "termination": _termination,
     "servers": _servers,
     "rules": _rules,
+    "gateway": _gateway,
+    "long-windows": _long_windows,
 }
 """What is written of each part of the file, in this order."""
