@@ -192,7 +192,8 @@ def _serves(server: str, port: int) -> list[str]:
         return ["app:app", "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--access-logfile", "-"]
     if server == "hypercorn":
         return ["app:app", "--bind", f"127.0.0.1:{port}"]
-    return ["app:app", "--port", str(port)]
+    # uvicorn kills workers that do not answer it within 5 s, as on a busy machine none may that is still importing.
+    return ["app:app", "--port", str(port), "--timeout-worker-healthcheck", "60"]
 
 
 def _is_worker(pid: str) -> bool:

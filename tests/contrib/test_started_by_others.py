@@ -46,7 +46,11 @@ def flask_item(item):
     return counted()
 """
 SERVERS = {
-    "FastAPI under uvicorn": (("uvicorn", "app:api", "--workers", "2", "--port"), "/items/{item}"),
+    "FastAPI under uvicorn": (
+        # Which kills workers that do not answer it within 5 s, as on a busy machine none may that is still importing.
+        ("uvicorn", "app:api", "--workers", "2", "--timeout-worker-healthcheck", "60", "--port"),
+        "/items/{item}",
+    ),
     "Flask under gunicorn": (
         ("gunicorn", "app:site", "--workers", "2", "--no-control-socket", "--bind"),
         "/items/<int:item>",

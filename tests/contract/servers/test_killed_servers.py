@@ -58,7 +58,7 @@ AFTER_TEN = ("--max-requests", "10")
 GUNICORN = ("gunicorn", "app:app", "--bind", "127.0.0.1:{port}", "--no-control-socket", "--workers", "2")
 GRANIAN = ("granian", "app:app", "--port", "{port}", "--workers", "2", "--respawn-failed-workers", "--interface")
 HYPERCORN = ("hypercorn", "app:app", "--bind", "127.0.0.1:{port}", "--workers", "2")
-UVICORN = ("uvicorn", "app:app", "--port", "{port}")
+UVICORN = ("uvicorn", "app:app", "--port", "{port}", "--timeout-worker-healthcheck", "60")
 UWSGI = ("uwsgi", "--http-socket", "127.0.0.1:{port}", "--module", "app:app", "--disable-logging")
 GRACEFULLY = ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
 """With `--die-on-term` uWSGI kills busy workers on SIGTERM, and has them run nothing at their exit."""

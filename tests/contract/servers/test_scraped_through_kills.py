@@ -25,7 +25,10 @@ CUMULATIVE = (
 GUNICORN = ("gunicorn", "app:app", "--bind", "127.0.0.1:{port}", "--no-control-socket", "--workers", "2")
 SERVERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "gunicorn": ("wsgi", (*GUNICORN, "--threads", "2", "--max-requests", "30")),
-    "uvicorn": ("asgi", ("uvicorn", "app:app", "--port", "{port}", "--workers", "2")),
+    "uvicorn": (
+        "asgi",
+        ("uvicorn", "app:app", "--port", "{port}", "--workers", "2", "--timeout-worker-healthcheck", "60"),
+    ),
 }
 
 

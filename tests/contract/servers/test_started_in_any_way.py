@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 COUNT = "http_server_request_duration_seconds_count"
 GUNICORN = ("gunicorn", "app:app", "--bind", "127.0.0.1:{port}", "--no-control-socket", "--workers", "2")
 HYPERCORN = ("hypercorn", "--bind", "127.0.0.1:{port}", "--workers", "2")
-UVICORN = ("uvicorn", "app:app", "--port", "{port}")
+PATIENT = ("--timeout-worker-healthcheck", "60")
+"""uvicorn kills workers that do not answer it within 5 s, as on a busy machine none may that is still importing."""
+UVICORN = ("uvicorn", "app:app", "--port", "{port}", *PATIENT)
 UWSGI = ("uwsgi", "--http-socket", "127.0.0.1:{port}", "--module", "app:app", "--disable-logging", "--master")
 UWSGI_WORKERS = (*UWSGI, "--processes", "2", "--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
 AUTO = "import quarterdeck_instrumentation.auto\n"
@@ -123,7 +125,7 @@ def test_a_server_of_one_process(serving: Callable[..., Running], collector: Col
 
 def test_an_application_factory(serving: Callable[..., Running]) -> None:
     """What it makes is measured, in each worker."""
-    service = serving("asgi", "uvicorn", "app:make", "--factory", "--port", "{port}", "--workers", "2")
+    service = serving("asgi", "uvicorn", "app:make", "--factory", "--port", "{port}", "--workers", "2", *PATIENT)
     service.instrumented(2).send(20)
 
     service.counts()
