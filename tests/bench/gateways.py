@@ -130,19 +130,27 @@ class Process:
 
 
 @contextmanager
-def running(binary: Path, address: str, configuration: str, folder: Path, *overrides: str) -> Iterator[Process]:
+def running(
+    binary: Path,
+    address: str,
+    configuration: str,
+    folder: Path,
+    *overrides: str,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Process]:
     """Run a collector on *address* until the end, by its configuration and what *overrides* say otherwise."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(configuration)
-    environment = {
+    variables = {
         **os.environ,
+        **(environment or {}),
         "POD_IP": address,
         "POD_NAME": folder.name,
         "GOMEMLIMIT": collector.go_memory_limit(MEMORY),
     }
     given = [f"--config={each}" for each in (folder / "config.yaml", *(f"yaml:{each}" for each in overrides))]
     with (folder / "log").open("ab") as log:
-        popen = subprocess.Popen([binary, *given], env=environment, stdout=log, stderr=log)
+        popen = subprocess.Popen([binary, *given], env=variables, stdout=log, stderr=log)
     try:
         until(lambda: _healthy(address) or _ended(popen, folder), f"the collector at {address} to be healthy")
         yield Process(address, popen)
