@@ -17,7 +17,7 @@ from quarterdeck_stacks.flows import Flow, to_api_server
 from quarterdeck_stacks.operator_objects import Operated
 from quarterdeck_stacks.reach import Peer
 from quarterdeck_stacks.scraping import Scraping
-from quarterdeck_stacks.settings import ALERTMANAGER_PORT, PROMETHEUS_PORT, ClusterKind, Scale
+from quarterdeck_stacks.settings import ALERTMANAGER_PORT, GRAFANA_PORT, PROMETHEUS_PORT, ClusterKind, Scale
 from quarterdeck_stacks.targets import Probe, Targets
 from quarterdeck_stacks.telemetry import places
 from quarterdeck_stacks.telemetry.topology import telemetry_flows
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 GOSSIP_PORT = 9094
 """Where Alertmanagers tell each other, over TCP and UDP."""
-GRAFANA_PORT = 3000
 WEBHOOKS_SECRET = "alertmanager-webhooks"  # noqa: S105 -- a Secret's name
 """A Secret that somebody makes: a webhook that is secret is a file of it, and the catalogue names its path."""
 WEBHOOKS_DIRECTORY = f"/etc/{WEBHOOKS_SECRET}"

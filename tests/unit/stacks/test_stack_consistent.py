@@ -94,6 +94,12 @@ def test_the_environments_of_the_project_are_consistent(settings_of: Callable[..
             "clusterAdmins: a group of Entra, since a cluster of kind aks has no accounts of its own",
             "none",
         ),
+        (
+            "prod",
+            [*EKS, "clusterKind=gke"],
+            "no metricsServer of the stack's in a cluster of kind gke, which has its own",
+            "one, which would take its API from it",
+        ),
         ("dev", ["clusterVersion=1.29"], "the key clusterVersion to be Kubernetes 1.30 or newer", "'1.29'"),
         (
             "dev",

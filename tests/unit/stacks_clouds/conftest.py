@@ -53,6 +53,7 @@ EKS = (
 )
 GKE = (
     "clusterKind=gke",
+    "metricsServer=false",
     "clusterAccount=a-project",
     "clusterRegion=europe-west1",
     'clusterZones=["europe-west1-b", "europe-west1-c"]',
@@ -61,6 +62,7 @@ GKE = (
 )
 AKS = (
     "clusterKind=aks",
+    "metricsServer=false",
     "clusterAccount=00000000-0000-0000-0000-000000000001",
     "clusterRegion=westeurope",
     'clusterZones=["1", "2", "3"]',

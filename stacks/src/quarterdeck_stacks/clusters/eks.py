@@ -53,6 +53,12 @@ def make(environment: str, settings: ClusterSettings, *, protect: bool) -> Clust
     return Eks(f"quarterdeck-{environment}", settings, protect=protect, opts=opts).outputs
 
 
+def _may_use(key: str) -> str:
+    """Return the policy that lets the control plane encrypt Secrets with *key*, an ARN."""
+    actions = [f"kms:{each}" for each in ("Encrypt", "Decrypt", "ListGrants", "DescribeKey")]
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": key}]})
+
+
 def _issuer(found: Sequence[eks.outputs.ClusterIdentityOidc] | None) -> str:
     return (found[0].issuer or "") if found else ""
 
@@ -99,6 +105,7 @@ class Eks(pulumi.ComponentResource):
             deletion_window_in_days=30,
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(protect=protect)),
         )
+        usable = iam.RolePolicy(f"{self._name}-key", role=role.name, policy=key.arn.apply(_may_use), opts=self._child)
         return eks.Cluster(
             self._name,
             name=self._name,
@@ -130,7 +137,7 @@ class Eks(pulumi.ComponentResource):
             upgrade_policy=eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
             zonal_shift_config=eks.ClusterZonalShiftConfigArgs(enabled=len(cloud.zones) > 1),
             deletion_protection=protect,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[after, *self._attached], protect=protect),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[after, usable, *self._attached], protect=protect),
         )
 
     def _admit(self, cloud: CloudSettings) -> list[pulumi.Resource]:

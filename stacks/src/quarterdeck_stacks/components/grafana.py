@@ -19,7 +19,7 @@ from quarterdeck_dashboards.uid import uid_of
 from quarterdeck_stacks import images
 from quarterdeck_stacks.components.objects import content_named, metadata, packed
 from quarterdeck_stacks.components.server import Mount, Server, ServerShape
-from quarterdeck_stacks.watch import GRAFANA_PORT
+from quarterdeck_stacks.settings import GRAFANA_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

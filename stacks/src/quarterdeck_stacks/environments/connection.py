@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
-import pulumi_kubernetes
 
 from quarterdeck_stacks.clusters import existing
 from quarterdeck_stacks.clusters.extras import load
 from quarterdeck_stacks.clusters.identity import checked, observed
+from quarterdeck_stacks.environments.shape import provider
 from quarterdeck_stacks.settings import ClusterKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import pulumi_kubernetes
 
     from quarterdeck_stacks.clusters.cluster import Cluster
     from quarterdeck_stacks.environments.shape import Environment
@@ -52,10 +52,10 @@ def connect(environment: Environment, *, disposable: bool) -> Connection:
     else:
         cluster = existing.make(settings, contents=environment.kubeconfig)
     if settings.rendering:
-        written = _provider("cluster", None, None, delete_unreachable=disposable)
+        written = provider("cluster", None, None, delete_unreachable=disposable)
         uid = pulumi.Output.from_input(settings.uid)
     else:
-        asking = _provider("identity", cluster.kubeconfig, cluster.context, after=cluster.made)
+        asking = provider("identity", cluster.kubeconfig, cluster.context, after=cluster.made)
         uid = checked(observed(asking), settings.uid)
         written = _checked_provider(cluster, uid, delete_unreachable=disposable)
     opts = pulumi.ResourceOptions(provider=written)
@@ -71,32 +71,13 @@ def _checked_provider(
     given = cluster.kubeconfig
     known = None if given is None else _after(uid, given)
     context = None if cluster.context is None else _after(uid, pulumi.Output.from_input(cluster.context))
-    return _provider("cluster", known, context, delete_unreachable=delete_unreachable, after=cluster.made)
+    return provider("cluster", known, context, delete_unreachable=delete_unreachable, after=cluster.made)
 
 
 def _after(uid: pulumi.Output[str], value: pulumi.Output[str]) -> pulumi.Output[str]:
     """Return *value*, known and secret as it is, once *uid* is known."""
     waiting: pulumi.Output[str] = pulumi.Output.all(value, uid).apply(lambda both: str(both[0]))
     return waiting
-
-
-def _provider(
-    name: str,
-    kubeconfig: pulumi.Output[str] | None,
-    context: pulumi.Input[str] | None,
-    *,
-    delete_unreachable: bool = False,
-    after: Sequence[pulumi.Resource] = (),
-) -> pulumi_kubernetes.Provider:
-    return pulumi_kubernetes.Provider(
-        name,
-        kubeconfig=kubeconfig,
-        context=context,
-        delete_unreachable=delete_unreachable,
-        # The facts keep their name when they change: replaced, they would be gone for a moment.
-        enable_config_map_mutable=True,
-        opts=pulumi.ResourceOptions(depends_on=list(after)),
-    )
 
 
 def _inside(environment: Environment, opts: pulumi.ResourceOptions) -> None:

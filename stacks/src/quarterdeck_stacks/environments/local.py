@@ -26,7 +26,9 @@ def deploy(environment: Environment) -> None:
     shops = sorted({service.namespace for service in catalogue.services})
     # The cluster of `quarterdeck local up` is thrown away whole: a new one has another certificate, so Pulumi replaces
     # the provider and everything behind it, and what was in the old one is gone.
-    opts = pulumi.ResourceOptions(provider=provider(environment, delete_unreachable=True))
+    given = None if environment.kubeconfig is None else pulumi.Output.secret(environment.kubeconfig)
+    context = settings.cluster.context or None
+    opts = pulumi.ResourceOptions(provider=provider("cluster", given, context, delete_unreachable=True))
     namespaces = Namespaces([SYSTEM_NAMESPACE, *shops], opts=opts)
 
     Alertmanager(

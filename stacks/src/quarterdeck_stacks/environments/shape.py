@@ -9,6 +9,8 @@ import pulumi
 import pulumi_kubernetes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from quarterdeck_dashboards.catalogue import Catalogue
     from quarterdeck_stacks.settings import Settings
 
@@ -25,20 +27,30 @@ class Environment:
     """The kubeconfig's contents, a secret; None is kubectl's own."""
 
 
-def provider(environment: Environment, *, delete_unreachable: bool) -> pulumi_kubernetes.Provider:
-    """Return the one provider of the environment's cluster.
+def provider(
+    name: str,
+    kubeconfig: pulumi.Output[str] | None,
+    context: pulumi.Input[str] | None,
+    *,
+    delete_unreachable: bool = False,
+    after: Sequence[pulumi.Resource] = (),
+) -> pulumi_kubernetes.Provider:
+    """Return the provider *name* of a cluster.
 
     Args:
-        environment: whose cluster it is.
+        name: in the program.
+        kubeconfig: contents; None is kubectl's own.
+        context: in it; None is its current one.
         delete_unreachable: forget what is in a cluster that does not answer, instead of failing. Right where the
             cluster is thrown away whole.
+        after: what must be there before it is asked anything.
     """
-    kubeconfig = environment.kubeconfig
     return pulumi_kubernetes.Provider(
-        "cluster",
-        kubeconfig=None if kubeconfig is None else pulumi.Output.secret(kubeconfig),
-        context=environment.settings.cluster.context or None,
+        name,
+        kubeconfig=kubeconfig,
+        context=context,
         delete_unreachable=delete_unreachable,
         # The facts keep their name when they change: replaced, they would be gone for a moment.
         enable_config_map_mutable=True,
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
     )

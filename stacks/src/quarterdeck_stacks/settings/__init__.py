@@ -14,6 +14,7 @@ from quarterdeck_stacks.settings.services import ServiceSettings
 from quarterdeck_stacks.settings.stack import (
     ALERTMANAGER_PORT,
     ENVIRONMENTS,
+    GRAFANA_PORT,
     PROMETHEUS_PORT,
     Loopback,
     Settings,
@@ -23,6 +24,7 @@ from quarterdeck_stacks.settings.stack import (
 __all__ = [
     "ALERTMANAGER_PORT",
     "ENVIRONMENTS",
+    "GRAFANA_PORT",
     "PROMETHEUS_PORT",
     "ClusterKind",
     "ClusterSettings",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _ZONES = {ClusterKind.EKS: range(2, 4), ClusterKind.GKE: range(4), ClusterKind.AKS: range(4)}
 """How many zones a cloud takes. EKS wants subnets in two, and the network that is made has room for three."""
 
+_HAVE_METRICS_SERVER = frozenset({ClusterKind.GKE, ClusterKind.AKS})
+"""Clouds that run metrics-server in every cluster."""
+
 
 def check_consistent(settings: Settings) -> None:
     """Refuse *settings* that contradict each other.
@@ -28,7 +31,7 @@ def check_consistent(settings: Settings) -> None:
     """
     found = (
         *_preview(settings),
-        *_cluster(settings.cluster),
+        *_cluster(settings.cluster, metrics_server=settings.monitoring.metrics_server),
         *_machines(settings),
         *_monitoring(settings.monitoring),
         *_operated(settings.monitoring),
@@ -46,7 +49,7 @@ def _preview(settings: Settings) -> Iterator[UsageError]:
         )
 
 
-def _cluster(cluster: ClusterSettings) -> Iterator[UsageError]:
+def _cluster(cluster: ClusterSettings, *, metrics_server: bool) -> Iterator[UsageError]:
     cloud = cluster.cloud
     if not cluster.made:
         if not cluster.kubeconfig and not cluster.context:
@@ -57,6 +60,12 @@ def _cluster(cluster: ClusterSettings) -> Iterator[UsageError]:
             )
         return
     kind = cluster.kind
+    if kind in _HAVE_METRICS_SERVER and metrics_server:
+        yield UsageError(
+            f"no metricsServer of the stack's in a cluster of kind {kind}, which has its own",
+            "one, which would take its API from it",
+            "`pulumi config set metricsServer false`",
+        )
     if cluster.kubeconfig:
         yield UsageError(
             f"no kubeconfig where the stack makes the cluster (clusterKind {kind})",
