@@ -18,6 +18,7 @@ from quarterdeck_contract import VERSION, metrics
 from quarterdeck_contract.labels import FAILED_COMPONENT
 from quarterdeck_instrumentation import declarative, exits, failures, native
 from quarterdeck_instrumentation.cardinality import Watch
+from quarterdeck_instrumentation.decision import Decision
 from quarterdeck_instrumentation.exposition import session, snapshot, store
 from quarterdeck_instrumentation.exposition.collector import Collector
 from quarterdeck_instrumentation.exposition.reader import Reader
@@ -36,11 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from opentelemetry.trace import TracerProvider
-
     from quarterdeck_instrumentation.exposition.page import Format
     from quarterdeck_instrumentation.push.pusher import Pusher
-    from quarterdeck_instrumentation.tracing import Tracing
 
 _PATIENCE = 0.5
 """Seconds that a page waits for metrics that have to be asked for; an end no longer than half its deadline."""
@@ -62,11 +60,9 @@ class Runtime:
         self._name = store.worker_name()
         self._folder = ""
         self._writer = Writer(self.registry, self._update)
-        self._tracing: Tracing | None = None
-        self._tracing_resolved = False
-        self._deciding = threading.RLock()
-        self._is_deciding = False
-        """Whether what is decided by asks what was decided: an exporter's own set-up may make spans."""
+        self.spans = Decision(settings, _reconsider)
+        # Bound here, because each request asks the first.
+        self.tracing, self.trace_with, self.adopt = self.spans.tracing, self.spans.trace_with, self.spans.adopt
         self._page: PageServer | None = None
         self._elected: int | None = None
         self._pusher: Pusher | None = None
@@ -101,55 +97,6 @@ class Runtime:
         self._page = PageServer(address, self._elect, self._collector, created=self.settings.created_timestamps)
         self._page.start()
 
-    def tracing(self) -> Tracing | None:
-        """Return what makes spans; None when nobody wants any. Decided at the first request.
-
-        Not earlier: the service may choose its own tracer provider while it starts.
-        """
-        if not self._tracing_resolved:
-            self._decide()
-        return self._tracing
-
-    def _decide(self) -> None:
-        with self._deciding:  # other threads wait: what they serve meanwhile would have no spans
-            if self._tracing_resolved or self._is_deciding:
-                return
-            self._is_deciding = True
-            try:
-                with native.Uncollected():
-                    from quarterdeck_instrumentation import providers, tracing  # noqa: PLC0415 -- few services trace
-
-                    chosen = providers.is_set()
-                    self._tracing = tracing.start(self.settings)
-                    if not chosen:
-                        providers.give_way(_reconsider)
-            except Exception as error:  # noqa: BLE001 -- an exporter's set-up may raise anything
-                failed("traces", "tracing could not be started", error)
-            finally:
-                self._tracing_resolved, self._is_deciding = True, False
-
-    @property
-    def traces(self) -> bool:
-        """Whether it has been decided that there are spans."""
-        return self._tracing is not None
-
-    def trace_with(self, tracing: Tracing | None) -> None:
-        """Have *tracing* make the spans, whatever is configured: for tests, and for services that know better."""
-        self._tracing, self._tracing_resolved = tracing, True
-
-    def adopt(self, provider: TracerProvider) -> None:
-        """Have spans go to *provider*, which the service gave its framework, unless it is decided where they go."""
-        if not self._tracing_resolved:
-            from quarterdeck_instrumentation import tracing  # noqa: PLC0415 -- few services do that
-
-            self.trace_with(tracing.Tracing(provider))
-
-    def reconsider(self) -> None:
-        """Decide anew, at the next request, what makes spans: the service has set its own provider since."""
-        if self._tracing is not None:
-            atexit.register(self._tracing.flush, self.settings.flush_timeout)
-        self._tracing, self._tracing_resolved = None, False
-
     def write(self) -> None:
         """Write the values down where they survive this process."""
         self._writer.write()
@@ -158,8 +105,8 @@ class Runtime:
         """Begin to send what there is: the server has been told to end, and ends when it has served what it serves."""
         if self._pusher is not None:
             self._pusher.begin_flush(self.settings.flush_timeout)
-        if self._tracing is not None:
-            self._tracing.begin_flush(self.settings.flush_timeout)
+        if self.spans.made is not None:
+            self.spans.made.begin_flush(self.settings.flush_timeout)
 
     def end(self) -> None:
         """Write and send what is left: the server says that it is about to end."""
@@ -171,8 +118,8 @@ class Runtime:
         counted = failures.counts()
         if self._pusher is not None:
             self._pusher.begin_flush(deadline - time.monotonic())
-        if self._tracing is not None:
-            self._tracing.flush(deadline - time.monotonic())
+        if self.spans.made is not None:
+            self.spans.made.flush(deadline - time.monotonic())
         if self._pusher is not None:
             self._pusher.finish_flush()
         if self.settings.metrics_page and (self.registry.changed or failures.counts() != counted):
@@ -192,9 +139,9 @@ class Runtime:
             os.close(self._elected)
         if self._page is not None:
             self._page.abandon()
-        if self._tracing is not None:
+        if self.spans.made is not None:
             # Its provider is the child's too, as OpenTelemetry has it: what the child traces itself must get out.
-            flush = partial(self._tracing.flush, self.settings.flush_timeout)
+            flush = partial(self.spans.made.flush, self.settings.flush_timeout)
             exits.watch(flush, self.settings.flush_timeout)
             atexit.register(flush)
 
@@ -300,7 +247,7 @@ class _Process:
         exits.forked()
         home.move(None)
         if inherited is not None:
-            self.traced = self.traced or inherited.traces
+            self.traced = self.traced or inherited.spans.made is not None
             inherited.abandon()
             home.when_measured(self.start)
 
@@ -322,7 +269,7 @@ def forked() -> None:
 
 def _reconsider() -> None:
     if _process.runtime is not None:
-        _process.runtime.reconsider()
+        _process.runtime.spans.reconsider()
 
 
 def begun() -> bool:
