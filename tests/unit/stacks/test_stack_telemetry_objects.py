@@ -98,16 +98,16 @@ def test_distributed_each_prometheus_has_a_sidecar_and_leaves_its_blocks_alone(
 def test_distributed_rulers_evaluate_the_catalogues_rules_and_prometheus_those_about_itself(
     rendered: Callable[..., Objects],
 ) -> None:
-    """Each file once: what says that Thanos is ill must not need it."""
+    """Each file once: what says that Thanos' pods are ill must not need it."""
     objects = rendered("prod", *DISTRIBUTED)
 
     def files(program: str) -> set[str]:
         maps = [each for (kind, _, name), each in objects.items() if kind == "ConfigMap" and name.startswith(program)]
         return {name for each in maps for name in each["data"]}
 
-    assert files("prometheus-rules") == {"monitoring.yaml"}
+    assert files("prometheus-rules") == {"monitoring.yaml", "kubernetes.yaml"}
     assert "service-checkout.yaml" in files("thanos-rule-rules")
-    assert "monitoring.yaml" not in files("thanos-rule-rules")
+    assert files("thanos-rule-rules").isdisjoint(files("prometheus-rules"))
 
 
 def test_credentials_of_the_object_store_are_named_where_they_are_not_the_pods(

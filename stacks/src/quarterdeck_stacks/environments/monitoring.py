@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from quarterdeck_stacks.environments.shape import Environment
     from quarterdeck_stacks.settings import MonitoringSettings, Settings
 
-_WATCHING = frozenset({"monitoring.yaml"})
-"""Rule files about the monitoring itself."""
+_WATCHING = frozenset({"monitoring.yaml", "kubernetes.yaml"})
+"""Rule files about the monitoring itself, and about pods, of which it consists."""
 
 
 def monitoring(environment: Environment, namespaces: Namespaces, opts: pulumi.ResourceOptions) -> None:
