@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NODE_CLASS = "quarterdeck"
 _OLDEST_NODE = "336h"
-"""Nodes older than this are replaced: 14 days, of the 21 that AWS allows."""
+"""Nodes older than this are replaced, in the window or out of it: 14 days, of the 21 that AWS allows."""
 
 
 class Inside(pulumi.ComponentResource):
