@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -126,3 +127,16 @@ def test_a_rendering_asks_no_cloud(rendered: Callable[..., set[Any]], kind: str)
 
     assert ("ConfigMap", "quarterdeck-environment") in objects
     assert (("NodePool", "general") in objects) is (kind == "eks")
+
+
+def test_a_stack_that_makes_no_cluster_imports_no_cloud() -> None:
+    """They are hundreds of megabytes, and need not be there."""
+    program = (
+        "import sys, quarterdeck_stacks.environments;"
+        "sys.exit(sorted({name.partition('.')[0] for name in sys.modules} & {'pulumi_aws', 'pulumi_gcp', "
+        "'pulumi_azure_native'}) or None)"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
