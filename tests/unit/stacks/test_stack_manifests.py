@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_stacks import manifests
 from quarterdeck_stacks.files import write
 from quarterdeck_stacks.manifests import RenderError, clean, file_name, to_files
 
@@ -139,3 +140,27 @@ def test_a_file_that_has_its_text_is_not_touched(tmp_path: Path) -> None:
     write({"01-a.yaml": "a: 1\n"}, tmp_path, origin="render")
 
     assert (tmp_path / "01-a.yaml").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "two\nlines\n",
+        "täglich",
+        "a rocket 🚀\nand a line\n",
+        "no: yes",
+        " led by a blank",
+        "x" * 300,
+        "words " * 40,
+        "1e3",
+    ],
+)
+def test_the_same_bytes_are_written_with_and_without_libyaml(text: str) -> None:
+    """A rendering is compared across machines, and not every PyYAML has the fast half."""
+    manifest = {"data": {"key": text, "list": [text, text]}}
+
+    plain = yaml.dump(manifest, Dumper=manifests._PlainDumper, sort_keys=False, allow_unicode=True, width=120)
+
+    assert manifests.to_yaml(manifest) == plain
+    assert yaml.safe_load(plain) == manifest
