@@ -27,8 +27,6 @@ COLLECTOR_HEALTH_PORT = 13133
 """A collector's probes."""
 TEMPO_PORT = 3200
 LOKI_PORT = 3100
-MEMBERS_PORT = 7946
-"""Gossip between the members of Loki or of Tempo."""
 THANOS_GRPC_PORT = 10901
 """Thanos' store API."""
 THANOS_HTTP_PORT = 10902
