@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,6 +101,24 @@ def test_what_the_program_says_is_wrong_is_the_error(local_objects: Objects) -> 
 
     assert refused.value.found == "1d"
     assert refused.value.exit_code == 2
+
+
+def test_no_cycles_are_looked_for_while_a_program_runs(tmp_path: Path) -> None:
+    """What it makes lives until its end, so every search is in vain: half the time of a catalogue of a hundred."""
+    place = 'metadata={"name": "c", "namespace": "a"}'
+
+    rendering = _render(tmp_path, f'import gc\nConfigMap("c", {place}, data={{"searches": str(gc.isenabled())}})\n')
+
+    assert rendering.objects[0]["data"] == {"searches": "False"}
+    assert gc.isenabled()
+
+
+def test_cycles_are_looked_for_again_after_a_program_that_broke(tmp_path: Path) -> None:
+    """Whoever renders may go on."""
+    with pytest.raises(RenderError):
+        _render(tmp_path, "raise ValueError\n")
+
+    assert gc.isenabled()
 
 
 def test_secrets_are_left_out_and_named(tmp_path: Path) -> None:
