@@ -138,6 +138,28 @@ def test_a_kubeconfig_is_never_shown() -> None:
     assert "token" not in repr(_parse(kubeconfig="users:\n- token: abc\n"))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("remoteWrite", '["vendor=https://acme:hunter2@metrics.example.com/api/v1/write"]'),
+        ("probes", '["https://hunter2@shop.example.com/"]'),
+        ("grafanaUrl", "https://admin:hunter2@grafana.example.com"),
+    ],
+)
+def test_credentials_in_a_url_are_refused_without_being_shown(key: str, value: str) -> None:
+    """They would be in a ConfigMap, and in each rendering that is committed."""
+    with pytest.raises(UsageError) as refused:
+        _parse(**{key: value})
+
+    assert refused.value.expected.startswith(f"the key {key} without a user or a password")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_an_at_sign_after_a_urls_host_is_no_credential() -> None:
+    """Paths may have one."""
+    assert _parse(probes='["https://shop.example.com/@acme"]').monitoring.probes == ("https://shop.example.com/@acme",)
+
+
 def test_samples_outlive_every_slo_window(catalogue: Catalogue) -> None:
     """A 30 day budget cannot be computed from 15 days."""
     with pytest.raises(UsageError) as refused:

@@ -83,8 +83,24 @@ def read(cls: type[G], config: Mapping[str, str], **given: object) -> G:
         if "group" in each.metadata:
             values[each.name] = read(each.metadata["group"], config)
         elif "key" in each.metadata:
+            if each.repr:
+                _refuse_credentials(each.metadata["key"], config[each.metadata["key"]])
             values[each.name] = _value(config, each.metadata["key"], each.metadata["read"])
     return cls(**values)
+
+
+_CREDENTIALS = re.compile(r"://[^/?#\s\"@]*@")
+"""A user, perhaps with a password, in a URL."""
+
+
+def _refuse_credentials(name: str, value: str) -> None:
+    """Refuse a URL with credentials: it would be in a ConfigMap, in a rendering and in the state for all to read."""
+    if _CREDENTIALS.search(value):
+        raise UsageError(
+            f"the key {name} without a user or a password: it is written where everybody may read it",
+            "a URL with them, not shown here",
+            f"`pulumi config set {name} …` without them; a receiver's token is in the Secret remote-write-NAME",
+        )
 
 
 def _value(config: Mapping[str, str], name: str, read: Callable[[str], Any]) -> Any:
