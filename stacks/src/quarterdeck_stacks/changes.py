@@ -140,10 +140,17 @@ def _effect(action: Action, old: Manifest | None, new: Manifest | None) -> str:
         case Action.DELETE:
             return f"stops {_pods(one)}"
         case Action.REPLACE:
-            return f"stops {_pods(one)} before new ones start"
+            return f"stops {_pods(one)} before new ones start{_kept(old, one)}"
         case Action.CHANGE:
             same = old is None or _at(old, ("spec", "template")) == _at(one, ("spec", "template"))
             return "" if same else f"replaces {_pods(one)}, {_manner(one)}"
+
+
+def _kept(old: Manifest | None, new: Manifest) -> str:
+    """Say that claims are made of their templates once: a size that is asked for later is not theirs."""
+    templates = ("spec", "volumeClaimTemplates")
+    same = old is None or not _at(old, templates) or _at(old, templates) == _at(new, templates)
+    return "" if same else "; volumes that are there stay as they are"
 
 
 def _pods(workload: Manifest) -> str:

@@ -102,6 +102,18 @@ def test_what_the_api_server_never_changes_is_replaced(before: dict[str, Any], a
     assert change.action is Action.REPLACE
 
 
+def test_a_larger_volume_in_a_template_is_said_to_change_none_that_is_there() -> None:
+    """Claims are made of their template once: the pods would come back to volumes of the old size."""
+    small, large = (
+        _of_kind("StatefulSet", spec={**_deployment()["spec"], "volumeClaimTemplates": [{"storage": size}]})
+        for size in ("50Gi", "100Gi")
+    )
+
+    (change,) = compare([small], [large])
+
+    assert change.restarts == "stops its 3 pods before new ones start; volumes that are there stay as they are"
+
+
 def test_what_holds_data_says_so_when_it_goes() -> None:
     """A claim and a namespace take what is in them along; a workload its pods."""
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "shop"}}
