@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_contract.kubernetes import DOMAIN
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Catalogue, Service
     from quarterdeck_dashboards.catalogue.model import Dependency
+
+PREVIEW = f"{DOMAIN}/preview"
+"""Label on the namespaces of a change, `pr-N`: which one's they are."""
 
 KIND_PORTS = {
     "http": 443,
@@ -31,6 +35,8 @@ class Peer:
     namespace: str
     app: str = ""
     """Value of their label APP_NAME; empty: all of the namespace."""
+    label: str = ""
+    """A label that namespaces have, where nobody knows their names; then `namespace` is empty."""
 
 
 @dataclass(frozen=True, slots=True)

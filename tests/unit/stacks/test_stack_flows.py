@@ -148,3 +148,14 @@ def test_a_webhook_in_a_file_that_no_pod_has_is_refused(catalogue_text: str) -> 
 def test_a_catalogue_without_files_mounts_no_secret(catalogue: Catalogue) -> None:
     """Nor does one whose webhooks are URLs."""
     assert has_secret_webhooks(catalogue) is False
+
+
+@pytest.mark.parametrize(("env", "ports"), [("dev", [4317, 4318]), ("prod", [])])
+def test_spans_of_a_change_are_taken_by_the_collectors_beside_it_and_no_others(
+    env: str, ports: list[int], rendered: Objects
+) -> None:
+    """A `pr-N` is in dev's cluster, in namespaces that dev's stack knows by their label alone."""
+    rules = rendered(env)["NetworkPolicy", "quarterdeck", "otel-collector-agent"]["spec"]["ingress"]
+    change = {"namespaceSelector": {"matchExpressions": [{"key": "quarterdeck.dev/preview", "operator": "Exists"}]}}
+
+    assert [port["port"] for rule in rules if change in rule["from"] for port in rule["ports"]] == ports

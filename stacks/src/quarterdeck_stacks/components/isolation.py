@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, LabelSelectorRequirementArgs
 from pulumi_kubernetes.networking.v1 import (
     IPBlockArgs,
     NetworkPolicy,
@@ -84,8 +84,10 @@ def to(number: int, peers: Iterable[NetworkPolicyPeerArgs]) -> NetworkPolicyEgre
 
 def peer(pods: Peer) -> NetworkPolicyPeerArgs:
     """Return *pods* as a policy names them."""
+    labelled = [LabelSelectorRequirementArgs(key=pods.label, operator="Exists")] if pods.label else None
+    named = {_NAMESPACE: pods.namespace} if pods.namespace else None
     return NetworkPolicyPeerArgs(
-        namespace_selector=LabelSelectorArgs(match_labels={_NAMESPACE: pods.namespace}),
+        namespace_selector=LabelSelectorArgs(match_labels=named, match_expressions=labelled),
         pod_selector=LabelSelectorArgs(match_labels={APP_NAME: pods.app}) if pods.app else None,
     )
 

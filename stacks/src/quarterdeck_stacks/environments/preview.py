@@ -15,12 +15,11 @@ from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_stacks.components.namespaces import Namespaces
 from quarterdeck_stacks.environments.connection import connect
 from quarterdeck_stacks.environments.platform import workloads
+from quarterdeck_stacks.reach import PREVIEW
 
 if TYPE_CHECKING:
     from quarterdeck_stacks.environments.shape import Environment
 
-PREVIEW = f"{DOMAIN}/preview"
-"""Label on the namespaces of a change: which one's they are."""
 TTL = f"{DOMAIN}/ttl"
 """Label beside it: how long after its creation a namespace may be deleted by whoever clears up."""
 

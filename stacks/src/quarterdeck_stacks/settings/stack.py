@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
 """The shapes there are; `quarterdeck_stacks.environments` has one module for each."""
+PREVIEWED = "dev"
+"""The shape of `pr-N`, and of the stack in whose cluster a `pr-N` is."""
 
 PROMETHEUS_PORT = 9090
 ALERTMANAGER_PORT = 9093
@@ -108,7 +110,7 @@ class Settings:
     @property
     def shape(self) -> str:
         """Which of ENVIRONMENTS it looks like: `pr-42` looks like `dev`."""
-        return self.looks_like or ("dev" if self.is_preview else self.stack)
+        return self.looks_like or (PREVIEWED if self.is_preview else self.stack)
 
     @property
     def prometheus_url(self) -> str:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from quarterdeck_contract.kubernetes import NODE_NAMESPACE, SYSTEM_NAMESPACE
 from quarterdeck_stacks.flows import Flow, to_api_server
-from quarterdeck_stacks.reach import Peer
-from quarterdeck_stacks.settings import ALERTMANAGER_PORT, PROMETHEUS_PORT, Scale
+from quarterdeck_stacks.reach import PREVIEW, Peer
+from quarterdeck_stacks.settings import ALERTMANAGER_PORT, PREVIEWED, PROMETHEUS_PORT, Scale
 from quarterdeck_stacks.settings.keys import gibibytes
 from quarterdeck_stacks.settings.monitoring import StoreKind
 from quarterdeck_stacks.telemetry import places as p
@@ -123,9 +123,12 @@ def telemetry_flows(settings: Settings, services: Iterable[str]) -> list[Flow]:
 
 
 def _collectors(settings: Settings, services: Iterable[str]) -> Iterator[Flow]:
-    for namespace in sorted(services):
+    senders = [Peer(namespace) for namespace in sorted(services)]
+    if settings.shape == PREVIEWED:
+        senders.append(Peer("", label=PREVIEW))
+    for sender in senders:
         for port in (p.OTLP_GRPC_PORT, p.OTLP_HTTP_PORT):
-            yield Flow(Peer(namespace), AGENT, port)
+            yield Flow(sender, AGENT, port)
     yield from to_api_server(AGENT)
     yield Flow(AGENT, GATEWAY, p.OTLP_GRPC_PORT)
     if settings.monitoring.operator:
