@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quarterdeck_stacks.policy import access, pods, together
-from quarterdeck_stacks.policy.rule import EXEMPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,14 +55,16 @@ DENIAL = {
 }
 
 
-def _wrong(*objects: dict[str, Any], exempt: frozenset[str] = EXEMPT) -> list[tuple[str, str]]:
+def _wrong(*objects: dict[str, Any], exempt: frozenset[str] | None = None) -> list[tuple[str, str]]:
+    """Return what each rule finds; *exempt* is none of the pack's configuration, or that of every rule."""
+
     def every() -> Iterator[tuple[str, str]]:
         for rule in (*pods.RULES, *access.RULES):
-            yield from ((rule.name.removeprefix("quarterdeck-"), w) for o in objects for w in rule.check(o, exempt))
-        for together_rule in together.RULES:
-            yield from (
-                (together_rule.name.removeprefix("quarterdeck-"), w) for w in together_rule.check(objects, exempt)
-            )
+            without = rule.exempt if exempt is None else exempt
+            yield from ((rule.name.removeprefix("quarterdeck-"), w) for o in objects for w in rule.check(o, without))
+        for each in together.RULES:
+            without = each.exempt if exempt is None else exempt
+            yield from ((each.name.removeprefix("quarterdeck-"), w) for w in each.check(objects, without))
 
     return list(every())  # fmt: skip
 
@@ -157,6 +158,35 @@ def test_node_agents_have_a_namespace_of_their_own() -> None:
 
     assert _wrong(agent, denial, budget) == []
     assert _wrong(agent, denial, budget, exempt=frozenset()) == [("restricted", "hostNetwork must not be true")]
+
+
+def test_a_namespace_that_the_pack_exempts_is_exempt_from_any_rule() -> None:
+    """Each rule's configuration has `exemptNamespaces`; by default only `restricted` exempts one."""
+    spec = {"replicas": 2, "template": {"spec": {"containers": [{"name": "web", "image": "web:1"}]}}}
+    bare: dict[str, Any] = {"kind": "Deployment", "metadata": {"name": "web", "namespace": "legacy"}, "spec": spec}
+    reading = [{"apiGroups": [""], "resources": ["secrets", "*"], "verbs": ["get"]}]
+    role = {"kind": "Role", "metadata": {"name": "web", "namespace": "legacy"}, "rules": reading}
+    cluster_role = {"kind": "ClusterRole", "metadata": {"name": "web"}, "rules": reading}
+    agent = {**bare, "metadata": {"name": "web", "namespace": "quarterdeck-node"}}
+
+    broken = {rule for rule, _ in _wrong(bare, role)}
+
+    assert broken == {
+        "restricted", "bounded", "digests", "no-wildcards", "no-secret-reads", "budgets", "isolated",
+    }  # fmt: skip
+    assert _wrong(bare, role, exempt=frozenset({"legacy"})) == []
+    assert {rule for rule, _ in _wrong(cluster_role, exempt=frozenset({"default"}))} == {
+        "no-wildcards", "no-secret-reads",
+    }  # fmt: skip
+    assert {rule for rule, _ in _wrong(agent)} == {"bounded", "digests", "budgets", "isolated"}
+
+
+def test_a_policy_of_some_pods_denies_nothing_to_the_others() -> None:
+    """By labels or by expressions: what it does not select stays open."""
+    some = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["other"]}]}
+    policy = {**DENIAL, "spec": {**DENIAL["spec"], "podSelector": some}}
+
+    assert [rule for rule, _ in _wrong(GOOD, BUDGET, policy)] == ["isolated"]
 
 
 @pytest.mark.parametrize(

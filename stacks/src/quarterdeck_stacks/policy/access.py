@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_stacks.policy.rule import ObjectRule
+from quarterdeck_stacks.policy.rule import ObjectRule, is_exempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,7 +16,8 @@ _READS = frozenset({"get", "list", "watch", "*"})
 
 
 def _no_wildcards(manifest: Manifest, exempt: frozenset[str]) -> Iterator[str]:
-    del exempt
+    if is_exempt(manifest, exempt):
+        return
     for number, rule in _rules(manifest):
         for part in ("apiGroups", "resources", "verbs", "nonResourceURLs"):
             if any("*" in each for each in rule.get(part) or ()):
@@ -24,7 +25,8 @@ def _no_wildcards(manifest: Manifest, exempt: frozenset[str]) -> Iterator[str]:
 
 
 def _no_secrets(manifest: Manifest, exempt: frozenset[str]) -> Iterator[str]:
-    del exempt
+    if is_exempt(manifest, exempt):
+        return
     for number, rule in _rules(manifest):
         secrets = {"", "*"} & {*(rule.get("apiGroups") or ())} and {"secrets", "*"} & {*(rule.get("resources") or ())}
         if not secrets or not _READS & {*(rule.get("verbs") or ())}:

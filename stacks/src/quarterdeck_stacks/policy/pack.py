@@ -18,7 +18,6 @@ from pulumi_policy import (  # type: ignore[import-not-found, unused-ignore]  # 
 )
 
 from quarterdeck_stacks.policy import access, pods, together
-from quarterdeck_stacks.policy.rule import EXEMPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +28,6 @@ NAME = "quarterdeck"
 
 _KUBERNETES = "kubernetes:"
 _NAMESPACES = "exemptNamespaces"
-_SCHEMA: dict[str, Any] = {
-    _NAMESPACES: {"type": "array", "items": {"type": "string"}, "default": sorted(EXEMPT)},
-}
-"""Configuration of every rule: `{"quarterdeck-restricted": {"exemptNamespaces": ["quarterdeck-node"]}}`."""
 
 
 def serve() -> None:
@@ -47,26 +42,32 @@ def serve() -> None:
     )
 
 
+def _schema(exempt: frozenset[str]) -> PolicyConfigSchema:
+    """Return a rule's configuration: `{"quarterdeck-restricted": {"exemptNamespaces": ["quarterdeck-node"]}}`."""
+    listed: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "default": sorted(exempt)}
+    return PolicyConfigSchema({_NAMESPACES: listed})
+
+
 def _of_object(rule: ObjectRule) -> Any:
     def validate(arguments: Any, report: Callable[[str], None]) -> None:
         if arguments.resource_type.startswith(_KUBERNETES):
-            for wrong in rule.check(_plain(arguments.props), _exempt(arguments)):
+            for wrong in rule.check(_plain(arguments.props), _exempt(arguments, rule.exempt)):
                 report(wrong)
 
-    return ResourceValidationPolicy(rule.name, rule.says, validate, config_schema=PolicyConfigSchema(_SCHEMA))
+    return ResourceValidationPolicy(rule.name, rule.says, validate, config_schema=_schema(rule.exempt))
 
 
 def _of_stack(rule: StackRule) -> Any:
     def validate(arguments: Any, report: Callable[[str], None]) -> None:
         objects = [_plain(each.props) for each in arguments.resources if each.resource_type.startswith(_KUBERNETES)]
-        for wrong in rule.check(objects, _exempt(arguments)):
+        for wrong in rule.check(objects, _exempt(arguments, rule.exempt)):
             report(wrong)
 
-    return StackValidationPolicy(rule.name, rule.says, validate, config_schema=PolicyConfigSchema(_SCHEMA))
+    return StackValidationPolicy(rule.name, rule.says, validate, config_schema=_schema(rule.exempt))
 
 
-def _exempt(arguments: Any) -> frozenset[str]:
-    return frozenset(arguments.get_config().get(_NAMESPACES, EXEMPT))
+def _exempt(arguments: Any, default: frozenset[str]) -> frozenset[str]:
+    return frozenset(arguments.get_config().get(_NAMESPACES, default))
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_stacks.policy.rule import ObjectRule, at, containers, namespace, pod_spec
+from quarterdeck_stacks.policy.rule import EXEMPT, ObjectRule, at, containers, is_exempt, pod_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ def _restricted(manifest: Manifest, exempt: frozenset[str]) -> Iterator[str]:
         if named not in exempt and at(manifest, "metadata", "labels", _LEVEL) != "restricted":
             yield f"the namespace {named} does not enforce PodSecurity's level restricted: label it {_LEVEL}=restricted"
     spec = pod_spec(manifest)
-    if spec is None or namespace(manifest) in exempt:
+    if spec is None or is_exempt(manifest, exempt):
         return
     yield from (f"{key} must not be true" for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key))
     for volume in spec.get("volumes") or ():
@@ -58,7 +58,8 @@ def _of_container(container: Manifest, pod: Manifest) -> Iterator[str]:
 
 
 def _bounded(manifest: Manifest, exempt: frozenset[str]) -> Iterator[str]:
-    del exempt
+    if is_exempt(manifest, exempt):
+        return
     for container in containers(pod_spec(manifest) or {}):
         resources = container.get("resources") or {}
         for part, resource in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
@@ -67,7 +68,8 @@ def _bounded(manifest: Manifest, exempt: frozenset[str]) -> Iterator[str]:
 
 
 def _pinned(manifest: Manifest, exempt: frozenset[str]) -> Iterator[str]:
-    del exempt
+    if is_exempt(manifest, exempt):
+        return
     for container in containers(pod_spec(manifest) or {}):
         image = container.get("image") or ""
         if not _DIGEST.search(image):
@@ -79,6 +81,7 @@ RULES = (
         "quarterdeck-restricted",
         "Pods keep to PodSecurity's level restricted with a read-only root file system, and namespaces enforce it.",
         _restricted,
+        EXEMPT,
     ),
     ObjectRule("quarterdeck-bounded", "Containers request processor time and memory, and have a limit.", _bounded),
     ObjectRule("quarterdeck-digests", "Images are pinned by digest: a tag may be moved.", _pinned),

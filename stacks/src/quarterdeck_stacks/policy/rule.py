@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Manifest = Mapping[str, Any]
 
 EXEMPT = frozenset({NODE_NAMESPACE})
-"""Namespaces whose pods are not held to `restricted`, unless the pack is configured otherwise: the node agents' own."""
+"""Namespaces whose pods are not held to `restricted`: the node agents' own."""
 
 _POD_SPECS: Mapping[str, tuple[str, ...]] = {
     "Pod": ("spec",),
@@ -37,6 +37,8 @@ class ObjectRule:
     """What it demands, one sentence."""
     check: Callable[[Manifest, frozenset[str]], Iterable[str]]
     """From an object and the exempt namespaces to what is wrong with it."""
+    exempt: frozenset[str] = frozenset()
+    """Namespaces that are not held to it, unless the pack is configured otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,19 @@ class StackRule:
     says: str
     check: Callable[[Iterable[Manifest], frozenset[str]], Iterable[str]]
     """From all objects and the exempt namespaces to what is wrong with them."""
+    exempt: frozenset[str] = frozenset()
+    """As of an ObjectRule."""
 
 
 def pod_spec(manifest: Manifest) -> Manifest | None:
     """Return the specification of the pods that *manifest* makes; None when it makes none."""
     path = _POD_SPECS.get(manifest.get("kind", ""))
     return at(manifest, *path) if path else None
+
+
+def is_exempt(manifest: Manifest, exempt: frozenset[str]) -> bool:
+    """Return whether *manifest* is in one of the *exempt* namespaces; what is in none never is."""
+    return at(manifest, "kind") != "ClusterRole" and namespace(manifest) in exempt
 
 
 def containers(spec: Manifest) -> Iterator[Manifest]:

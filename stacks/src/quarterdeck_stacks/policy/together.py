@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_stacks.policy.rule import StackRule, at, name, namespace, pod_spec
+from quarterdeck_stacks.policy.rule import StackRule, at, is_exempt, name, namespace, pod_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 
 def _evicted_one_by_one(manifests: Iterable[Manifest], exempt: frozenset[str]) -> Iterator[str]:
-    del exempt
-    every = list(manifests)
+    every = [each for each in manifests if not is_exempt(each, exempt)]
     budgets = [each for each in every if each.get("kind") == "PodDisruptionBudget"]
     scaled = {
         (namespace(each), at(each, "spec", "scaleTargetRef", "name"))
@@ -34,13 +33,12 @@ def _evicted_one_by_one(manifests: Iterable[Manifest], exempt: frozenset[str]) -
 
 
 def _isolated(manifests: Iterable[Manifest], exempt: frozenset[str]) -> Iterator[str]:
-    del exempt
-    every = list(manifests)
+    every = [each for each in manifests if not is_exempt(each, exempt)]
     closed = {
         namespace(each)
         for each in every
         if each.get("kind") == "NetworkPolicy"
-        and _selects(at(each, "spec", "podSelector"), {})
+        and not any((at(each, "spec", "podSelector") or {}).values())
         and {*(at(each, "spec", "policyTypes") or ())} == {"Ingress", "Egress"}
         and not at(each, "spec", "ingress")
         and not at(each, "spec", "egress")
