@@ -40,6 +40,37 @@ with tracer.start_as_current_span("two"):
 assert [span.name for span in seen.get_finished_spans()] == ["two"]
 assert not provider.lean
 """
+AT_ONCE = """
+import threading
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+failed = []
+def choose():
+    together.wait()
+    try:
+        provider.sampler = ALWAYS_ON
+    except BaseException as error:
+        failed.append(error)
+together = threading.Barrier(4)
+threads = [threading.Thread(target=choose) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not failed and not provider.lean
+tracer.start_span("two").end()
+"""
+DETECTED = """
+from opentelemetry.sdk import resources
+class Detector(resources.OTELResourceDetector):
+    def detect(self):
+        with tracer.start_as_current_span("detecting") as span:
+            assert span.resource.attributes["service.name"] == "checkout"
+        return super().detect()
+resources.OTELResourceDetector = Detector
+from opentelemetry.sdk.trace import TracerProvider
+assert isinstance(provider, TracerProvider)
+assert provider.resource.attributes["service.name"] == "checkout"
+"""
 METRICS = """
 from opentelemetry.sdk.resources import Resource
 print(Resource.create().attributes["service.instance.id"])
@@ -73,6 +104,20 @@ def test_a_processor_sees_all_spans_from_then_on(collector: Collector) -> None:
     run(BEGUN + PROCESSED, collector)
 
     assert collector.names() == ["one", "two"]
+
+
+def test_several_threads_that_need_the_sdk_have_spans_sent_once(collector: Collector) -> None:
+    """Each once had them sent, where all had asked before the first was answered."""
+    run(BEGUN + AT_ONCE, collector)
+
+    assert collector.names() == ["one", "two"]
+
+
+def test_a_detector_that_makes_spans_is_not_waited_for_for_ever(collector: Collector) -> None:
+    """The SDK waits for its threads while the provider becomes the SDK's; they once waited for that."""
+    run(BEGUN + DETECTED, collector)
+
+    assert sorted(collector.names()) == ["detecting", "one"]
 
 
 @pytest.mark.parametrize("code", [METRICS + BEGUN.replace("and not any", "or any"), BEGUN + METRICS])

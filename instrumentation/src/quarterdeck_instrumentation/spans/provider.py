@@ -80,6 +80,7 @@ class LeanProvider(trace.TracerProvider):
         """Why the SDK makes the spans; empty while it does not."""
         self._lean_tracers: dict[tuple[str, str | None, str | None], LeanTracer] = {}
         self._becoming = threading.RLock()
+        self._has_become = False
         self._own_resource = resource.Resource(os.environ)
         if not resource.simple(os.environ):
             self.become_sdk()
@@ -123,11 +124,13 @@ class LeanProvider(trace.TracerProvider):
                 self.__class__ = SdkProvider
                 made: SdkProvider = self  # type: ignore[assignment]  # which it is by now
                 made.begin()
+                self._has_become = True
         return self  # type: ignore[return-value]  # likewise
 
     def whose_now(self) -> resource.Whose:
         """Return the resource, as it is at this moment: a fork changes it."""
-        return self._own_resource if type(self) is LeanProvider else self.resource
+        # Not before the SDK has found its own, for which its detectors may make spans, in threads that it waits for.
+        return self.resource if self._has_become else self._own_resource
 
     def get_tracer(
         self,
@@ -160,7 +163,9 @@ class LeanProvider(trace.TracerProvider):
 
     def take_over(self, why: str) -> None:
         """Have the SDK make the spans from now on, and say *why*."""
-        if self.lean:
+        with self._becoming:  # or two threads would each have every span sent
+            if not self.lean:
+                return
             made = self.become_sdk()
             self.lean = False
             self.why = why
