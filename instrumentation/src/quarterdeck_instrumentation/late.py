@@ -65,6 +65,8 @@ _lock = threading.Lock()
 _blocks = 0
 """How many are in progress, in all threads."""
 _original: Any = builtins.__import__
+_kept = False
+"""Whether somebody found `_import` in a block and calls it still: it stays in place then, below what they set."""
 
 
 class Imports:
@@ -73,21 +75,24 @@ class Imports:
     def __enter__(self) -> None:
         global _blocks, _original  # noqa: PLW0603 -- as what they stand for
         with _lock:
-            if not _blocks:
+            if not _blocks and not _kept:
                 _original = builtins.__import__
                 vars(builtins)["__import__"] = _import
             _blocks += 1
 
     def __exit__(self, *_: object) -> None:
-        global _blocks  # noqa: PLW0603 -- likewise
+        global _blocks, _kept  # noqa: PLW0603 -- likewise
         with _lock:
             _blocks -= 1
-            if not _blocks and builtins.__import__ is _import:
-                vars(builtins)["__import__"] = _original
+            if not _blocks and not _kept:
+                if builtins.__import__ is _import:
+                    vars(builtins)["__import__"] = _original
+                else:
+                    _kept = True
 
 
 def _import(name: str, space: Any = None, local: Any = None, wanted: Any = (), level: int = 0) -> Any:
-    if level or space is None or name not in WAITING.get(space.get("__name__"), ()):
+    if not _blocks or level or space is None or name not in WAITING.get(space.get("__name__"), ()):
         return _original(name, space, local, wanted, level)
     return _Module(name) if wanted else _Package(name.partition(".")[0])
 

@@ -101,6 +101,34 @@ def test_blocks_of_several_threads_leave_python_as_it_was() -> None:
     assert builtins.__import__ is original
 
 
+@pytest.mark.parametrize("restores", [False, True], ids=["for good", "until after the block"])
+def test_what_replaces_the_import_within_a_block_stays(*, restores: bool) -> None:
+    """Also a block later, which once called itself until Python gave up."""
+    code = (
+        "import builtins, sys\n"
+        "from quarterdeck_instrumentation import late\n"
+        "with late.Imports():\n"
+        "    below = builtins.__import__\n"
+        "    seen = []\n"
+        "    def theirs(*given):\n"
+        "        seen.append(given[0])\n"
+        "        return below(*given)\n"
+        "    builtins.__import__ = theirs\n"
+        f"if {restores}:\n"
+        "    builtins.__import__ = below\n"
+        "late.WAITING['__main__'] = frozenset(('chunk', 'colorsys'))\n"
+        "import colorsys\n"
+        "assert 'colorsys' in sys.modules\n"
+        "with late.Imports():\n"
+        "    import chunk\n"
+        "    import wave\n"
+        "assert 'wave' in sys.modules and 'chunk' not in sys.modules\n"
+        f"assert ('wave' in seen) is not {restores}\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("module", [name for name in late.CONSTANTS if name != "packaging"])
 def test_what_is_known_is_what_is_there(module: str) -> None:
     """Each constant, in the release of the conventions that is installed."""
