@@ -52,14 +52,15 @@ def serve(app: Application, environ: Environ, start_response: StartResponse) -> 
         return app(environ, start_response)
     if _left:
         _undo()
-    if environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") in runtime.settings.health_paths:
-        return _serve_unseen(runtime, app, environ, start_response)
     try:
-        request = environ[MARK] = Request(runtime, environ, start_response)
+        unseen = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") in runtime.settings.health_paths
+        request = environ[MARK] = None if unseen else Request(runtime, environ, start_response)
     except Exception as mistake:  # noqa: BLE001 -- ours, or an environ that only the server understands
         failed("requests", "a request could not be measured", mistake)
         environ[MARK] = None
         return app(environ, start_response)
+    if request is None:
+        return _serve_unseen(runtime, app, environ, start_response)
     try:
         body = app(environ, request.start_response)
     except BaseException as error:
@@ -84,12 +85,14 @@ class Request(request_.Request):
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """Start the response for the application, and notice the status."""
-        if exc_info:
-            write = self._start_response(status, headers, exc_info)
-            self.error = error_type(exc_info[1])
-        else:
-            write = self._start_response(status, headers)
-        self.status = _codes.get(status) or _code(status)
+        start = self._start_response
+        write = start(status, headers, exc_info) if exc_info else start(status, headers)
+        try:
+            self.status = _codes.get(status) or _code(status)
+            if exc_info:
+                self.error = error_type(exc_info[1])
+        except Exception as mistake:  # noqa: BLE001 -- what only a lenient server takes for a status or an exception
+            failed("requests", "the status of a response could not be read", mistake)
         return write
 
     def begun(self) -> None:
@@ -218,7 +221,6 @@ def _serve_unseen(
     runtime: Runtime, app: Application, environ: Environ, start_response: StartResponse
 ) -> Iterable[bytes]:
     """Serve a probe: nothing of it is measured or traced, down to the last call it makes."""
-    environ[MARK] = None
     span = request_.suppress(runtime)
     if span is None:
         return app(environ, start_response)

@@ -390,6 +390,31 @@ class TestTheHost:
         assert failures.counts() == {"requests": 1}
         assert recorded.page().value(ACTIVE) == 0.0
 
+    @pytest.mark.parametrize("given", [{"SCRIPT_NAME": None}, {"PATH_INFO": None}, {"PATH_INFO": b"/a"}])
+    def test_a_path_that_is_no_text_is_served_all_the_same(self, recorded: Recording, given: dict[str, Any]) -> None:
+        """It is looked at before all else, for a probe's."""
+        assert call(answering(), environ(**given)) == b"a"
+        assert failures.counts() == {"requests": 1}
+        assert recorded.page().value(ACTIVE) == 0.0
+
+    @pytest.mark.parametrize("status", [200, b"200 OK", None, []])
+    def test_a_status_that_is_no_text_is_for_the_server_to_refuse(self, recorded: Recording, status: Any) -> None:
+        """A lenient one takes it."""
+        assert call(answering(status)) == b"a"
+        assert failures.counts() == {"requests": 1}
+        assert recorded.page().value(ACTIVE) == 0.0
+
+    def test_what_is_no_exc_info_is_for_the_server_to_refuse(self, recorded: Recording) -> None:
+        """A lenient one looks only whether there is any, and the status is recorded."""
+
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            start_response("503 Service Unavailable", [], ValueError("down"))
+            return [b"a"]
+
+        assert call(app) == b"a"
+        assert failures.counts() == {"requests": 1}
+        assert recorded.page().value(COUNT, http_response_status_code="503") == 1.0
+
 
 class TestSpans:
     @pytest.fixture
