@@ -16,5 +16,8 @@ def test_uwsgi_says_its_threads(serving: Callable[..., Running]) -> None:
     """Of both workers together."""
     service = serving("wsgi", *UWSGI, "--master", "--processes", "2", "--threads", "3").instrumented(2)
 
-    page = service.wait_for(service.page, "the page")
-    assert page.value("quarterdeck_worker_capacity", pool="requests") == 6.0
+    def all_said() -> bool:
+        page = service.page()
+        return page is not None and page.value("quarterdeck_worker_capacity", pool="requests") == 6.0
+
+    service.wait_for(all_said, "all six threads")
