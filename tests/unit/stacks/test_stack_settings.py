@@ -155,6 +155,28 @@ def test_credentials_in_a_url_are_refused_without_being_shown(key: str, value: s
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("remoteWrite", '["vendor=metrics.example.com"]', "'metrics.example.com'"),
+        ("remoteWrite", '["vendor=ftp://metrics.example.com"]', "'ftp://metrics.example.com'"),
+        ("remoteWrite", '["Our vendor=https://metrics.example.com"]', "'Our vendor'"),
+        ("probes", '["https:///health"]', "'https:///health'"),
+        ("probes", '["https://shop.example.com:none/"]', "'https://shop.example.com:none/'"),
+        ("grafanaUrl", "grafana.example.com", "'grafana.example.com'"),
+        ("objectStore", "s3://samples?region=eu-west-1&secret_key=hunter2", "secret_key"),
+        ("objectStore", "gs://samples?region=eu-west-1", "region"),
+    ],
+)
+def test_what_no_program_could_ask_is_refused_before_anything_is_made(key: str, value: str, found: str) -> None:
+    """Else a pod would say so, long after; what follows a bucket's name may be a credential and is not shown."""
+    with pytest.raises(UsageError) as refused:
+        _parse(**{key: value})
+
+    assert refused.value.found == found
+    assert "hunter2" not in str(refused.value)
+
+
 def test_an_at_sign_after_a_urls_host_is_no_credential() -> None:
     """Paths may have one."""
     assert _parse(probes='["https://shop.example.com/@acme"]').monitoring.probes == ("https://shop.example.com/@acme",)

@@ -11,6 +11,7 @@ import json
 import re
 from dataclasses import field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_dashboards.duration import parse_duration
@@ -197,6 +198,40 @@ def texts(value: str) -> tuple[str, ...]:
     if not isinstance(items, list) or not all(isinstance(item, str) and item for item in items):
         raise ValueError(f"expected a list of strings, found {value!r}")
     return tuple(items)
+
+
+def url(value: str) -> str:
+    """Read the URL of something that speaks HTTP; empty is none."""
+    if value and not _is_http(value):
+        raise ValueError(f"expected a URL such as https://example.com/path, found {value!r}")
+    return value
+
+
+def urls(value: str) -> tuple[str, ...]:
+    """Read a JSON list of such URLs."""
+    return tuple(url(each) for each in texts(value))
+
+
+_RECEIVER = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
+"""A name that may end one of Kubernetes'."""
+
+
+def receivers(value: str) -> dict[str, str]:
+    """Read a JSON list of `name=url`, each name fit to be part of a Secret's."""
+    found = assignments(value)
+    for name, address in found.items():
+        if not _RECEIVER.fullmatch(name):
+            raise ValueError(f"expected names of small letters, digits and dashes, found {name!r}")
+        url(address)
+    return found
+
+
+def _is_http(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is no number, and of brackets that do not close
+        return False
 
 
 def assignments(value: str) -> dict[str, str]:

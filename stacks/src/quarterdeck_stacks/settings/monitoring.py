@@ -15,9 +15,11 @@ from quarterdeck_stacks.settings.keys import (
     flag,
     group,
     key,
+    receivers,
     storage,
     text,
-    texts,
+    url,
+    urls,
 )
 
 if TYPE_CHECKING:
@@ -57,18 +59,26 @@ class ObjectStore:
     """The URL's query: `region` and `endpoint` of S3, `account` of Azure."""
 
 
+_OPTIONS = {StoreKind.S3: frozenset({"region", "endpoint"}), StoreKind.AZURE: frozenset({"account"})}
+"""What a bucket's URL may say beside its name. Credentials are in the Secret that `objectStoreSecret` names."""
+
+
 def _object_store(value: str) -> ObjectStore | None:
     if not value:
         return None
-    url = urlsplit(value)
-    kinds = [kind for kind in StoreKind if kind == url.scheme]
-    bucket = url.path if url.scheme == StoreKind.FILE else url.netloc
+    parts = urlsplit(value)
+    kinds = [kind for kind in StoreKind if kind == parts.scheme]
+    bucket = parts.path if parts.scheme == StoreKind.FILE else parts.netloc
     if not kinds or not bucket or bucket == "/":
         raise ValueError(f"expected s3://bucket?region=…, gs://bucket or azblob://container?account=…, found {value!r}")
-    options = dict(parse_qsl(url.query))
+    options = dict(parse_qsl(parts.query))
     needed = {StoreKind.S3: "region", StoreKind.AZURE: "account"}.get(kinds[0])
     if needed and needed not in options:
         raise ValueError(f"expected a URL with ?{needed}=…, found {value!r}")
+    known = _OPTIONS.get(kinds[0], frozenset())
+    for name in sorted(options.keys() - known):
+        # Its value may be a credential, so only the name is shown.
+        raise ValueError(f"expected nothing after ? but {' and '.join(sorted(known)) or 'nothing'}, found {name}")
     return ObjectStore(kinds[0], bucket, options)
 
 
@@ -166,12 +176,12 @@ class MonitoringSettings:
     """Name of a Secret in the system namespace with `objstore.yml`, for buckets without workload identity."""
     long_term_retention: timedelta = key("longTermRetention", duration)
     """With `distributed`: samples in the object store older than this are deleted."""
-    remote_write: dict[str, str] = key("remoteWrite", assignments)
+    remote_write: dict[str, str] = key("remoteWrite", receivers)
     """Name to URL of what every sample is also sent to. With https, a Secret `remote-write-NAME` in its namespace
     has a `token`, and Prometheus waits for it; with http no token is ever sent."""
     grafana: bool = key("grafana", flag)
     """Whether Grafana runs, with the catalogue's dashboards."""
-    grafana_url: str = key("grafanaUrl", text)
+    grafana_url: str = key("grafanaUrl", url)
     """Where people reach Grafana; empty is its Service, for `kubectl port-forward`."""
     grafana_password: str = key("grafanaPassword", text, shown=False)
     """The password of Grafana's administrator, a Pulumi secret. Empty: a Secret `grafana-admin` in the system namespace
@@ -182,7 +192,7 @@ class MonitoringSettings:
     """Whether node-exporter runs on each node: disks, memory, processors."""
     metrics_server: bool = key("metricsServer", flag)
     """Whether metrics-server runs, which autoscalers ask. GKE and AKS have their own."""
-    probes: tuple[str, ...] = key("probes", texts)
+    probes: tuple[str, ...] = key("probes", urls)
     """URLs that are asked from inside the cluster as a client would; empty runs no blackbox-exporter."""
     operator: bool = key("prometheusOperator", flag)
     """Whether rules and targets are written as PrometheusRule, PodMonitor and ServiceMonitor, for an operator that is
