@@ -184,7 +184,7 @@ def test_a_namespace_that_the_pack_exempts_is_exempt_from_any_rule() -> None:
 def test_a_policy_of_some_pods_denies_nothing_to_the_others() -> None:
     """By labels or by expressions: what it does not select stays open."""
     some = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["other"]}]}
-    policy = {**DENIAL, "spec": {**DENIAL["spec"], "podSelector": some}}
+    policy = {**DENIAL, "spec": {"podSelector": some, "policyTypes": ["Ingress", "Egress"]}}
 
     assert [rule for rule, _ in _wrong(GOOD, BUDGET, policy)] == ["isolated"]
 
