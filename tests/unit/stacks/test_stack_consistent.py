@@ -34,6 +34,28 @@ def test_the_environments_of_the_project_are_consistent(settings_of: Callable[..
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("logs", "true"),
+        ("traces", "true"),
+        ("datadog", "true"),
+        ("metricsServer", "true"),
+        ("prometheusOperator", "true"),
+        ("monitoringScale", "ha"),
+    ],
+)
+def test_local_does_not_leave_out_in_silence_what_only_nodes_can_run(
+    settings_of: Callable[..., Settings], key: str, value: str
+) -> None:
+    """Its rendering was the same with and without."""
+    with pytest.raises(UsageError) as refused:
+        settings_of("local", f"{key}={value}")
+
+    assert refused.value.expected.startswith(f"{key} as Pulumi.yaml has it in the environment local")
+    assert refused.value.next_step.startswith(f"`pulumi config rm {key}`")
+
+
+@pytest.mark.parametrize(
     ("env", "changes", "expected", "found"),
     [
         ("prod", ["context="], "a kubeconfig or a context, which says what cluster this stack belongs to", "neither"),

@@ -31,6 +31,7 @@ def check_consistent(settings: Settings) -> None:
     """
     found = (
         *_preview(settings),
+        *_local(settings),
         *_cluster(settings.cluster, metrics_server=settings.monitoring.metrics_server),
         *_machines(settings),
         *_monitoring(settings.monitoring),
@@ -46,6 +47,25 @@ def _preview(settings: Settings) -> Iterator[UsageError]:
             "a change's environment in the cluster of dev, which the stack dev makes",
             f"clusterKind {settings.cluster.kind}",
             "`pulumi config set clusterKind existing`, with dev's kubeconfig",
+        )
+
+
+def _local(settings: Settings) -> Iterator[UsageError]:
+    """Yield what only makes sense on nodes, where pods are processes: it would be left out in silence."""
+    monitoring = settings.monitoring
+    asked = {
+        "logs": monitoring.logs.enabled,
+        "traces": monitoring.traces.enabled,
+        "datadog": monitoring.datadog.enabled,
+        "metricsServer": monitoring.metrics_server,
+        "prometheusOperator": monitoring.operator,
+        "monitoringScale": monitoring.scale is not Scale.SINGLE,
+    }
+    for key in (name for name, wanted in asked.items() if wanted and settings.shape == "local"):
+        yield UsageError(
+            f"{key} as Pulumi.yaml has it in the environment local: one Prometheus and one Alertmanager, as processes",
+            "another value",
+            f"`pulumi config rm {key}`, or the shape of another environment",
         )
 
 
