@@ -73,7 +73,7 @@ def serve(app: Application, environ: Environ, start_response: StartResponse) -> 
 class Request(request_.Request):
     """One request while it is measured."""
 
-    __slots__ = ("_begun", "_start_response", "_thread")
+    __slots__ = ("_begun", "_start_response", "_thread", "_write")
 
     def __init__(self, runtime: Runtime, environ: Environ, start_response: StartResponse) -> None:
         self._start_response = start_response
@@ -86,14 +86,20 @@ class Request(request_.Request):
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """Start the response for the application, and notice the status."""
         start = self._start_response
-        write = start(status, headers, exc_info) if exc_info else start(status, headers)
+        self._write = start(status, headers, exc_info) if exc_info else start(status, headers)
         try:
             self.status = _codes.get(status) or _code(status)
             if exc_info:
                 self.error = error_type(exc_info[1])
         except Exception as mistake:  # noqa: BLE001 -- what only a lenient server takes for a status or an exception
             failed("requests", "the status of a response could not be read", mistake)
-        return write
+        return self._written
+
+    def _written(self, data: bytes) -> Any:
+        """Write for an application that does so itself: the status has been sent with it."""
+        said = self._write(data)
+        self._begun = True
+        return said
 
     def begun(self) -> None:
         """Notice that the server has bytes of the body, and with them has sent the status."""

@@ -404,6 +404,17 @@ class TestTheHost:
         assert failures.counts() == {"requests": 1}
         assert recorded.page().value(ACTIVE) == 0.0
 
+    def test_the_status_stays_what_was_sent_with_what_was_written(self, recorded: Recording) -> None:
+        """By `write`; what is raised after that, the client never hears of."""
+
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            start_response("200 OK", [])(b"a")
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            call(app)
+        assert outcome(recorded) == labels("unmatched", "200", error="LookupError")
+
     def test_what_is_no_exc_info_is_for_the_server_to_refuse(self, recorded: Recording) -> None:
         """A lenient one looks only whether there is any, and the status is recorded."""
 
