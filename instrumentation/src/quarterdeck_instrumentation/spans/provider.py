@@ -110,10 +110,14 @@ class LeanProvider(trace.TracerProvider):
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute; the SDK's sampler or id generator, set by a user, is the SDK's to ask from then on."""
-        first = name not in self.__dict__ and type(self) is not LeanProvider  # the SDK's own, while it is set up
-        if name in _ASKED and self.lean and not first:
-            self.take_over(f"{name} was set to {type(value).__name__}")
-        object.__setattr__(self, name, value)
+        if name not in _ASKED:
+            object.__setattr__(self, name, value)
+            return
+        with self._becoming:  # what other threads set comes after what the SDK sets, which is not a user's
+            set_up = self._has_become or type(self) is LeanProvider
+            if self.lean and set_up:
+                self.take_over(f"{name} was set to {type(value).__name__}")
+            object.__setattr__(self, name, value)
 
     def become_sdk(self) -> SdkProvider:
         """Be a provider of the SDK's class as well from now on, with all that it has."""
