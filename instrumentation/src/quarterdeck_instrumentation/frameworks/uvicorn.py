@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import wraps
 from typing import Any
 
@@ -22,7 +23,10 @@ def patch_server(module: Any) -> None:
     @wraps(make)
     def making(self: Any, *arguments: Any, **options: Any) -> None:
         make(self, *arguments, **options)
-        exits.expect()
+        # A worker's thread that answers the supervisor makes a server as well if it comes first, and the one made last
+        # is asked whether it has started: nothing may make that thread slower than the one that serves.
+        if threading.current_thread() is threading.main_thread():
+            exits.expect()
 
     @wraps(startup)
     async def starting_up(self: Any, *arguments: Any, **options: Any) -> None:
