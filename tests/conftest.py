@@ -6,6 +6,7 @@ import fcntl
 import gzip
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +25,9 @@ ROOT = Path(__file__).parent.parent
 
 SKIPS = ROOT / ".ci" / "skips"
 """The skips CI accepts: `<test id>  # <reason>`, one a line. Any other skip fails the run."""
+
+# Whoever runs the tests in the background of a script has Ctrl-C ignored, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

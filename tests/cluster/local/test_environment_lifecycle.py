@@ -174,9 +174,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(state: Path, local_tools: dict[st
     """Whatever has been started by then is ended before the command is."""
     tools = {name: str(file) for name, file in local_tools.items()}
     program = (
-        "import pathlib, signal, sys; from quarterdeck_scripts.local import lifecycle;"
-        # Whoever runs these tests in the background of a script has it ignored, and what they start has, too.
-        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "import pathlib, sys; from quarterdeck_scripts.local import lifecycle;"
         f"lifecycle.up(pathlib.Path({str(state)!r}), tools={tools!r})"
     )
     with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) as command:

@@ -103,19 +103,19 @@ def test_a_port_where_nobody_listens_refuses(launch: Launch, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "expected"),
+    ("command", "limit", "expected"),
     [
-        (["sh", "-c", 'test "$WORD" = hello'], (True, "")),
-        (["sh", "-c", "echo broken; exit 2"], (False, "broken")),
-        (["no-such-program"], (False, 'exec: "no-such-program": executable file not found in $PATH')),
-        (["sleep", "60"], (False, "no answer within 0.2 s")),
+        (["sh", "-c", 'test "$WORD" = hello'], 30, (True, "")),
+        (["sh", "-c", "echo broken; exit 2"], 30, (False, "broken")),
+        (["no-such-program"], 30, (False, 'exec: "no-such-program": executable file not found in $PATH')),
+        (["sleep", "60"], 0.2, (False, "no answer within 0.2 s")),
     ],
 )
 def test_a_command_probe_passes_with_exit_code_0(
-    launch: Launch, command: list[str], expected: tuple[bool, str]
+    launch: Launch, command: list[str], limit: float, expected: tuple[bool, str]
 ) -> None:
-    """It runs in the container's environment, and is killed when its time is up."""
-    assert asyncio.run(ask({"exec": {"command": command}}, CONTAINER, LOOPBACK, launch, 0.2)) == expected
+    """It runs in the container's environment, and is killed when its time, *limit* seconds, is up."""
+    assert asyncio.run(ask({"exec": {"command": command}}, CONTAINER, LOOPBACK, launch, limit)) == expected
 
 
 @pytest.mark.parametrize(
