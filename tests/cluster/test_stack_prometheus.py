@@ -295,13 +295,14 @@ def _free(address: str, port: int) -> bool:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind((address, port))
-        except httpx.HTTPError:
+        except OSError:
             return False
         return True
 
 
 class _Metrics(http.server.BaseHTTPRequestHandler):
-    created = time.time()
+    created: float
+    """When the server was started: long after this file is read, if other tests come before."""
 
     def do_GET(self) -> None:
         """Serve the page."""
@@ -318,7 +319,8 @@ class _Metrics(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def _serving(address: str) -> Iterator[None]:
-    with http.server.ThreadingHTTPServer((address, 9464), _Metrics) as server:
+    handler = type("_Served", (_Metrics,), {"created": time.time()})
+    with http.server.ThreadingHTTPServer((address, 9464), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
