@@ -6,15 +6,16 @@ the local environment, whose pods are processes.
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from tests.programs import DEADLINE, started, until
+
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.local import control_plane as local
+from quarterdeck_scripts.local.network import free_ports
 from quarterdeck_scripts.local.state import Layout
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from quarterdeck_scripts.kube.client import Cluster, Json
-
-DEADLINE = 120.0
-"""Seconds that any condition may take."""
 
 _STAGES = """\
 apiVersion: kwok.x-k8s.io/v1alpha1
@@ -90,7 +88,7 @@ def running(folder: Path, tool: Callable[[str], Path], nodes: int = 3) -> Iterat
     folder.mkdir(parents=True, exist_ok=True)
     layout = Layout(folder)
     layout.logs.mkdir()
-    ports = local.Ports(*_free_ports(4))
+    ports = local.Ports(*free_ports(4))
     identities = local.issue_identities(layout, ports, ["127.0.0.1"])
     stages = folder / "stages.yaml"
     stages.write_text(_STAGES)
@@ -98,7 +96,7 @@ def running(folder: Path, tool: Callable[[str], Path], nodes: int = 3) -> Iterat
     with ExitStack() as stack:
 
         def start(name: str, command: list[str]) -> None:
-            stack.enter_context(_process(layout.log(name), command))
+            stack.enter_context(started(layout.log(name), command))
 
         start(local.ETCD, local.etcd(program[local.ETCD], layout, ports, identities))
         start(local.API_SERVER, local.api_server(program[local.API_SERVER], ports, identities))
@@ -124,14 +122,6 @@ def running(folder: Path, tool: Callable[[str], Path], nodes: int = 3) -> Iterat
         until(lambda: all(_is_ready(node) for node in cluster.request("GET", "/api/v1/nodes")["items"]))
         until(lambda: "default" in _names(cluster, "/api/v1/namespaces/default/serviceaccounts"))
         yield layout.kubeconfig
-
-
-def until(condition: Callable[[], bool], deadline: float = DEADLINE) -> None:
-    """Wait until *condition* holds."""
-    end = time.monotonic() + deadline
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.2)
 
 
 def _furniture(nodes: int) -> Iterator[Json]:
@@ -190,24 +180,3 @@ def _when_it_answers(kubeconfig: Path) -> Cluster:
             time.sleep(0.2)
         else:
             return cluster
-
-
-@contextmanager
-def _process(log: Path, command: list[str]) -> Iterator[None]:
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.programs import started
 
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.adapters.kubernetes import connect
+from quarterdeck_scripts.local.network import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ TOKEN = "an-administrator-of-this-test"  # noqa: S105 -- valid for one process o
 def api_server(tool: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Run etcd and kube-apiserver; return the kubeconfig of an administrator."""
     folder = tmp_path_factory.mktemp("api-server")
-    etcd, peer, secure = _free_ports(3)
+    etcd, peer, secure = free_ports(3)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (folder / "sa.key").write_bytes(
         key.private_bytes(
@@ -40,31 +40,35 @@ def api_server(tool: Callable[[str], Path], tmp_path_factory: pytest.TempPathFac
     (folder / "tokens.csv").write_text(f"{TOKEN},administrator,1,system:masters\n")
     with ExitStack() as stack:
         stack.enter_context(
-            _process(
+            started(
                 folder / "etcd.log",
-                tool("etcd"),
-                f"--data-dir={folder / 'etcd'}",
-                "--unsafe-no-fsync",
-                f"--listen-client-urls=http://127.0.0.1:{etcd}",
-                f"--advertise-client-urls=http://127.0.0.1:{etcd}",
-                f"--listen-peer-urls=http://127.0.0.1:{peer}",
+                [
+                    tool("etcd"),
+                    f"--data-dir={folder / 'etcd'}",
+                    "--unsafe-no-fsync",
+                    f"--listen-client-urls=http://127.0.0.1:{etcd}",
+                    f"--advertise-client-urls=http://127.0.0.1:{etcd}",
+                    f"--listen-peer-urls=http://127.0.0.1:{peer}",
+                ],
             )
         )
         stack.enter_context(
-            _process(
+            started(
                 folder / "kube-apiserver.log",
-                tool("kube-apiserver"),
-                f"--etcd-servers=http://127.0.0.1:{etcd}",
-                "--bind-address=127.0.0.1",
-                f"--secure-port={secure}",
-                f"--cert-dir={folder}",
-                f"--token-auth-file={folder / 'tokens.csv'}",
-                "--authorization-mode=RBAC",
-                "--service-cluster-ip-range=10.202.0.0/24",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={folder / 'sa.key'}",
-                f"--service-account-signing-key-file={folder / 'sa.key'}",
-                "--disable-admission-plugins=ServiceAccount",
+                [
+                    tool("kube-apiserver"),
+                    f"--etcd-servers=http://127.0.0.1:{etcd}",
+                    "--bind-address=127.0.0.1",
+                    f"--secure-port={secure}",
+                    f"--cert-dir={folder}",
+                    f"--token-auth-file={folder / 'tokens.csv'}",
+                    "--authorization-mode=RBAC",
+                    "--service-cluster-ip-range=10.202.0.0/24",
+                    "--service-account-issuer=https://kubernetes.default.svc",
+                    f"--service-account-key-file={folder / 'sa.key'}",
+                    f"--service-account-signing-key-file={folder / 'sa.key'}",
+                    "--disable-admission-plugins=ServiceAccount",
+                ],
             )
         )
         yield _kubeconfig_when_ready(folder, secure)
@@ -90,24 +94,3 @@ def _kubeconfig_when_ready(folder: Path, port: int) -> Path:
             time.sleep(0.2)
         else:
             return kubeconfig
-
-
-@contextmanager
-def _process(log: Path, *command: Path | str) -> Iterator[None]:
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

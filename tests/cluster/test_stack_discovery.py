@@ -10,7 +10,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.programs import until
 
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.kube.client import MERGE_PATCH
@@ -99,7 +99,7 @@ def test_it_reads_the_kubelets_page_as_its_own_account(prometheus: tuple[str, li
     """It finds the node by its role, shows its token, and keeps what is asked for, with the pods' own names on it."""
     url, shown = prometheus
     of_cadvisor = 'container_memory_working_set_bytes{job="cadvisor"}'
-    _until(lambda: bool(_query(url, of_cadvisor)))
+    until(lambda: bool(_query(url, of_cadvisor)), DEADLINE)
 
     found = [each["metric"] for each in _query(url, of_cadvisor)]
     assert found == [
@@ -121,7 +121,7 @@ def test_it_reads_the_kubelets_page_as_its_own_account(prometheus: tuple[str, li
 def test_what_kube_state_metrics_says_of_pods_is_of_those_pods(prometheus: tuple[str, list[str | None]]) -> None:
     """Not of its own."""
     url, _ = prometheus
-    _until(lambda: bool(_query(url, "kube_pod_info")))
+    until(lambda: bool(_query(url, "kube_pod_info")), DEADLINE)
 
     (found,) = (each["metric"] for each in _query(url, "kube_pod_info"))
     assert (found["cluster"], found["namespace"], found["pod"]) == ("prod", "shop", "checkout-a")
@@ -130,7 +130,7 @@ def test_what_kube_state_metrics_says_of_pods_is_of_those_pods(prometheus: tuple
 def test_a_nodes_exporter_is_called_by_its_node(prometheus: tuple[str, list[str | None]]) -> None:
     """Its series go on when its pod is another."""
     url, _ = prometheus
-    _until(lambda: bool(_query(url, "node_load1")))
+    until(lambda: bool(_query(url, "node_load1")), DEADLINE)
 
     (found,) = (each["metric"] for each in _query(url, "node_load1"))
     assert (found["cluster"], found["instance"], found["node"]) == ("prod", NODE, NODE)
@@ -139,7 +139,7 @@ def test_a_nodes_exporter_is_called_by_its_node(prometheus: tuple[str, list[str 
 def test_it_may_discover_all_that_it_is_told_to(prometheus: tuple[str, list[str | None]]) -> None:
     """No list or watch of any job is forbidden."""
     url, _ = prometheus
-    _until(lambda: httpx.get(f"{url}/-/ready", timeout=5).status_code == 200)
+    until(lambda: httpx.get(f"{url}/-/ready", timeout=5).status_code == 200, DEADLINE)
 
     page = httpx.get(f"{url}/metrics", timeout=10).text
     failures = [line for line in page.splitlines() if line.startswith("prometheus_sd_kubernetes_failures_total")]
@@ -277,15 +277,3 @@ def _free(address: str, port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        try:
-            if condition():
-                return
-        except httpx.HTTPError:
-            pass  # not listening yet, or 503 while it starts
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.1)

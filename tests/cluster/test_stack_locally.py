@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.programs import until
 
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.kube.client import APPLY_PATCH
@@ -75,8 +75,8 @@ def _order(manifest: dict[str, Any]) -> int:
 def test_the_monitoring_runs_at_its_addresses_and_sees_itself(prefix: str) -> None:
     """Prometheus reads its configuration, its rules and its kubeconfig by relative paths, and finds both servers."""
     api = f"http://{prefix}.0.90:9090/api/v1"
-    _until(lambda: len(_get(f"{api}/query", query='up{namespace="quarterdeck"} == 1')["result"]) == 2)
-    _until(lambda: bool(_get(f"{api}/alertmanagers")["activeAlertmanagers"]))
+    until(lambda: len(_get(f"{api}/query", query='up{namespace="quarterdeck"} == 1')["result"]) == 2, DEADLINE)
+    until(lambda: bool(_get(f"{api}/alertmanagers")["activeAlertmanagers"]), DEADLINE)
 
     found = _get(f"{api}/query", query='up{namespace="quarterdeck"}')["result"]
     assert sorted((each["metric"]["service"], each["metric"]["version"]) for each in found) == [
@@ -92,15 +92,3 @@ def test_the_monitoring_runs_at_its_addresses_and_sees_itself(prefix: str) -> No
 
 def _get(url: str, **query: str) -> Any:
     return httpx.get(url, params=query, timeout=10).raise_for_status().json()["data"]
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        try:
-            if condition():
-                return
-        except httpx.HTTPError:
-            pass  # not listening yet, or 503 while it starts
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.1)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 import subprocess
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
+from tests.programs import until
 
+from quarterdeck_scripts.local.network import free_ports
 from quarterdeck_stacks.manifests import clean
 from quarterdeck_stacks.project import load_project, load_stack
 from quarterdeck_stacks.render import render
@@ -120,8 +120,8 @@ class Pairs:
 @pytest.fixture(scope="module")
 def pairs(tool: Callable[[str], Path], root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pairs]:
     """Run prod's pairs on loopback: their names are addresses, and what is discovered in a cluster is written down."""
-    ports = _free_ports(4)
-    gossip = _free_ports(2)
+    ports = free_ports(4)
+    gossip = free_ports(2)
     hosts = [f"127.0.0.1:{port}" for port in ports]
     with ExitStack() as stack:
         for number in (0, 1):
@@ -146,7 +146,7 @@ def pairs(tool: Callable[[str], Path], root: Path, tmp_path_factory: pytest.Temp
             )
         urls = [f"http://{host}" for host in hosts]
         for url in urls:
-            _until(functools.partial(_ready, url))
+            until(functools.partial(_ready, url), DEADLINE)
         yield Pairs((urls[0], urls[1]), (urls[2], urls[3]))
 
 
@@ -166,7 +166,7 @@ def test_each_of_the_pair_says_which_it_is(pairs: Pairs) -> None:
 def test_an_alert_that_both_fire_is_one_alert(pairs: Pairs) -> None:
     """Each Alertmanager has heard it from both, and has it once."""
     for url in pairs.prometheus:
-        _until(functools.partial(_has_told_both, url))
+        until(functools.partial(_has_told_both, url), DEADLINE)
 
     for url in pairs.alertmanagers:
         alerts = httpx.get(f"{url}/api/v2/alerts", params={"filter": 'alertname="Watchdog"'}, timeout=10).json()
@@ -177,7 +177,7 @@ def test_an_alert_that_both_fire_is_one_alert(pairs: Pairs) -> None:
 def test_what_is_silenced_at_one_is_silenced_at_the_other(pairs: Pairs) -> None:
     """They find each other by the names that the stack gives them, and gossip."""
     first, second = pairs.alertmanagers
-    _until(lambda: len(httpx.get(f"{first}/api/v2/status", timeout=10).json()["cluster"]["peers"]) == 2)
+    until(lambda: len(httpx.get(f"{first}/api/v2/status", timeout=10).json()["cluster"]["peers"]) == 2, DEADLINE)
     silence = {
         "matchers": [{"name": "alertname", "value": "Nothing", "isRegex": False, "isEqual": True}],
         "startsAt": "2020-01-01T00:00:00Z",
@@ -187,7 +187,9 @@ def test_what_is_silenced_at_one_is_silenced_at_the_other(pairs: Pairs) -> None:
     }
     made = httpx.post(f"{first}/api/v2/silences", json=silence, timeout=10).raise_for_status().json()["silenceID"]
 
-    _until(lambda: [each["id"] for each in httpx.get(f"{second}/api/v2/silences", timeout=10).json()] == [made])
+    until(
+        lambda: [each["id"] for each in httpx.get(f"{second}/api/v2/silences", timeout=10).json()] == [made], DEADLINE
+    )
 
 
 def _ready(url: str) -> bool:
@@ -230,23 +232,3 @@ def _placed(argument: str, folder: Path, changes: dict[str, str]) -> str:
     if value.startswith("/"):
         return f"{name}={folder}{value}"
     return f"{name}={changes.get(value, value)}" if value else argument
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        try:
-            if condition():
-                return
-        except httpx.HTTPError:
-            pass  # not listening yet, or 503 while it starts
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.1)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
+from tests.programs import started, until
 
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.kube.client import MERGE_PATCH
@@ -156,9 +157,9 @@ def prometheus(tool: Callable[[str], Path], rendered: Rendered, api_server: Path
         arguments = rendered.one("Deployment", "prometheus")["spec"]["template"]["spec"]["containers"][0]["args"]
         mounts = rendered.mounts("prometheus")
         command = [rewrite(expand(each, {"POD_IP": own}), mounts) for each in arguments]
-        stack.enter_context(_process([str(tool("prometheus")), *command], rendered.folder / "prometheus.log"))
+        stack.enter_context(started(rendered.folder / "prometheus.log", [tool("prometheus"), *command]))
         running = Running(f"http://{own}:9090", stable, canary, alertmanager)
-        _until(lambda: len(running.query('up{service="checkout"} == 1')) == 2)
+        until(lambda: len(running.query('up{service="checkout"} == 1')) == 2, DEADLINE)
         yield running
 
 
@@ -191,7 +192,7 @@ def test_every_series_has_the_target_labels_and_each_pod_is_scraped_once(prometh
 
 def test_a_counter_that_is_born_at_three_counts_three(prometheus: Running) -> None:
     """Prometheus takes the start timestamp as a sample of 0, else a canary's first errors would be lost."""
-    _until(lambda: bool(prometheus.query("min_over_time(payments_total[5m]) == 0")))
+    until(lambda: bool(prometheus.query("min_over_time(payments_total[5m]) == 0")), DEADLINE)
 
     (value,) = {
         value for _, value in prometheus.query("max_over_time(payments_total[5m]) - min_over_time(payments_total[5m])")
@@ -218,7 +219,7 @@ def test_exemplars_are_kept(prometheus: Running) -> None:
 
 def test_alertmanager_is_found_by_its_pod(prometheus: Running) -> None:
     """On the port that it declares."""
-    _until(lambda: bool(prometheus.api("alertmanagers")["activeAlertmanagers"]))
+    until(lambda: bool(prometheus.api("alertmanagers")["activeAlertmanagers"]), DEADLINE)
 
     assert prometheus.api("alertmanagers")["activeAlertmanagers"] == [
         {"url": f"http://{prometheus.alertmanager}:9093/api/v2/alerts"}
@@ -227,7 +228,7 @@ def test_alertmanager_is_found_by_its_pod(prometheus: Running) -> None:
 
 def test_every_rule_is_loaded_and_evaluates(prometheus: Running) -> None:
     """Each group has been evaluated, and no rule has an error."""
-    _until(lambda: all(group["lastEvaluation"] > "2000" for group in prometheus.api("rules")["groups"]))
+    until(lambda: all(group["lastEvaluation"] > "2000" for group in prometheus.api("rules")["groups"]), DEADLINE)
 
     groups = prometheus.api("rules")["groups"]
     assert {group["file"].rpartition("/")[2] for group in groups} == {"monitoring.yaml", "service-checkout.yaml"}
@@ -328,28 +329,3 @@ def _serving(address: str) -> Iterator[None]:
         finally:
             server.shutdown()
             thread.join()
-
-
-@contextmanager
-def _process(command: list[str], log: Path) -> Iterator[None]:
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        try:
-            if condition():
-                return
-        except httpx.HTTPError:
-            pass  # not listening yet, or 503 while it starts
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.1)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.control_plane import running, until
+from tests.control_plane import running
+from tests.programs import until
 
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.kube.client import APPLY_PATCH, ApiError
