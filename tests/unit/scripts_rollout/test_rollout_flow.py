@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_scripts.kube.client import ApiError, UnreachableError
 from quarterdeck_scripts.rollout import actions as do
 from quarterdeck_scripts.rollout.flow import Plan, abort, begin_or_resume, start, undo
-from quarterdeck_scripts.rollout.state import Direction, Ending, State, read_state
+from quarterdeck_scripts.rollout.state import Direction, Ending, State, Strategy, read_state
 from quarterdeck_scripts.rollout.verdict import Assessment, Verdict
 
 if TYPE_CHECKING:
@@ -268,6 +269,16 @@ def test_the_state_is_read_back_as_it_was_written() -> None:
     assert read_state({"metadata": {"name": "checkout"}}, "uid") is None
     with pytest.raises(RefusedError, match="copied or restored"):
         read_state(deployment, "another")
+
+
+def test_a_state_written_before_there_were_strategies_is_a_canary() -> None:
+    """A rollout begun by an older release is finished by this one."""
+    fields = json.loads(NEW.to_annotation())
+    del fields["strategy"], fields["baseline"]
+    deployment = {"metadata": {"name": "checkout", "annotations": {"quarterdeck.dev/rollout": json.dumps(fields)}}}
+
+    assert read_state(deployment, "uid") == NEW
+    assert NEW.strategy is Strategy.CANARY
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"direction": "sideways"}', '{"direction": "back", "ending": null}'])

@@ -33,7 +33,7 @@ from quarterdeck_scripts.rollout.actions import (
     Waited,
     WaitReady,
 )
-from quarterdeck_scripts.rollout.state import Direction, Ending, State
+from quarterdeck_scripts.rollout.state import Direction, Ending, State, Strategy
 from quarterdeck_scripts.rollout.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ class Plan:
     def image(self) -> str:
         """The new version."""
         return self.new.image
+
+    @property
+    def strategy(self) -> Strategy:
+        """How it is let in."""
+        return self.new.strategy
 
 
 def start(plan: Plan) -> Flow:

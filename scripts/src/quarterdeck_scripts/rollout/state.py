@@ -24,6 +24,27 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json
 
 
+class Strategy(enum.StrEnum):
+    """How a new version is let in."""
+
+    CANARY = "canary"
+    """Some pods of a second Deployment beside the stable one, under the same Service."""
+    BLUE_GREEN = "blue-green"
+    """A second Deployment as large as the stable one, to which the Service's selector is switched."""
+    ROLLING = "rolling"
+    """The workload's own rolling update, held at its first new pods until they are judged. The only one for a
+    StatefulSet and a DaemonSet."""
+
+
+class Baseline(enum.StrEnum):
+    """What a canary is compared with."""
+
+    STABLE = "stable"
+    """The stable pods, as they run."""
+    FRESH = "fresh"
+    """A third Deployment of the stable version, as large and as young as the canary: both are equally cold."""
+
+
 class Direction(enum.StrEnum):
     """Which way a rollout goes."""
 
@@ -80,6 +101,10 @@ class State:
     """Who began it."""
     began: str
     """When, RFC 3339."""
+    strategy: Strategy = Strategy.CANARY
+    """How it is let in; whoever goes on with it goes on like this."""
+    baseline: Baseline = Baseline.STABLE
+    """What a canary is compared with."""
     direction: Direction = Direction.UNDECIDED
     ending: Ending | None = None
     """How it will have ended once BACK is walked."""
@@ -103,6 +128,8 @@ def read_state(deployment: Json, cluster: str) -> State | None:
     name = deployment["metadata"]["name"]
     try:
         fields = json.loads(text)
+        fields["strategy"] = Strategy(fields.get("strategy", Strategy.CANARY))
+        fields["baseline"] = Baseline(fields.get("baseline", Baseline.STABLE))
         fields["direction"] = Direction(fields["direction"])
         fields["ending"] = Ending(fields["ending"]) if fields["ending"] else None
         state = State(**fields)
