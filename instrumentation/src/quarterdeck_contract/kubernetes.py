@@ -30,6 +30,8 @@ POD_ADDRESS = f"{DOMAIN}/address"
 runs. Only for single-replica workloads; without it the pod runner chooses. Real kubelets ignore it."""
 ROLLOUT_STATE = f"{DOMAIN}/rollout"
 """On a Deployment: the running rollout's state, JSON. Everything else is derived from the cluster."""
+ROLLOUT_ASK = f"{DOMAIN}/rollout-ask"
+"""Beside ROLLOUT_STATE, JSON: what somebody asks of the running rollout (pause, promote), until it was done."""
 ROLLED_BACK = f"{DOMAIN}/rolled-back"
 """On a Deployment, JSON: which version was taken back and which one restored, so that rolling back twice does
 not bring the bad version back. It holds until another template is deployed."""

@@ -104,6 +104,23 @@ def test_the_sitecustomize_that_ours_hides_still_runs(
     assert (done.stdout, done.stderr) == ("mine ran\nTrue\n", "")
 
 
+def test_what_the_hidden_sitecustomize_adds_to_the_path_stays(
+    launch: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """To add folders is what most are for; ours is on the path of the children, not on the service's own."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.path.append('/added')\n")
+    show = (
+        "import os, subprocess, sys; "
+        "print(sys.path[-1], [each for each in sys.path if 'bootstrap' in each]); "
+        "print('quarterdeck_instrumentation.activation' in sys.modules, flush=True); "
+        "os.environ.pop('AGAIN', '') or (os.environ.update(AGAIN='1'), subprocess.run(sys.orig_argv))"
+    )
+
+    done = launch(sys.executable, "-c", show, PYTHONPATH=str(tmp_path), AGAIN="")
+
+    assert (done.stdout, done.stderr) == ("/added []\nTrue\n" * 2, "")
+
+
 def test_a_folder_that_cannot_be_made_stops_nothing(
     launch: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

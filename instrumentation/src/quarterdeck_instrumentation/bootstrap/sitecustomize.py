@@ -22,17 +22,16 @@ def _activate() -> None:
 
 
 def _run_the_hidden_one() -> None:
+    """Leave the folder to the children, who look for it on PYTHONPATH: here, every import would look into it."""
     folder = os.path.dirname(os.path.abspath(__file__))
-    path = sys.path[:]
     ours = sys.modules.pop("sitecustomize", None)
-    sys.path[:] = [entry for entry in path if os.path.abspath(entry) != folder]
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != folder]
     try:
         import_module("sitecustomize")
     except ImportError as error:
         if error.name != "sitecustomize":
             raise
     finally:
-        sys.path[:] = path
         if ours is not None:
             sys.modules.setdefault("sitecustomize", ours)
 

@@ -1,0 +1,61 @@
+"""What the operator's commands may do in a cluster: the stack grants it, a rollout asks before it begins.
+
+Per namespace, never cluster-wide; no verb on Secrets, no wildcard. What only some rollouts need has a *part*, so
+that nobody is refused for want of a right that would not be used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
+
+ROLE = "quarterdeck-operator"
+"""Name of the Roles, one in each namespace below."""
+
+IDENTITY_NAMESPACE = "kube-system"
+"""The namespace whose UID is the cluster's identity."""
+
+ALWAYS = ""
+"""Part of what every rollout needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Verbs on one resource."""
+
+    group: str
+    """API group; empty is the core group."""
+    resource: str
+    """Plural, with its subresource: `deployments`, `pods/log`."""
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    """Only objects of these names; empty is any. `create` and `list` cannot be bound to names."""
+    part: str = ALWAYS
+    """Which rollouts need it."""
+
+
+IN_SERVICES = (
+    Rule("apps", "deployments", ("get", "create", "patch", "delete")),
+    Rule("apps", "replicasets", ("list",)),
+    Rule("", "pods", ("list",)),
+    Rule("coordination.k8s.io", "leases", ("get", "create", "update")),
+    Rule("autoscaling", "horizontalpodautoscalers", ("list",)),
+    Rule("keda.sh", "scaledobjects", ("list",)),
+    Rule("policy", "poddisruptionbudgets", ("list",)),
+)
+"""In each namespace of services."""
+
+IN_SYSTEM = (
+    # The log's ConfigMaps are numbered, so they cannot be named.
+    Rule("", "configmaps", ("get", "create", "patch")),
+)
+"""In SYSTEM_NAMESPACE: the audit log, and the environment's facts."""
+
+IN_IDENTITY = (Rule("", "namespaces", ("get",), names=(IDENTITY_NAMESPACE,)),)
+"""In IDENTITY_NAMESPACE: the cluster's UID. A namespace belongs to itself, so a Role in it can grant this."""
+
+
+def rules(namespace: str) -> tuple[Rule, ...]:
+    """Return what is granted in *namespace*."""
+    return {SYSTEM_NAMESPACE: IN_SYSTEM, IDENTITY_NAMESPACE: IN_IDENTITY}.get(namespace, IN_SERVICES)
