@@ -10,6 +10,7 @@ from quarterdeck_scripts.rollout import queries
 from quarterdeck_scripts.rollout.evidence import Ledger, Reading, Tally
 from quarterdeck_scripts.rollout.ports import AnswerError
 from quarterdeck_scripts.rollout.record import advance, begin
+from quarterdeck_scripts.rollout.tape import Tape, Taping
 from quarterdeck_scripts.rollout.verdict import Assessment, assess
 
 if TYPE_CHECKING:
@@ -27,9 +28,20 @@ be counted from, and two scrapes may be lost."""
 class Measurer:
     """Keeps the count of one rollout, from one look to the next, in its record."""
 
-    def __init__(self, prometheus: Prometheus, record: RolloutRecord, *, version: str) -> None:
-        """*record* is filled with readings, queries and samples; its `since` must be set. *version* is the canary's."""
-        self._prometheus = prometheus
+    def __init__(
+        self, prometheus: Prometheus, record: RolloutRecord, *, version: str, tape: Tape | None = None
+    ) -> None:
+        """Begin to measure.
+
+        Args:
+            prometheus: whom to ask.
+            record: filled with readings, queries and samples; its `since` must be set.
+            version: the canary's.
+            tape: notes all that this measurer is told, so that it can be told again.
+        """
+        self._tape = Tape() if tape is None else tape
+        self._tape.begin(version)
+        self._prometheus = Taping(prometheus, self._tape)
         self._record = record
         self._ledger = Ledger(
             record.objectives,
@@ -45,6 +57,7 @@ class Measurer:
 
     def look(self, pods: Sequence[PodFact]) -> Assessment:
         """Take in what is new and judge. Never raises for what Prometheus does: that is a cause of doubt."""
+        self._tape.look(pods)
         reading = self._read(pods)
         self._trials = advance(self._trials, self._previous, reading, self._record.since)
         if not reading.causes:
