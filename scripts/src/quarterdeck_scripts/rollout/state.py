@@ -133,7 +133,7 @@ def read_state(deployment: Json, cluster: str) -> State | None:
         fields["direction"] = Direction(fields["direction"])
         fields["ending"] = Ending(fields["ending"]) if fields["ending"] else None
         state = State(**fields)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RefusedError(
             f"a rollout's state in the annotation {ROLLOUT_STATE} of {name}",
             f"{text[:120]!r} ({error})",
