@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quarterdeck_scripts.rollout.asks import Ask
     from quarterdeck_scripts.rollout.state import Ending, State
     from quarterdeck_scripts.rollout.verdict import Assessment
 
@@ -57,7 +58,11 @@ class Inspect:
 
 @dataclass(frozen=True, slots=True)
 class SaveState:
-    """Write the state beside the stable Deployment, before what it announces is done. Answered with nothing."""
+    """Write the state beside the stable Deployment, before what it announces is done.
+
+    Answered with nothing; or, where it would go forward, with the pause that was asked for meanwhile: nothing was
+    written then.
+    """
 
     state: State
 
@@ -207,6 +212,8 @@ class Look:
     """Why the canary's pods cannot serve, seen long enough to be believed; empty while they can."""
     changed: str = ""
     """What somebody else changed about the stable version; the evidence is of another version then."""
+    ask: Ask | None = None
+    """What somebody asks of this rollout."""
 
 
 class Interrupted(Exception):  # noqa: N818 -- not an error: somebody asked it to stop

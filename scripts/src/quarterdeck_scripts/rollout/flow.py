@@ -33,6 +33,7 @@ from quarterdeck_scripts.rollout.actions import (
     Waited,
     WaitReady,
 )
+from quarterdeck_scripts.rollout.asks import Wish
 from quarterdeck_scripts.rollout.state import Direction, Ending, State, Strategy
 from quarterdeck_scripts.rollout.verdict import Verdict
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from quarterdeck_scripts.rollout.actions import Action
+    from quarterdeck_scripts.rollout.asks import Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +166,13 @@ def begin_or_resume(plan: Plan, situation: Situation) -> State:
 def _walk(plan: Plan, state: State) -> Flow:
     """Go on from *state*; an interruption at any step turns it back."""
     try:
-        if state.direction is Direction.UNDECIDED:
-            state = (yield from _judge(plan, state)) if not plan.forced else _forward(state, f"forced: {plan.forced}")
-            yield SaveState(state)
+        while state.direction is Direction.UNDECIDED:
+            decided = (yield from _judge(plan, state)) if not plan.forced else _forward(state, f"forced: {plan.forced}")
+            paused = yield SaveState(decided)
+            if not paused:
+                state = decided
+            elif plan.forced:
+                raise _is_paused(plan, paused)
         if state.direction is Direction.FORWARD:
             yield Promote(plan.image)
             waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
@@ -197,20 +203,41 @@ def _judge(plan: Plan, state: State) -> Generator[Action, Any, State]:
     waited: Waited = yield WaitReady(Side.CANARY, plan.ready_within)
     if not waited.ready:
         return _back_state(state, Ending.ROLLED_BACK, f"the canary never became Ready: {waited.reason}")
+    judged = seen = 0.0
     while True:
         look: Look = yield Measure()
-        if look.changed:
-            return _back_state(state, Ending.INCONCLUSIVE, f"somebody else changed the stable version: {look.changed}")
-        if look.assessment.verdict is Verdict.FAIL:
-            return _back_state(state, Ending.ROLLED_BACK, look.assessment.explanation)
-        if look.trouble:
-            return _back_state(state, Ending.ROLLED_BACK, f"the canary broke: {look.trouble}")
-        if look.assessment.verdict is Verdict.PASS:
-            return _forward(state, look.assessment.explanation)
-        if look.elapsed >= plan.max_wait:
-            reason = f"no decision within {plan.max_wait / 60:.0f} min: {look.assessment.explanation}"
-            return _back_state(state, Ending.INCONCLUSIVE, reason)
+        if not _paused(look):
+            judged += look.elapsed - seen
+        seen = look.elapsed
+        decided = _decided(plan, state, look, judged)
+        if decided is not None:
+            return decided
         yield Pause(plan.interval)
+
+
+def _decided(  # noqa: PLR0911 -- a table, a line for each that a look can show
+    plan: Plan, state: State, look: Look, judged: float
+) -> State | None:
+    """Return where *look* leads, after *judged* seconds without those it was paused; None: look again."""
+    assessment, ask = look.assessment, look.ask
+    if look.changed:
+        return _back_state(state, Ending.INCONCLUSIVE, f"somebody else changed the stable version: {look.changed}")
+    if assessment.verdict is Verdict.FAIL:
+        return _back_state(state, Ending.ROLLED_BACK, assessment.explanation)
+    if look.trouble:
+        return _back_state(state, Ending.ROLLED_BACK, f"the canary broke: {look.trouble}")
+    if ask is not None:
+        return None if ask.wish is Wish.PAUSE else _forward(state, f"{ask}, without a verdict")
+    if assessment.verdict is Verdict.PASS:
+        return _forward(state, assessment.explanation)
+    if judged >= plan.max_wait:
+        reason = f"no decision within {plan.max_wait / 60:.0f} min: {assessment.explanation}"
+        return _back_state(state, Ending.INCONCLUSIVE, reason)
+    return None
+
+
+def _paused(look: Look) -> bool:
+    return look.ask is not None and look.ask.wish is Wish.PAUSE
 
 
 def _back(plan: Plan, image: str, outcome: Outcome) -> Flow:
@@ -222,6 +249,14 @@ def _back(plan: Plan, image: str, outcome: Outcome) -> Flow:
     if waited.ready:
         return outcome
     return replace(outcome, reason=f"{outcome.reason} The stable version is not whole: {waited.reason}")
+
+
+def _is_paused(plan: Plan, ask: Ask) -> RefusedError:
+    return RefusedError(
+        f"a rollout of {plan.service} that is not paused",
+        str(ask),
+        f"run `quarterdeck rollout resume {plan.service}` first, or `quarterdeck rollout promote {plan.service}`",
+    )
 
 
 def _forward(state: State, reason: str) -> State:

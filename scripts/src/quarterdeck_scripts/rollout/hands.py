@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
-from quarterdeck_contract.kubernetes import ROLLOUT_STATE, TRACK, TRACK_CANARY
+from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE, TRACK, TRACK_CANARY
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Json, UnreachableError, path
 from quarterdeck_scripts.kube.pods import is_terminating, problems_of
 from quarterdeck_scripts.rollout import actions as do
+from quarterdeck_scripts.rollout.asks import Wish, read_ask
 from quarterdeck_scripts.rollout.explain import number_of
 from quarterdeck_scripts.rollout.measure import Measurer
 from quarterdeck_scripts.rollout.sightings import Patience, Sightings
+from quarterdeck_scripts.rollout.state import Direction
 from quarterdeck_scripts.rollout.view import ServiceView, created, label, pod_facts
 
 if TYPE_CHECKING:
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.audit import AuditLog
     from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.rollout.asks import Ask
     from quarterdeck_scripts.rollout.lock import LeaseLock
     from quarterdeck_scripts.rollout.ports import Clock, Prometheus
     from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.state import State
     from quarterdeck_scripts.rollout.stop import StopRequest
 
 T = TypeVar("T")
@@ -91,9 +95,7 @@ class Hands:
             case do.Inspect(any_state):
                 return self._patiently(lambda: self._view.inspect(any_state=any_state))
             case do.SaveState(state):
-                return self._patiently(
-                    lambda: self._annotate(state.to_annotation(), f"{state.direction}: {state.reason}")
-                )
+                return self._patiently(lambda: self._annotate(state, f"{state.direction}: {state.reason}"))
             case do.ClearState():
                 return self._patiently(lambda: self._annotate(None, "the rollout is over"))
             case do.CreateCanary(image, replicas):
@@ -113,18 +115,30 @@ class Hands:
 
     # Changing
 
-    def _annotate(self, text: str | None, why: str) -> None:
+    def _annotate(self, state: State | None, why: str) -> Ask | None:
+        """Write *state*, or take it away; return the pause that stands in its way, if one does.
+
+        What was asked for goes with the decision: a pause that comes between is seen, for it makes a new version.
+        """
         self._lock.holds()
         stable = self._view.stable()
-        before = (stable["metadata"].get("annotations") or {}).get(ROLLOUT_STATE)
-        if before == text:
-            return
-        patch = {"metadata": {"annotations": {ROLLOUT_STATE: text}}}
-        with self._change("note", before, why) as change:
+        ask = read_ask(stable, state.id) if state else None
+        if state and state.direction is Direction.FORWARD and ask and ask.wish is Wish.PAUSE:
+            return ask
+        present = stable["metadata"].get("annotations") or {}
+        text = state.to_annotation() if state else None
+        wanted: dict[str, str | None] = {ROLLOUT_STATE: text}
+        if ROLLOUT_ASK in present and not (state and state.direction is Direction.UNDECIDED):
+            wanted[ROLLOUT_ASK] = None
+        if all(present.get(name) == value for name, value in wanted.items()):
+            return None
+        patch = {"metadata": {"resourceVersion": stable["metadata"]["resourceVersion"], "annotations": wanted}}
+        with self._change("note", present.get(ROLLOUT_STATE), why) as change:
             self._cluster.request(
                 "PATCH", self._path(self._record.service), query=_AS_US, body=patch, content_type=MERGE_PATCH
             )
             change.after = text
+        return None
 
     def _create_canary(self, image: str, replicas: int) -> None:
         self._lock.holds()
@@ -249,7 +263,12 @@ class Hands:
         self.tell(assessment.explanation)
         canaries = [pod for pod in pods if label(pod, TRACK) == TRACK_CANARY]
         trouble = self._sightings.see([problem for pod in canaries for problem in problems_of(pod)], now)
-        return do.Look(assessment, now - self._judging_since, trouble, self._view.changed(self._view.stable()))
+        stable = self._view.stable()
+        ask = read_ask(stable, self._record.id)
+        if ask:
+            self.tell(f"{ask}. {assessment.explanation}")
+            self._record.forced = f"{ask}" if ask.wish is Wish.PROMOTE else ""
+        return do.Look(assessment, now - self._judging_since, trouble, self._view.changed(stable), ask)
 
     def _begin_measuring(self) -> Measurer:
         canary = self._view.deployment(do.Side.CANARY)
