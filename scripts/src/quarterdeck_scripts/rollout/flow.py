@@ -89,6 +89,16 @@ def undo(plan: Plan) -> Flow:
     return _locked(_undo(plan))
 
 
+def take_back(plan: Plan, reason: str) -> Flow:
+    """Put a service back that goes with others of which one was put back; *reason* says which."""
+    return _locked(_take_back(plan, reason))
+
+
+def finish(plan: Plan) -> Flow:
+    """Clear the state of a service that goes with others: all of them have come to their end."""
+    return _locked(_finish(plan))
+
+
 def _locked(steps: Flow) -> Flow:
     """Take the lock around *steps*. A flow that is dropped half-way leaves it: whoever dropped it is dying."""
     yield AcquireLock()
@@ -113,6 +123,22 @@ def _abort(plan: Plan) -> Flow:
     situation: Situation = yield Inspect(any_state=True)
     outcome = Outcome(Ending.ABORTED, f"aborted by {plan.new.by}")
     return (yield from _back(plan, situation.canary_image or plan.image, outcome))
+
+
+def _take_back(plan: Plan, reason: str) -> Flow:
+    situation: Situation = yield Inspect()
+    state = begin_or_resume(plan, situation)
+    if state.direction is not Direction.BACK:
+        state = _back_state(state, Ending.ROLLED_BACK, reason)
+        yield SaveState(state)
+    return (yield from _walk(plan, state))
+
+
+def _finish(plan: Plan) -> Flow:
+    situation: Situation = yield Inspect()
+    yield ClearState()
+    state = situation.state or plan.new
+    return Outcome(state.ending or Ending.PROMOTED, state.reason)
 
 
 def _undo(plan: Plan) -> Flow:
@@ -141,6 +167,8 @@ def begin_or_resume(plan: Plan, situation: Situation) -> State:
     abort_first = f"run `quarterdeck rollout abort {plan.service}` first"
     state = situation.state
     if state is not None:
+        if state.image == plan.image and state.train != plan.new.train:
+            raise _goes_with(plan, state)
         if state.image == plan.image:
             return state
         raise RefusedError(
@@ -178,7 +206,8 @@ def _walk(plan: Plan, state: State) -> Flow:
             waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
             if waited.ready:
                 yield DeleteCanary()
-                yield ClearState()
+                if not state.train:
+                    yield ClearState()
                 return Outcome(Ending.PROMOTED, state.reason)
             state = _back_state(state, Ending.ROLLED_BACK, f"the new stable pods never became Ready: {waited.reason}")
             yield SaveState(state)
@@ -194,7 +223,7 @@ def _walk(plan: Plan, state: State) -> Flow:
         state = _back_state(state, ending, f"it could not go on: {error.found}")
         yield SaveState(state)
     outcome = Outcome(state.ending or Ending.ROLLED_BACK, state.reason)
-    return (yield from _back(plan, state.image, outcome))
+    return (yield from _back(plan, state.image, outcome, keep_state=bool(state.train)))
 
 
 def _judge(plan: Plan, state: State) -> Generator[Action, Any, State]:
@@ -240,15 +269,26 @@ def _paused(look: Look) -> bool:
     return look.ask is not None and look.ask.wish is Wish.PAUSE
 
 
-def _back(plan: Plan, image: str, outcome: Outcome) -> Flow:
+def _back(plan: Plan, image: str, outcome: Outcome, *, keep_state: bool = False) -> Flow:
     """Put everything back on the stable version, and see that it is."""
     yield RestoreStable(image)
     yield DeleteCanary()
     waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
-    yield ClearState()
+    if not keep_state:
+        yield ClearState()
     if waited.ready:
         return outcome
     return replace(outcome, reason=f"{outcome.reason} The stable version is not whole: {waited.reason}")
+
+
+def _goes_with(plan: Plan, state: State) -> RefusedError:
+    with_others = " ".join(state.train)
+    return RefusedError(
+        f"a rollout of {plan.service} " + (f"with {' '.join(plan.new.train)}" if plan.new.train else "alone"),
+        "one that was begun " + (f"with {with_others}" if with_others else "alone"),
+        f"run the command that began it (`quarterdeck rollout start {with_others or plan.service} …`), or put "
+        f"everything back with `quarterdeck rollout abort {with_others or plan.service}`",
+    )
 
 
 def _is_paused(plan: Plan, ask: Ask) -> RefusedError:

@@ -105,6 +105,9 @@ class State:
     """How it is let in; whoever goes on with it goes on like this."""
     baseline: Baseline = Baseline.STABLE
     """What a canary is compared with."""
+    train: tuple[str, ...] = ()
+    """The services it is rolled out with, in their order; empty when it is alone. All are promoted, or none stays so,
+    and each keeps its state until the last one has its end."""
     direction: Direction = Direction.UNDECIDED
     ending: Ending | None = None
     """How it will have ended once BACK is walked."""
@@ -130,6 +133,7 @@ def read_state(deployment: Json, cluster: str) -> State | None:
         fields = json.loads(text)
         fields["strategy"] = Strategy(fields.get("strategy", Strategy.CANARY))
         fields["baseline"] = Baseline(fields.get("baseline", Baseline.STABLE))
+        fields["train"] = tuple(fields.get("train", ()))
         fields["direction"] = Direction(fields["direction"])
         fields["ending"] = Ending(fields["ending"]) if fields["ending"] else None
         state = State(**fields)
