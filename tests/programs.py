@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import subprocess
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+T = TypeVar("T")
 DEADLINE = 120.0
 """Seconds that any condition may take, where a test does not say less."""
 
@@ -31,14 +34,28 @@ def started(log: Path, command: Sequence[Path | str]) -> Iterator[None]:
                 process.kill()
 
 
-def until(condition: Callable[[], bool], deadline: float = DEADLINE) -> None:
-    """Wait until *condition* holds, at most *deadline* seconds; a server that does not answer yet is waited for."""
+def until(condition: Callable[[], T], what: Callable[[], str] | str = "the condition", deadline: float = DEADLINE) -> T:
+    """Return *condition*'s first true value; a server that does not answer yet is waited for.
+
+    Raises:
+        AssertionError: it was not true within *deadline* seconds; the message has *what* was waited for.
+    """
     end = time.monotonic() + deadline
     while True:
-        try:
-            if condition():
-                return
-        except httpx.HTTPError:
-            pass  # not listening yet, or 503 while it starts
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.1)
+        with suppress(httpx.HTTPError):  # not listening yet, or 503 while it starts
+            if found := condition():
+                return found
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline:g} s for {what if isinstance(what, str) else what()}")
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on.
+
+    Below the range that the kernel gives to outgoing connections, so that none of these takes it meanwhile.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

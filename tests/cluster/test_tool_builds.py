@@ -11,13 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.programs import until
 
 from quarterdeck_contract.errors import EXIT_DONE, EXIT_INTERRUPTED, QuarterdeckError
 from quarterdeck_scripts.tools import install
@@ -61,17 +61,8 @@ def installing(settings: Settings, tmp_path: Path) -> Iterator[subprocess.Popen[
     environment = {**settings.environment, "GOCACHE": str(tmp_path / "go-build")}
     command = [Path(sys.executable).parent / "quarterdeck", "tools", "install", "kubeconform", "--offline"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: any(settings.cache.glob(".work/build/tmp/go-build*/b*/*")), "Go to compile")
+        until(lambda: any(settings.cache.glob(".work/build/tmp/go-build*/b*/*")), "Go to compile")
         yield process
-
-
-def wait_until(true: object, what: str) -> None:
-    """Wait for a condition, a minute at most."""
-    assert callable(true)
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline, f"waited a minute for {what}"
-        time.sleep(0.05)
 
 
 def at_work_in(folder: Path) -> list[str]:
@@ -173,7 +164,7 @@ def test_after_a_kill_the_compilers_end_and_the_next_installation_begins_anew(
     with installing(settings, tmp_path) as process:
         process.kill()
     assert look(KUBECONFORM, settings).path is None
-    wait_until(lambda: not at_work_in(tmp_path), "Go to end")
+    until(lambda: not at_work_in(tmp_path), "Go to end")
 
     path = install(["kubeconform"], progress=Recorded(), settings=settings)["kubeconform"]
 

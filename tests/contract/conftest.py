@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import subprocess
 import sys
-import time
-from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.contract.scraping import Prometheus
+from tests.programs import free_port, until
 
 from quarterdeck_contract import metrics
 from quarterdeck_contract.labels import UNMATCHED_ROUTE
@@ -24,7 +21,6 @@ from quarterdeck_instrumentation.testing import Page, parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-T = TypeVar("T")
 
 HTTP = (metrics.HTTP_SERVER_DURATION, metrics.HTTP_SERVER_ACTIVE)
 RPC = (metrics.RPC_SERVER_DURATION,)
@@ -59,32 +55,6 @@ async def healthz() -> None:
     """Say that all is well."""
 '''
 """A service without one line of telemetry."""
-
-
-def until(condition: Callable[[], T], what: str) -> T:
-    """Return *condition*'s first true value.
-
-    Raises:
-        AssertionError: it was not true within the deadline; the message has *what* was waited for.
-    """
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited {DEADLINE:g} s for {what}")
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on.
-
-    Below the range that the kernel gives to outgoing connections, so that none of these takes it meanwhile.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 class Service:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import pwd
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-import time
 import tomllib
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.programs import free_port, until
 
 from quarterdeck_instrumentation.testing import Page, parse
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Collector
 
-T = TypeVar("T")
 
 DEADLINE = 40.0
 """Seconds until a condition that never comes true fails its test."""
@@ -47,33 +45,10 @@ LIBRARIES = (
 """What the services use, besides the standard library."""
 
 
-def until(condition: Callable[[], T], what: Callable[[], str]) -> T:
-    """Return *condition*'s first true value.
-
-    Raises:
-        AssertionError: it was not true within the deadline; the message has *what* was waited for.
-    """
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited {DEADLINE:g} s for {what()}")
-
-
 @pytest.fixture(scope="session", name="until")
 def _until() -> Callable[[Callable[[], Any], Callable[[], str]], Any]:
     """Return the function that waits for a condition."""
     return until
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on, below the range of outgoing connections."""
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 @pytest.fixture(scope="session")

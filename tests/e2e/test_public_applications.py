@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import venv
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from tests.programs import free_port, until
 
 from quarterdeck_contract.labels import UNMATCHED_ROUTE
 from quarterdeck_instrumentation.testing import Page, parse
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]  # seconds: environments of their own, over the network
 
-T = TypeVar("T")
 
 DEADLINE = 60.0
 """Seconds until a condition that never comes true fails its test."""
@@ -152,25 +149,6 @@ APPLICATIONS = {
         },
     ),
 }
-
-
-def until(condition: Callable[[], T], what: str) -> T:
-    """Return *condition*'s first true value."""
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"waited {DEADLINE:g} s for {what}")
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on, below those of outgoing connections."""
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 def get(port: int, target: str) -> tuple[int, bytes] | None:

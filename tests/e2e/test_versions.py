@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import ast
 import os
-import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from tests.programs import free_port
 
 from quarterdeck_instrumentation.testing import parse
 
@@ -226,14 +224,6 @@ def test_no_other_private_name_is_imported(root: Path) -> None:
 def requests_on(page: str, route: str) -> float:
     """Return how many requests of *route* the text of a page counts."""
     return parse(page).value("http_server_request_duration_seconds_count", http_route=route)
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on, below the range of outgoing connections."""
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 def until(port: int, path: str, log: Path, wanted: Callable[[str], bool] = bool) -> str:

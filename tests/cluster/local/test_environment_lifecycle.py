@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from tests.programs import until
 
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.adapters.kubernetes import connect
@@ -41,14 +41,6 @@ def state(tmp_path: Path) -> Iterator[Path]:
     state = tmp_path / ".quarterdeck" / "local"
     yield state
     lifecycle.down(state)
-
-
-def _until(what: str, look: Callable[[], object], deadline: float = 30.0) -> object:
-    end = time.monotonic() + deadline
-    while not (found := look()):
-        assert time.monotonic() < end, f"{what}: not within {deadline} s"
-        time.sleep(0.02)
-    return found
 
 
 def _processes(state: Path) -> list[process.ProcessId]:
@@ -96,7 +88,7 @@ def test_a_killed_part_is_what_every_later_answer_says(state: Path, local_tools:
 
     pid = _kill(state, name)
 
-    _until("the supervisor to record it", lambda: lifecycle.status(state).phase is Phase.FAILED)
+    until(lambda: lifecycle.status(state).phase is Phase.FAILED, "the supervisor to record it")
     with pytest.raises(EnvironmentFailedError, match=rf"{name} \(pid {pid}\)"):
         cluster.request("GET", path("Node"))
 
@@ -113,7 +105,7 @@ def test_each_killed_part_is_named_in_the_status(state: Path, local_tools: dict[
 
     for name in (first, *others):
         pids[name] = _kill(state, name)
-        _until(f"the supervisor to record {name}", partial(recorded, name))
+        until(partial(recorded, name), f"the supervisor to record {name}")
 
     found = lifecycle.status(state)
     assert f"{first} (pid {pids[first]}) was killed by SIGKILL" in found.failure
@@ -132,11 +124,11 @@ def test_a_killed_supervisor_takes_everything_with_it_and_up_mends_it(
     cluster.request(
         "POST", path("Pod", "default"), body={"metadata": {"name": "one"}, "spec": {"containers": [container]}}
     )
-    _until("the pod to run", lambda: _phase(cluster) == "Running")
+    until(lambda: _phase(cluster) == "Running", "the pod to run")
 
     pid = _kill(state, "supervisor")
 
-    _until("every process to be gone", lambda: not _processes(state))
+    until(lambda: not _processes(state), "every process to be gone")
     found = lifecycle.status(state)
     assert Phase.STALE is found.phase
     assert f"supervisor (pid {pid}) is gone" in found.failure
@@ -183,7 +175,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(state: Path, local_tools: dict[st
             record = read_record(Layout(state))
             return record is not None and moment in {part.name for part in record.parts}
 
-        _until(f"{moment} to be started", started)
+        until(started, f"{moment} to be started")
         command.send_signal(signal.SIGINT)
         _, errors = command.communicate(timeout=30)
 
@@ -234,6 +226,6 @@ def test_the_stack_is_deployed_and_its_monitoring_becomes_ready(
             status = cluster.request("GET", path("Deployment", "quarterdeck", name))["status"]
             return status.get("readyReplicas") == 1
 
-        _until(f"{name} to be Ready", ready, deadline=60)
+        until(ready, f"{name} to be Ready", deadline=60)
     assert answers(f"{running.loopback_prefix}.0.90", 9090)
     assert answers(f"{running.loopback_prefix}.0.93", 9093)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.programs import free_port
 
 from quarterdeck_instrumentation.exposition import session
 from quarterdeck_instrumentation.testing import Page, parse
@@ -249,14 +249,6 @@ def lives(pid: int) -> bool:
         return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
     except OSError:
         return False
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, below the range that the kernel gives to outgoing connections."""
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 @pytest.fixture(name="free_port")

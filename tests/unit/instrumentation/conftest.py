@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import socket
 import threading
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +12,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests import programs
 
 from quarterdeck_instrumentation import activation, failures
 from quarterdeck_instrumentation.testing import Recording, recording
@@ -36,29 +34,10 @@ def _nothing_is_lost_later() -> Iterator[None]:
     failures.forget()
 
 
-@pytest.fixture
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on.
-
-    Below the range that the kernel gives to outgoing connections, so that none of these takes it meanwhile.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-
-
 @pytest.fixture(scope="session")
-def until() -> Callable[[Callable[[], object], str], None]:
-    """Return a function that waits until a condition is true, half a minute at most, and says what did not come."""
-
-    def waiting(condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 30.0
-        while not condition():
-            assert time.monotonic() < deadline, f"waited 30 s for {what}"
-            time.sleep(0.005)
-
-    return waiting
+def until() -> Callable[[Callable[[], object], str], object]:
+    """Return a function that waits until a condition is true, and says what did not come."""
+    return programs.until
 
 
 @contextmanager

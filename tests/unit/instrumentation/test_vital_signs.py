@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from tests.programs import until
 
 from quarterdeck_contract import metrics
 from quarterdeck_instrumentation import failures
@@ -28,7 +28,7 @@ from quarterdeck_instrumentation.vitals.saturation import REQUESTS, THREADS, Lis
 from quarterdeck_instrumentation.vitals.worker import Vitals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from quarterdeck_contract.metrics import Metric
 
@@ -61,14 +61,6 @@ def observed(registry: Registry, metric: Metric, *labels: str) -> tuple[int, flo
     """Return how many observations a histogram has, and their sum."""
     values = registry.distribution(metric, *labels).values
     return int(sum(values[BUCKETS:])), values[VALUE]
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for *condition*, for ten seconds at most."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def watch(loops: EventLoops, loop: asyncio.AbstractEventLoop) -> None:

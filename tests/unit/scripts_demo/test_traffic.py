@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+from tests.programs import until
+
 from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION
 from quarterdeck_scripts.demo.traffic import Outcome, Target, Traffic, ready_targets
 from quarterdeck_scripts.kube.client import path
 from quarterdeck_scripts.kube.fake import FakeCluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from quarterdeck_scripts.kube.client import Json
 
@@ -62,14 +64,6 @@ def server(status: int) -> Iterator[tuple[int, Counter[str]]]:
         finally:
             httpd.shutdown()
             thread.join()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for *condition*, at most ten seconds."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_only_ready_pods_that_stay_are_targets() -> None:

@@ -6,16 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from tests.programs import until
 
 from quarterdeck_scripts.local import process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 MARK = "QUARTERDECK_TEST_MARK"
@@ -27,13 +27,6 @@ def mark() -> Iterator[str]:
     value = uuid4().hex
     yield value
     process.kill_marked(MARK, value)
-
-
-def _until(look: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
-    while not look():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def _sleeper(mark: str) -> subprocess.Popen[bytes]:
@@ -49,7 +42,7 @@ def test_a_process_is_itself_until_it_ends(mark: str) -> None:
         assert not process.alive(process.ProcessId(identity.pid, identity.started - 1))
 
         assert process.send(identity, signal.SIGKILL)
-        _until(lambda: not process.alive(identity))  # a zombie now: nobody has waited for it
+        until(lambda: not process.alive(identity))  # a zombie now: nobody has waited for it
         assert process.identify(child.pid) is None
         assert not process.send(identity, signal.SIGTERM)
 
@@ -83,11 +76,11 @@ def test_a_dependent_process_dies_with_the_one_that_started_it(mark: str) -> Non
         "subprocess.Popen(process.dependent(['sleep', '1000'])); time.sleep(1000)"
     )
     with subprocess.Popen([sys.executable, "-c", program], env={**os.environ, MARK: mark}) as parent:
-        _until(lambda: len(process.marked(MARK, mark)) == 2)
+        until(lambda: len(process.marked(MARK, mark)) == 2)
 
         parent.kill()
 
-        _until(lambda: not process.marked(MARK, mark))
+        until(lambda: not process.marked(MARK, mark))
 
 
 def test_a_detached_process_has_a_session_of_its_own_and_logs_to_its_file(mark: str, tmp_path: Path) -> None:
@@ -98,7 +91,7 @@ def test_a_detached_process_has_a_session_of_its_own_and_logs_to_its_file(mark: 
     started = process.start_detached(command, environment={**os.environ, MARK: mark}, log=log)
 
     assert started is not None
-    _until(lambda: log.read_text().endswith("\n"))
+    until(lambda: log.read_text().endswith("\n"))
     assert int(log.read_text()) == started.pid
     assert os.getsid(0) != started.pid
 
@@ -109,4 +102,4 @@ def test_a_program_that_is_not_there_is_said_in_the_log(mark: str, tmp_path: Pat
 
     process.start_detached(["/no/such/program"], environment={**os.environ, MARK: mark}, log=log)
 
-    _until(lambda: log.read_text() == "cannot execute /no/such/program: No such file or directory\n")
+    until(lambda: log.read_text() == "cannot execute /no/such/program: No such file or directory\n")
