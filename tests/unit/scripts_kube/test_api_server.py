@@ -14,7 +14,7 @@ import pytest
 
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_scripts.adapters.kubernetes import connect
-from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError
+from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, StaleError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -205,6 +205,16 @@ class TestCredentials:
         with pytest.raises(UsageError, match=r"process returned 3\. please log in"):
             connect(kubeconfig(tmp_path, "http://127.0.0.1:1", user))
 
+    def test_a_plugin_that_fails_midway_is_named_beside_the_401(self, tmp_path: Path) -> None:
+        """What a person has to do is said: log in, and run the same command again."""
+        user = {"exec": _plugin(tmp_path, 'test -f "$0.again" && { echo session over >&2; exit 3; }; touch "$0.again"')}
+
+        with (
+            serving(lambda exchange: exchange.reply(401, status(401, "Unauthorized", "who?"))) as (url, _),
+            pytest.raises(ApiError, match=r"(?s)401 Unauthorized.*session over.*Next: log in again, then run the same"),
+        ):
+            connect(kubeconfig(tmp_path, url, user)).request("GET", "/api/v1/nodes")
+
 
 def _plugin(folder: Path, token: str) -> dict[str, Any]:
     """Write a credential plugin whose token is what the shell script *token* prints."""
@@ -260,7 +270,71 @@ class TestRequests:
         assert time.monotonic() - began < 5
         assert len(log) == 1
 
-    def test_a_change_is_never_sent_again(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("code", [500, 502, 504])
+    def test_a_get_is_sent_again_after_an_error_of_the_server(self, tmp_path: Path, code: int) -> None:
+        """Without being asked to: it changes nothing."""
+        answers = iter([code, 200])
+        with serving(lambda exchange: exchange.reply(next(answers), {})) as (url, log):
+            assert connect(kubeconfig(tmp_path, url)).request("GET", "/api/v1/nodes") == {}
+
+        assert len(log) == 2
+
+    def test_a_get_whose_answer_was_lost_is_sent_again(self, tmp_path: Path) -> None:
+        """The connection breaks once."""
+        answers = iter([False, True])
+
+        def answer(exchange: Exchange) -> None:
+            if next(answers):
+                exchange.reply(200, {})
+            else:
+                exchange.close_connection = True
+
+        with serving(answer) as (url, log):
+            assert connect(kubeconfig(tmp_path, url)).request("GET", "/api/v1/nodes") == {}
+
+        assert len(log) == 2
+
+    def test_a_server_that_stays_broken_is_given_up(self, tmp_path: Path) -> None:
+        """After four tries, the deadline being far."""
+        with (
+            serving(lambda exchange: exchange.reply(500, status(500, "InternalError", "etcd"))) as (url, log),
+            pytest.raises(ApiError, match="500 InternalError: etcd"),
+        ):
+            connect(kubeconfig(tmp_path, url)).request("GET", "/api/v1/nodes")
+
+        assert len(log) == 4
+
+    def test_a_change_that_was_too_much_is_sent_again(self, tmp_path: Path) -> None:
+        """429 says that it was not carried out; the server's priority and fairness answers so, in plain text."""
+        answers = iter([429, 201])
+        with serving(lambda exchange: exchange.reply(next(answers), {}, Retry_After="0")) as (url, log):
+            assert connect(kubeconfig(tmp_path, url)).request("POST", "/api/v1/namespaces", body={}) == {}
+
+        assert len(log) == 2
+
+    @pytest.mark.parametrize("code", [409, 500, 503])
+    def test_a_change_that_may_have_been_made_is_not_sent_again(self, tmp_path: Path, code: int) -> None:
+        """Whoever wanted it reads back first."""
+        with (
+            serving(lambda exchange: exchange.reply(code, {}, Retry_After="0")) as (url, log),
+            pytest.raises(ApiError) as caught,
+        ):
+            connect(kubeconfig(tmp_path, url)).request("POST", "/api/v1/namespaces", body={})
+
+        assert (caught.value.status, caught.value.retry_after, len(log)) == (code, 0, 1)
+
+    def test_a_change_without_an_answer_is_not_sent_again(self, tmp_path: Path) -> None:
+        """It was sent: the server may have carried it out before the connection broke."""
+
+        def answer(exchange: Exchange) -> None:
+            exchange.close_connection = True
+
+        with serving(answer) as (url, log), pytest.raises(UnreachableError) as caught:
+            connect(kubeconfig(tmp_path, url)).request("POST", "/api/v1/namespaces", body={})
+
+        assert (caught.value.sent, len(log)) == (True, 1)
+
+    def test_an_eviction_that_a_budget_refuses_is_not_sent_again(self, tmp_path: Path) -> None:
         """429 on an eviction is an answer: a disruption budget's."""
         refusal = status(429, "TooManyRequests", "budget")
         with (
@@ -298,6 +372,15 @@ class TestRequests:
 
         with pytest.raises(UnreachableError, match=rf"(?s){url} to GET /api/v1/nodes.*refused"):
             cluster.request("GET", "/api/v1/nodes", timeout=5)
+
+    def test_a_change_that_was_never_sent_says_so(self, tmp_path: Path) -> None:
+        """Without a connection nothing was carried out."""
+        with serving(lambda exchange: exchange.reply(200, {})) as (url, _):
+            cluster = connect(kubeconfig(tmp_path, url))
+
+        with pytest.raises(UnreachableError) as caught:
+            cluster.request("POST", "/api/v1/namespaces", body={}, timeout=0.2)
+        assert not caught.value.sent
 
     @pytest.mark.parametrize("begun", [False, True])
     def test_a_silent_server_is_given_up(self, tmp_path: Path, *, begun: bool) -> None:
@@ -338,6 +421,80 @@ class TestRequests:
         assert took < 5
 
 
+class TestAnswersOfThePast:
+    """What was seen once is not unseen, whatever a server or a cache before it says."""
+
+    WHERE = "/apis/apps/v1/namespaces/shop/deployments"
+
+    @staticmethod
+    def seen(version: int) -> dict[str, Any]:
+        """Return a Deployment at a version."""
+        return {"metadata": {"name": "checkout", "uid": "u", "resourceVersion": str(version)}}
+
+    def test_an_older_state_than_our_own_change_is_asked_for_again(self, tmp_path: Path) -> None:
+        """Until the server knows of the change."""
+        answers = iter([self.seen(9), self.seen(8), self.seen(8), self.seen(9)])
+        with serving(lambda exchange: exchange.reply(200, next(answers))) as (url, log):
+            cluster = connect(kubeconfig(tmp_path, url))
+            cluster.request("PATCH", f"{self.WHERE}/checkout", body={})
+
+            assert cluster.request("GET", f"{self.WHERE}/checkout") == self.seen(9)
+
+        assert len(log) == 4
+
+    def test_what_was_made_is_there(self, tmp_path: Path) -> None:
+        """404 right after the creation is asked about again."""
+        missing = status(404, "NotFound", "not found")
+        answers = iter([(201, self.seen(9)), (404, missing), (200, self.seen(9))])
+        with serving(lambda exchange: exchange.reply(*next(answers))) as (url, _):
+            cluster = connect(kubeconfig(tmp_path, url))
+            cluster.request("POST", self.WHERE, body={})
+
+            assert cluster.request("GET", f"{self.WHERE}/checkout") == self.seen(9)
+
+    def test_what_somebody_else_deleted_is_gone(self, tmp_path: Path) -> None:
+        """404 again and again is believed, and then at once."""
+        answers = iter([(201, self.seen(9)), *[(404, status(404, "NotFound", "not found"))] * 5])
+        with serving(lambda exchange: exchange.reply(*next(answers))) as (url, log):
+            cluster = connect(kubeconfig(tmp_path, url))
+            cluster.request("POST", self.WHERE, body={})
+
+            for _ in range(2):
+                with pytest.raises(ApiError, match="404 NotFound"):
+                    cluster.request("GET", f"{self.WHERE}/checkout")
+
+        assert len(log) == 6
+
+    def test_a_server_that_stays_in_the_past_is_named(self, tmp_path: Path) -> None:
+        """At the deadline: nothing is decided on what is known to be wrong."""
+        answers = iter([self.seen(9)])
+        with serving(lambda exchange: exchange.reply(200, next(answers, self.seen(8)))) as (url, _):
+            cluster = connect(kubeconfig(tmp_path, url))
+            cluster.request("PATCH", f"{self.WHERE}/checkout", body={})
+
+            with pytest.raises(StaleError, match="version 8 after 9"):
+                cluster.request("GET", f"{self.WHERE}/checkout", timeout=1)
+
+
+class TestClocks:
+    @pytest.mark.parametrize(("date", "skew"), [("Sat, 01 Jan 2000 00:00:00 GMT", -1), ("", 0), ("soon", 0)])
+    def test_the_servers_clock_is_compared_with_ours(self, tmp_path: Path, date: str, skew: int) -> None:
+        """By the `Date` of its answers; one that says nothing leaves it open."""
+
+        def answer(exchange: Exchange) -> None:
+            exchange.send_response_only(200)
+            exchange.send_header("Date", date)
+            exchange.send_header("Content-Length", "2")
+            exchange.end_headers()
+            exchange.wfile.write(b"{}")
+
+        with serving(answer) as (url, _):
+            cluster = connect(kubeconfig(tmp_path, url))
+            cluster.request("GET", "/api/v1/nodes")
+
+        assert cluster.skew == pytest.approx(skew and 946_684_800 - time.time(), abs=10)
+
+
 class TestWatches:
     def test_events_are_told_one_by_one(self, tmp_path: Path) -> None:
         """Wherever the chunks cut the lines and the letters in them; bookmarks are left out."""
@@ -354,6 +511,16 @@ class TestWatches:
             ("DELETED", "b"),
         ]
         assert log[0].path == "/api/v1/pods?resourceVersion=7&watch=true&timeoutSeconds=5"
+
+    def test_bookmarks_are_told_to_who_asks_for_them(self, tmp_path: Path) -> None:
+        """They say up to which version everything was told."""
+        told = event("ADDED", "a") + event("BOOKMARK", "")
+        with serving(lambda exchange: exchange.stream(told)) as (url, _):
+            watching = connect(kubeconfig(tmp_path, url)).watch(
+                "/api/v1/pods", query={"allowWatchBookmarks": "true"}, timeout=5
+            )
+
+            assert [each["type"] for each in watching] == ["ADDED", "BOOKMARK"]
 
     def test_an_expired_version_asks_for_a_new_list(self, tmp_path: Path) -> None:
         """The ERROR event within the stream, and 410 instead of a stream, are the same error."""

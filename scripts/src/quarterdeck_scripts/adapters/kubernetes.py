@@ -2,7 +2,7 @@
 
 The official package reads the kubeconfig (`adapters.kubeconfig`) and builds the connection pool. Its typed calls
 are not used: they cost 14 s and 1.1 GB for a list of 10,000 pods, have no deadline, and raise KeyError when a
-watch that is not deserialised expires.
+watch that is not deserialised expires. What is sent again after which failure is said in `kube.retries`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ import math
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 import urllib3
 from kubernetes.client import ApiClient
 
-from quarterdeck_contract.errors import UsageError
+from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_scripts.adapters.kubeconfig import configuration, contexts
-from quarterdeck_scripts.kube.client import ApiError, Json, UnreachableError
+from quarterdeck_scripts.adapters.wire import Request, chunks, events
+from quarterdeck_scripts.kube.client import ApiError, Json, StaleError, UnreachableError
+from quarterdeck_scripts.kube.retries import TRIES, Backoff, may_be_sent_again
+from quarterdeck_scripts.kube.server_time import ServerTime
+from quarterdeck_scripts.kube.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,18 +33,10 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.kube.client import Cluster
 
-USER_AGENT = "quarterdeck"
-"""Sent with every request. The API server takes the field manager of a plain patch from it."""
-
-_GET_RETRIES = 3
-"""How often a GET answered 429 or 503 with Retry-After is sent again. Changes are never sent again here:
-whether one may be repeated is for the caller to decide, who knows what it means."""
-
-_IDLE_TIMEOUT = 30.0
-"""Seconds a pooled connection may block on a send before its request's own deadline is set."""
-
 _HTTP_UNAUTHORISED = 401
-_HTTP_BUSY = (429, 503)
+_BOOKMARKS = "allowWatchBookmarks"
+_NEVER_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+"""What urllib3 raises before there is a connection to send anything on."""
 
 
 def connect(kubeconfig: Path | None = None, context: str | None = None) -> Cluster:
@@ -70,36 +64,6 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Clust
     return ApiServer(lambda: configuration(source, named, entries[named]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """One request as `Cluster` describes it."""
-
-    method: str
-    path: str
-    query: Mapping[str, str] | None = None
-    body: Json | list[Json] | None = None
-    content_type: str = "application/json"
-
-    def send(self, client: ApiClient, deadline: float) -> urllib3.BaseHTTPResponse:
-        """Send it once; the body of the answer is not read yet."""
-        headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
-        for setting in client.configuration.auth_settings().values():
-            headers[setting["key"]] = setting["value"]
-        if self.body is not None:
-            headers["Content-Type"] = self.content_type
-        pool: urllib3.PoolManager = client.rest_client.pool_manager
-        return pool.request(
-            self.method,
-            f"{client.configuration.host}{self.path}{'?' + urlencode(self.query) if self.query else ''}",
-            body=None if self.body is None else json.dumps(self.body).encode(),
-            headers=headers,
-            timeout=urllib3.Timeout(total=max(deadline - time.monotonic(), 0.001)),
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
-
-
 class ApiServer:
     """`Cluster` over HTTP. Safe to use from several threads."""
 
@@ -107,11 +71,18 @@ class ApiServer:
         """*load* reads the configuration; it is called again, once a request, when credentials are refused."""
         self._load = load
         self._client = ApiClient(load())
+        self._versions = Versions()
+        self._time = ServerTime()
 
     @property
     def server(self) -> str:
         """URL of the API server."""
         return str(self._client.configuration.host)
+
+    @property
+    def skew(self) -> float:
+        """Seconds that the server's clock is ahead; see `Cluster.skew`."""
+        return self._time.skew
 
     def request(
         self,
@@ -123,33 +94,42 @@ class ApiServer:
         content_type: str = "application/json",
         timeout: float = 30.0,
     ) -> Json:
-        """Send one request; see `Cluster.request`. A GET is sent again where Retry-After asks for it."""
-        asked = _Request(method, path, query, body, content_type)
+        """Send a request, and again where `kube.retries` says so, all within *timeout*; see `Cluster.request`.
+
+        Raises:
+            StaleError: every answer within *timeout* was older than what was seen before.
+        """
+        asked = Request(method, path, query, body, content_type)
         deadline = time.monotonic() + timeout
-        retries = _GET_RETRIES if method == "GET" else 0
+        backoff, tries = Backoff(), 0
         while True:
-            with self._failures_named(asked):
-                response = self._send(asked, deadline)
-                data = b"".join(_chunks(response, deadline))
-            pause = _pause(response) if retries else None
-            if pause is None or time.monotonic() + pause >= deadline:
-                return self._decoded(response, data, asked)
-            retries -= 1
+            tries += 1
+            try:
+                return self._answered(asked, deadline)
+            except QuarterdeckError as error:
+                absent = self._versions.check_absence(method, path, error)
+                again = tries < TRIES and (absent or may_be_sent_again(method, path, error))
+                pause = backoff.pause(error)
+                if time.monotonic() + pause >= deadline or not (again or isinstance(error, StaleError)):
+                    if absent:
+                        self._versions.forget(path)
+                    raise
             time.sleep(pause)
 
     def watch(self, path: str, *, query: Mapping[str, str], timeout: float) -> Iterator[Json]:
-        """Yield watch events; see `Cluster.watch`. Bookmarks carry no object, so they are left out."""
-        asked = _Request("GET", path, {**query, "watch": "true", "timeoutSeconds": str(math.ceil(timeout))})
+        """Yield watch events; see `Cluster.watch`. Bookmarks carry no object: only who asks for them gets them."""
+        asked = Request("GET", path, {**query, "watch": "true", "timeoutSeconds": str(math.ceil(timeout))})
         deadline = time.monotonic() + timeout
         with self._failures_named(asked):
             response = self._send(asked, deadline)
             try:
                 if response.status != 200:  # noqa: PLR2004 -- HTTP's own number
-                    self._decoded(response, b"".join(_chunks(response, deadline)), asked)
-                for event in _events(_chunks(response, deadline)):
+                    self._decoded(response, b"".join(chunks(response, deadline)), asked)
+                for event in events(chunks(response, deadline)):
                     if event["type"] == "ERROR":
                         raise _api_error(event["object"], asked)
-                    if event["type"] != "BOOKMARK":
+                    self._versions.note_event(path, event["object"])
+                    if event["type"] != "BOOKMARK" or _BOOKMARKS in query:
                         yield event
             except urllib3.exceptions.ReadTimeoutError:
                 if time.monotonic() < deadline:
@@ -157,25 +137,56 @@ class ApiServer:
             finally:
                 response.close()
 
-    def _send(self, asked: _Request, deadline: float) -> urllib3.BaseHTTPResponse:
-        """Send one request; on 401 read the credentials again and send it once more."""
+    def _answered(self, asked: Request, deadline: float) -> Json:
+        """Send one request once, and return the answer if it is one of the present."""
+        with self._failures_named(asked):
+            response = self._send(asked, deadline)
+            data = b"".join(chunks(response, deadline))
+        answer = self._decoded(response, data, asked)
+        outdated = self._versions.check(asked.method, asked.path, asked.query, answer)
+        if outdated:
+            raise StaleError(
+                f"the present state of {asked.path} from the API server {self.server}",
+                f"an older one again and again: {outdated}",
+                "see what answers between here and it; then run the command again",
+            )
+        return answer
+
+    def _send(self, asked: Request, deadline: float) -> urllib3.BaseHTTPResponse:
+        """Send one request; on 401 read the credentials again and send it once more: it was not carried out."""
         client = self._client
-        response = asked.send(client, deadline)
+        response = self._timed(asked, client, deadline)
         if response.status != _HTTP_UNAUTHORISED:
             return response
         response.drain_conn()
         if client is self._client:  # another thread may have done it meanwhile
-            self._client = ApiClient(self._load())
-        return asked.send(self._client, deadline)
+            try:
+                self._client = ApiClient(self._load())
+            except UsageError as error:
+                raise ApiError(
+                    _HTTP_UNAUTHORISED,
+                    "Unauthorized",
+                    f"the credentials were refused, and new ones could not be had: {error.found}",
+                    method=asked.method,
+                    path=asked.path,
+                ) from error
+        return self._timed(asked, self._client, deadline)
 
-    def _decoded(self, response: urllib3.BaseHTTPResponse, data: bytes, asked: _Request) -> Json:
+    def _timed(self, asked: Request, client: ApiClient, deadline: float) -> urllib3.BaseHTTPResponse:
+        began = time.time()
+        response = asked.send(client, deadline)
+        self._time.note(response.headers.get("Date"), began, time.time())
+        return response
+
+    def _decoded(self, response: urllib3.BaseHTTPResponse, data: bytes, asked: Request) -> Json:
         try:
             decoded = json.loads(data)
         except ValueError:
             decoded = None
         if response.status >= 300:  # noqa: PLR2004 -- every status but 2xx is a refusal
             status = decoded if isinstance(decoded, dict) else {"message": data[:200].decode(errors="replace")}
-            raise _api_error({"code": response.status, "reason": response.reason, **status}, asked)
+            code = {"code": response.status, "reason": response.reason}
+            raise _api_error({**code, **status}, asked, response.headers.get("Retry-After", ""))
         if not isinstance(decoded, dict):
             raise UnreachableError(
                 f"JSON from the API server {self.server}",
@@ -185,7 +196,7 @@ class ApiServer:
         return decoded
 
     @contextmanager
-    def _failures_named(self, asked: _Request) -> Iterator[None]:
+    def _failures_named(self, asked: Request) -> Iterator[None]:
         """Turn what the connection raises into UnreachableError."""
         try:
             yield
@@ -197,46 +208,16 @@ class ApiServer:
                 f"an answer from the API server {self.server} to {asked.method} {asked.path}",
                 f"{type(error).__name__}: {error}",
                 advice,
+                sent=not isinstance(error, _NEVER_SENT),
             ) from error
 
 
-def _chunks(response: urllib3.BaseHTTPResponse, deadline: float) -> Iterator[bytes]:
-    """Yield the body as it arrives, giving up at *deadline* (monotonic seconds) however slowly it drips."""
-    sock = getattr(response.connection, "sock", None)
-    while True:
-        if sock is not None:
-            sock.settimeout(max(deadline - time.monotonic(), 0.001))
-        chunk = response.read1(65536)
-        if not chunk:
-            break
-        yield chunk
-    if sock is not None and sock.fileno() >= 0:
-        sock.settimeout(_IDLE_TIMEOUT)
-
-
-def _events(chunks: Iterator[bytes]) -> Iterator[Json]:
-    """Yield one event a line, wherever the chunks cut the lines and the characters in them."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
-    if rest.strip():
-        raise urllib3.exceptions.ProtocolError(f"the stream ended within an event: {rest[:80]!r}")
-
-
-def _pause(response: urllib3.BaseHTTPResponse) -> float | None:
-    """Return how many seconds the server asks to wait before the request is sent again; None: it does not ask."""
-    asked = response.headers.get("Retry-After", "")
-    return float(asked) if response.status in _HTTP_BUSY and asked.isdigit() else None
-
-
-def _api_error(status: Json, asked: _Request) -> ApiError:
+def _api_error(status: Json, asked: Request, retry_after: str = "") -> ApiError:
     return ApiError(
         int(status.get("code") or 0),
         str(status.get("reason") or "Unknown"),
         str(status.get("message") or ""),
         method=asked.method,
         path=asked.path,
+        retry_after=float(retry_after) if retry_after.isdigit() else None,
     )

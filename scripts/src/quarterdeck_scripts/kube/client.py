@@ -67,23 +67,50 @@ class Cluster(Protocol):
         """URL of the API server, for messages."""
         ...
 
+    @property
+    def skew(self) -> float:
+        """Seconds that the server's clock is ahead of this machine's, by its answers so far; 0 without one."""
+        ...
+
 
 class ApiError(QuarterdeckError):
     """The API server refused: `status` is the HTTP status, `reason` its machine-readable word."""
 
-    def __init__(self, status: int, reason: str, message: str, *, method: str = "", path: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        method: str = "",
+        path: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        """*retry_after* is the seconds after which the server wants to be asked again; None when it says nothing."""
         super().__init__(
             f"the API server to accept {method} {path}".rstrip(),
             f"{status} {reason}: {message}",
-            "read the message; 403 needs a role, 409 a retry, 422 a correction",
+            "log in again, then run the same command: it goes on from what the cluster says"
+            if status == 401  # noqa: PLR2004 -- HTTP's own number
+            else "read the message; 403 needs a role, 409 a retry, 422 a correction",
         )
         self.status = status
         self.reason = reason
         self.message = message
+        self.retry_after = retry_after
 
 
 class UnreachableError(QuarterdeckError):
     """No answer came, so whether the request was carried out is unknown: read back before sending again."""
+
+    def __init__(self, expected: str, found: str, next_step: str, *, sent: bool = True) -> None:
+        """*sent* is false when there was no connection to send it on: then it was not carried out."""
+        super().__init__(expected, found, next_step)
+        self.sent = sent
+
+
+class StaleError(UnreachableError):
+    """The answers that came are older than what was seen before: a server, or a cache, that lags behind."""
 
 
 RESOURCES = {
@@ -97,6 +124,9 @@ RESOURCES = {
     "Event": ("v1", "events"),
     "Service": ("v1", "services"),
     "DaemonSet": ("apps/v1", "daemonsets"),
+    "StatefulSet": ("apps/v1", "statefulsets"),
+    "ControllerRevision": ("apps/v1", "controllerrevisions"),
+    "HTTPRoute": ("gateway.networking.k8s.io/v1", "httproutes"),
     "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
     "SelfSubjectAccessReview": ("authorization.k8s.io/v1", "selfsubjectaccessreviews"),

@@ -63,6 +63,11 @@ class FakeCluster:
         """A URL that leads nowhere."""
         return "https://fake.invalid"
 
+    @property
+    def skew(self) -> float:
+        """None: its clock is this machine's."""
+        return 0.0
+
     def request(
         self,
         method: str,

@@ -31,6 +31,11 @@ class GuardedCluster:
         """URL of the API server."""
         return self._cluster.server
 
+    @property
+    def skew(self) -> float:
+        """Seconds that the server's clock is ahead; see `Cluster.skew`."""
+        return self._cluster.skew
+
     def request(
         self,
         method: str,
