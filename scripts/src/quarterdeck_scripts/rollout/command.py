@@ -23,6 +23,15 @@ def rollout() -> None:
 @click.option("--image", required=True, help="The new version, as repository:tag.")
 @click.option("--force", "reason", metavar="REASON", help="Promote without a verdict. The reason is audited.")
 @click.option(
+    "--override",
+    metavar="REASON",
+    help="Begin although an autoscaler, a disruption budget, another owner or a freeze speaks against it. "
+    "The reason is audited.",
+)
+@click.option(
+    "--write-back", is_flag=True, help="Also print the change that makes services.yaml, or the stack, say so."
+)
+@click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write an HTML report with charts to this file.",
@@ -36,11 +45,13 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     service: str,
     image: str,
     reason: str | None,
+    override: str | None,
+    write_back: bool,  # noqa: FBT001 -- click passes options by name
     report: Path | None,
     env: str,
     context: str | None,
     output: str,
-    yes: bool,  # noqa: FBT001 -- click passes options by name
+    yes: bool,  # noqa: FBT001 -- likewise
     dry_run: bool,  # noqa: FBT001 -- likewise
 ) -> int:
     """Roll SERVICE out to a new image, or go on with the rollout to it that a killed run left.
@@ -50,6 +61,8 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
     from quarterdeck_scripts.rollout import flow, preflight, text  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.finding import require  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.state import Ending  # noqa: PLC0415 -- likewise
 
     session = _open(env, context, service)
     session.lock().refuse_if_held()
@@ -60,13 +73,21 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     if not reason:
         namespace, name = session.service.namespace, session.service.name
         preflight.require_measurable(session.prometheus, namespace, name, session.interval)
-    record = session.record(plan)
+    record, findings = session.record(plan), session.findings(plan)
     console.say(text.plan(plan, session.environment, record, resumed=situation.state is not None))
+    if findings:
+        console.say(text.findings(findings))
     if dry_run:
         console.say(text.dry_run(session.environment.cluster, session.view().stable(), plan))
+        if write_back:
+            console.emit(session.write_back(image))
         return 0
+    if situation.state is None:  # what is under way may be why: it is walked to its end in any case
+        require(service, findings, override or "")
     preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
     console.confirm("Go ahead?", yes=yes)
+    if override and situation.state is None:
+        session.note_override(findings, override)
     outcome, code = session.run(flow.start(plan), record)
     if report is not None:
         from quarterdeck_scripts.rollout.report import render  # noqa: PLC0415 -- only who asks for it
@@ -75,6 +96,8 @@ def start(  # noqa: PLR0917 -- click passes each option by name
         report.write_text(render([record]), encoding="utf-8")
     file = session.records / f"{record.id}.json"
     console.emit(record.to_json() if output == "json" else text.ending(record, outcome, file))
+    if write_back and outcome.ending is Ending.PROMOTED:
+        (console.say if output == "json" else console.emit)(session.write_back(image))
     return code
 
 

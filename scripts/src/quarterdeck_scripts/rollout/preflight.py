@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract import VERSION
+from quarterdeck_contract import VERSION, access
 from quarterdeck_contract.errors import InconclusiveError, QuarterdeckError, RefusedError
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_contract.labels import CONTRACT_VERSION
-from quarterdeck_scripts.kube.client import RESOURCES, path
-from quarterdeck_scripts.rollout import queries
+from quarterdeck_scripts.kube import workloads
+from quarterdeck_scripts.kube.client import RESOURCES, ApiError, list_all, path
+from quarterdeck_scripts.kube.ownership import Owner, owners
+from quarterdeck_scripts.rollout import budgets, queries, scalers
+from quarterdeck_scripts.rollout.finding import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.kube.client import Cluster, Json
     from quarterdeck_scripts.rollout.ports import Prometheus
+
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +30,34 @@ class Right:
     """Something a rollout must be allowed to do."""
 
     verb: str
-    kind: str
+    group: str
+    """API group; empty is the core group."""
+    resource: str
+    """Plural, with its subresource."""
     namespace: str
+    name: str = ""
+    """Of the one object it is about; empty is any."""
 
     def __str__(self) -> str:
-        return f"{self.verb} {RESOURCES[self.kind][1]} in {self.namespace}"
+        return f"{self.verb} {self.resource} in {self.namespace}"
 
 
-def rights(namespace: str) -> tuple[Right, ...]:
-    """Return every right that start, abort and undo need for a service in *namespace*. No Secrets, no wildcards."""
-    needed = {
-        "Deployment": ("get", "create", "patch", "delete"),
-        "ReplicaSet": ("list",),
-        "Pod": ("list",),
-        "Lease": ("get", "create", "update"),
-    }
-    ours = tuple(Right(verb, kind, namespace) for kind, verbs in needed.items() for verb in verbs)
-    audit = tuple(Right(verb, "ConfigMap", SYSTEM_NAMESPACE) for verb in ("get", "create", "patch"))
-    return (*ours, *audit)
+def rights(namespace: str, parts: Iterable[str] = ()) -> tuple[Right, ...]:
+    """Return every right that a rollout of a service in *namespace* needs, abort and undo included.
+
+    Args:
+        namespace: the service's.
+        parts: of `quarterdeck_contract.access` that it needs besides what every rollout does.
+    """
+    wanted = {access.ALWAYS, *parts}
+    return tuple(
+        Right(verb, rule.group, rule.resource, where, name)
+        for where in (namespace, SYSTEM_NAMESPACE, access.IDENTITY_NAMESPACE)
+        for rule in access.rules(where)
+        if rule.part in wanted
+        for verb in rule.verbs
+        for name in rule.names or ("",)
+    )
 
 
 def require_rights(cluster: Cluster, needed: Iterable[Right]) -> None:
@@ -56,25 +71,68 @@ def require_rights(cluster: Cluster, needed: Iterable[Right]) -> None:
         raise RefusedError(
             "the rights that a rollout and its abort need",
             f"not allowed to {'; '.join(map(str, missing))}",
-            "ask for a Role with these verbs; nothing was changed",
+            f"ask for the Role {access.ROLE}, which has these verbs; nothing was changed",
         )
 
 
 def _allowed(cluster: Cluster, right: Right) -> bool:
-    version, resource = RESOURCES[right.kind]
+    resource, _, subresource = right.resource.partition("/")
     attributes = {
         "verb": right.verb,
-        "group": version.rpartition("/")[0],
+        "group": right.group,
         "resource": resource,
+        "subresource": subresource,
         "namespace": right.namespace,
+        "name": right.name,
     }
     review = {
         "apiVersion": RESOURCES["SelfSubjectAccessReview"][0],
         "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
+        "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
     }
     answer = cluster.request("POST", path("SelfSubjectAccessReview"), body=review)
     return bool(answer.get("status", {}).get("allowed"))
+
+
+def look(cluster: Cluster, target: Json, canary: Json | None) -> tuple[Finding, ...]:
+    """Return what autoscalers, disruption budgets and owners mean for a rollout of the workload *target*.
+
+    Args:
+        cluster: where it is.
+        target: the workload that is rolled out, as it is now.
+        canary: the workload that the new version would be run by beside it; None when there is none.
+    """
+    namespace = target["metadata"]["namespace"]
+    scaling = scalers.scalers_of(
+        list_all(cluster, path("HorizontalPodAutoscaler", namespace)), _scaled_objects(cluster, namespace)
+    )
+    labels = canary["spec"]["template"]["metadata"]["labels"] if canary else {}
+    return (
+        *scalers.findings(
+            target,
+            canary=canary["spec"]["replicas"] if canary else 0,
+            canary_name=canary["metadata"]["name"] if canary else workloads.canary_name(target["metadata"]["name"]),
+            canary_labels=labels,
+            scalers=scaling,
+        ),
+        *budgets.findings(target, labels, list_all(cluster, path("PodDisruptionBudget", namespace))),
+        *(_owned(target["metadata"]["name"], owner) for owner in owners(target)),
+    )
+
+
+def _scaled_objects(cluster: Cluster, namespace: str) -> Iterator[Json]:
+    """Yield KEDA's ScaledObjects; none where the cluster does not know the kind."""
+    try:
+        yield from list_all(cluster, f"/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects")
+    except ApiError as error:
+        if error.status != _NOT_FOUND:
+            raise
+
+
+def _owned(name: str, owner: Owner) -> Finding:
+    when = "within minutes" if owner.tool.reverts else "or report a conflict, when it is run next"
+    found = f"{owner.tool.name} describes {name} ({owner.sign}) and will put its old image back, {when}"
+    return Finding("owner", found, owner.tool.advice, refuses=owner.tool.reverts)
 
 
 def require_measurable(prometheus: Prometheus, namespace: str, service: str, interval: float) -> None:

@@ -6,8 +6,9 @@ import getpass
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_TERMINATED
@@ -15,7 +16,7 @@ from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_scripts import console
 from quarterdeck_scripts.audit import AuditLog, actor_of
 from quarterdeck_scripts.kube import workloads
-from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.rollout import flow, preflight, write_back
 from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
 from quarterdeck_scripts.rollout.hands import Hands
 from quarterdeck_scripts.rollout.lock import LeaseLock
@@ -28,11 +29,12 @@ from quarterdeck_scripts.rollout.view import ServiceView
 from quarterdeck_scripts.workspace import AUDIT, state_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from quarterdeck_dashboards.catalogue import Service
     from quarterdeck_scripts.environment import Environment
     from quarterdeck_scripts.rollout.actions import Flow, Outcome, Situation
+    from quarterdeck_scripts.rollout.finding import Finding
     from quarterdeck_scripts.rollout.ports import Clock, Prometheus
 
 
@@ -88,8 +90,8 @@ class Session:
         holder = f"{self.actor} (pid {os.getpid()})"
         return LeaseLock(cluster, service.namespace, service.name, holder=holder, clock=self.clock)
 
-    def plan(self, image: str, situation: Situation, forced: str = "") -> flow.Plan:
-        """Return the plan for *image*; image may be empty for abort and undo."""
+    def plan(self, image: str, situation: Situation, forced: str = "", *, train: tuple[str, ...] = ()) -> flow.Plan:
+        """Return the plan for *image*; image may be empty for abort and undo. *train*: see `State`."""
         began = datetime.fromtimestamp(self.clock.now(), UTC)
         version = workloads.version_of(image) if image else "none"
         new = State(
@@ -100,16 +102,45 @@ class Session:
             by=self.actor,
             began=began.isoformat(timespec="seconds"),
         )
+        if situation.state and situation.state.image == image:
+            new = situation.state
         rollout = self.service.rollout
         return flow.Plan(
             service=self.service.name,
-            new=situation.state if situation.state and situation.state.image == image else new,
+            new=replace(new, train=train),
             replicas=rollout.canary_replicas,
             interval=self.interval,
             ready_within=rollout.ready_within.total_seconds(),
             max_wait=rollout.max_wait.total_seconds(),
             forced=forced,
         )
+
+    def findings(self, plan: flow.Plan) -> tuple[Finding, ...]:
+        """Return what the rollout will meet: autoscalers, disruption budgets, whoever else describes the service."""
+        stable = self.view().stable()
+        canary = None if plan.forced else workloads.canary_of(stable, plan.image, plan.replicas)
+        return preflight.look(self.environment.cluster, stable, canary)
+
+    def note_override(self, findings: Iterable[Finding], reason: str) -> None:
+        """Write down which findings *reason* passes by, before anything is changed; nothing when none of them refuses.
+
+        Raises:
+            RefusedError: the audit log cannot be written.
+        """
+        overridden = [str(finding) for finding in findings if finding.refuses]
+        if overridden:
+            subject = f"Deployment {self.service.namespace}/{self.service.name}"
+            with self.audit().change(action="rollout: override", subject=subject, before=overridden, why=reason):
+                pass
+
+    def write_back(self, image: str) -> str:
+        """Return the change that makes the stack's files give the service *image*, or say that they do."""
+        sources = write_back.read(Path.cwd(), self.environment.name, self.environment.facts.catalogue)
+        return write_back.change(sources, self.service.name, image) or f"{sources.catalogue_name} has {image} already."
+
+    def audit(self) -> AuditLog:
+        """Return the cluster's audit log."""
+        return AuditLog(self.environment.cluster, AUDIT, actor_of(self.environment.cluster))
 
     def record(self, plan: flow.Plan) -> RolloutRecord:
         """Return an empty record for *plan*."""
@@ -137,7 +168,7 @@ class Session:
         hands = Hands(
             cluster=cluster,
             prometheus=self.prometheus,
-            audit=AuditLog(cluster, AUDIT, actor_of(cluster)),
+            audit=self.audit(),
             lock=self.lock(),
             clock=self.clock,
             stop=stop,

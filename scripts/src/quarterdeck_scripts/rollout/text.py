@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Cluster, Json
     from quarterdeck_scripts.rollout.actions import Outcome
     from quarterdeck_scripts.rollout.criteria import Criteria, Objective
+    from quarterdeck_scripts.rollout.finding import Finding
     from quarterdeck_scripts.rollout.flow import Plan
     from quarterdeck_scripts.rollout.record import RolloutRecord
 
@@ -42,6 +43,12 @@ def plan(plan: Plan, environment: Environment, record: RolloutRecord, *, resumed
         lines.append(f"  decides    at every scrape ({plan.interval:g} s), for at most {duration(plan.max_wait)}")
     lines.append("  then       promote: replace the stable pods; in any other case everything is put back")
     return "\n".join(lines)
+
+
+def findings(found: Iterable[Finding]) -> str:
+    """Return what the preflight found, in lines; those that refuse first. Empty without any."""
+    ordered = sorted(found, key=lambda finding: not finding.refuses)
+    return "\n".join(f"  {'refuses' if each.refuses else 'mind':10} {each}" for each in ordered)
 
 
 def dry_run(cluster: Cluster, stable: Json, plan: Plan) -> str:
