@@ -34,6 +34,12 @@ def _nothing_is_lost_later() -> Iterator[None]:
     failures.forget()
 
 
+@pytest.fixture
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    return programs.free_port()
+
+
 @pytest.fixture(scope="session")
 def until() -> Callable[[Callable[[], object], str], object]:
     """Return a function that waits until a condition is true, and says what did not come."""
