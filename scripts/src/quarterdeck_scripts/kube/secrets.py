@@ -7,16 +7,30 @@ password in it: manifests hold more secrets as plain environment variables than 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 HIDDEN = "(not shown)"
 """Stands where a secret is."""
 
-_NAME = re.compile(
-    r"(^|[_.-])(password|passwd|passphrase|token|secret|api_?key|access_?key|private_?key|credentials?|dsn)$",
+_NAMES = "password|passwd|passphrase|token|secret|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|dsn"
+_NAME = re.compile(rf"(^|[_.-])({_NAMES})$", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+_SAID = re.compile(
+    rf"""((?<![a-z])(?:{_NAMES}|authorization)["']?\s*[:=]\s*)("[^"\n]*"|'[^'\n]*'|(?:bearer|basic)\s+\S+|[^\s,;&"']+)""",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
+"""In a text: a name that is a secret's, and the value that follows it."""
+_BY_ITSELF = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
+    re.DOTALL,
+)
+"""A private key, or a JSON web token: secrets that need no name."""
+_TELLING = 6
+"""Characters from which on a secret is looked for wherever it may be repeated: a shorter one is in many words."""
 _COPY = "kubectl.kubernetes.io/last-applied-configuration"
 """An annotation that repeats the whole object as text, a Secret's data too."""
 
@@ -39,6 +53,43 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value.get("name"), str) and _is_secret(value["name"], value.get("value")):
         shown["value"] = HIDDEN
     return shown
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """Yield every text that `without_secrets` hides in *value*, to look for it elsewhere.
+
+    >>> sorted(secrets_in({"env": [{"name": "DB_PASSWORD", "value": "x"}], "url": "amqp://u:p@host"}))
+    ['p', 'x']
+    """
+    if isinstance(value, list):
+        for each in value:
+            yield from secrets_in(each)
+    elif isinstance(value, str):
+        yield from (password for _, password in _URL_PASSWORD.findall(value))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if not _is_secret(key, each):
+                yield from secrets_in(each)
+            elif key != _COPY:
+                yield each
+        if isinstance(value.get("name"), str) and _is_secret(value["name"], value.get("value")):
+            yield value["value"]
+
+
+def scrubbed(text: bytes, known: Iterable[str] = ()) -> bytes:
+    r"""Return a text of any encoding without the secrets *known*, values after a secret's name, and URLs' passwords.
+
+    >>> scrubbed(b"login as anna with hunter22; password=x, ok \xff", ["hunter22"])
+    b'login as anna with (not shown); password=(not shown), ok \xff'
+    """
+    # Latin-1 has a character for every byte, so nothing is lost on the way there and back.
+    plain = text.decode("latin-1")
+    for secret in sorted(set(known), key=len, reverse=True):
+        if len(secret) >= _TELLING:
+            plain = plain.replace(secret.encode().decode("latin-1"), HIDDEN)
+    plain = _BY_ITSELF.sub(HIDDEN, plain)
+    plain = _SAID.sub(rf"\1{HIDDEN}", plain)
+    return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", plain).encode("latin-1")
 
 
 def _is_secret(name: str, value: object) -> bool:
