@@ -6,7 +6,7 @@ import pytest
 
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_scripts.kube.client import ApiError, StaleError, UnreachableError
-from quarterdeck_scripts.kube.retries import Backoff, may_be_sent_again
+from quarterdeck_scripts.kube.retries import Backoff, may_be_sent_again, may_pass
 
 LOST = UnreachableError("an answer", "a timeout", "wait")
 UNSENT = UnreachableError("an answer", "connection refused", "wait", sent=False)
@@ -36,6 +36,12 @@ def test_a_change_is_sent_again_only_when_it_was_not_carried_out(method: str) ->
     assert [may_be_sent_again(method, "/api/v1/pods", error) for error in (UNSENT, refusal(429))] == [True, True]
     unknown = (LOST, *map(refusal, (500, 502, 503, 504)))
     assert not any(may_be_sent_again(method, "/api/v1/pods", error) for error in unknown)
+
+
+def test_who_looks_first_may_try_after_more() -> None:
+    """A conflict, and whatever may have been carried out; not what will be refused again."""
+    assert all(map(may_pass, (LOST, UNSENT, *map(refusal, (409, 429, 500, 501, 504)))))
+    assert not any(map(may_pass, (None, UsageError("a", "b", "c"), *map(refusal, (401, 403, 404, 422)))))
 
 
 def test_a_disruption_budgets_429_is_an_answer() -> None:

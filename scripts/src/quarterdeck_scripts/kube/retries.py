@@ -26,6 +26,7 @@ TRIES = 4
 """How often one request is sent at most, the first time included: with the pauses below about two seconds."""
 
 TOO_MANY_REQUESTS = 429
+_CONFLICT = 409
 _PASSING = frozenset({500, 502, 503, 504})
 """Answers of a server, or of what stands before it, that may be another a moment later."""
 
@@ -39,6 +40,13 @@ def may_be_sent_again(method: str, path: str, error: Exception) -> bool:
     if error.status == TOO_MANY_REQUESTS:
         return not path.endswith("/eviction")
     return method == "GET" and error.status in _PASSING
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Return whether what went wrong may be gone at the next try of somebody who looks before they change."""
+    if isinstance(error, ApiError):
+        return error.status in {_CONFLICT, TOO_MANY_REQUESTS} or error.status >= min(_PASSING)
+    return isinstance(error, UnreachableError)
 
 
 @dataclass
@@ -55,7 +63,7 @@ class Backoff:
     draw: Callable[[], float] = random.random
     """Gives a number from 0 to 1."""
 
-    def pause(self, error: Exception | None = None) -> float:
+    def pause(self, error: BaseException | None = None) -> float:
         """Return the seconds to wait now: at least what the server asks for in *error*."""
         pause = self.next * (0.5 + self.draw() / 2)
         self.next = min(self.next * 2, self.most)

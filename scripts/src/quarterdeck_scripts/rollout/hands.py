@@ -12,6 +12,7 @@ from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE, TRACK, T
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Json, UnreachableError, path
 from quarterdeck_scripts.kube.pods import is_terminating, problems_of
+from quarterdeck_scripts.kube.retries import Backoff, may_pass
 from quarterdeck_scripts.rollout import actions as do
 from quarterdeck_scripts.rollout.asks import Wish, read_ask
 from quarterdeck_scripts.rollout.explain import number_of
@@ -39,8 +40,7 @@ FIELD_MANAGER = "quarterdeck-rollout"
 
 _AS_US = {"fieldManager": FIELD_MANAGER}
 
-_NOT_FOUND, _CONFLICT, _INVALID, _BUSY = 404, 409, 422, 429
-_BROKEN = 500
+_NOT_FOUND = 404
 
 _SLICE = 0.25
 """Seconds of waiting between two looks at whether somebody asked to stop."""
@@ -298,21 +298,15 @@ class Hands:
     def _patiently(self, call: Callable[[], T]) -> T:
         """Repeat *call*, which reads before it changes, while the API server is silent, busy or ahead of us."""
         deadline = self._clock.monotonic() + self._patience.unanswered
-        pause = self._patience.poll
+        backoff = Backoff(self._patience.poll)
         while True:
             try:
                 return call()
             except QuarterdeckError as error:
-                if not _passing(error) or self._clock.monotonic() + pause >= deadline:
+                # A refusal is what the audit log makes of silence.
+                reason = error.__cause__ if isinstance(error, RefusedError) else error
+                pause = backoff.pause(reason)
+                if not may_pass(reason) or self._clock.monotonic() + pause >= deadline:
                     raise
                 self.tell(f"asking again: {error.found}")
             self._sleep(pause)
-            pause = min(pause * 2, 8.0)
-
-
-def _passing(error: QuarterdeckError) -> bool:
-    """Return whether what went wrong may be gone at the next try. A refusal is what the audit log makes of silence."""
-    reason = error.__cause__ if isinstance(error, RefusedError) else error
-    if isinstance(reason, ApiError):
-        return reason.status in {_CONFLICT, _BUSY} or reason.status >= _BROKEN
-    return isinstance(reason, UnreachableError)
