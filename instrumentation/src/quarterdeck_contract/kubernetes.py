@@ -14,9 +14,11 @@ APP_VERSION = "app.kubernetes.io/version"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 """Which tool owns the object."""
 TRACK = f"{DOMAIN}/track"
-"""`stable` or `canary`. Becomes the target label `track`."""
+"""`stable`, `canary` or `baseline`. Becomes the target label `track`."""
 TRACK_STABLE = "stable"
 TRACK_CANARY = "canary"
+TRACK_BASELINE = "baseline"
+"""Fresh pods of the stable version, which a canary is compared with instead of the stable ones."""
 
 # Annotations
 
@@ -32,6 +34,8 @@ ROLLOUT_STATE = f"{DOMAIN}/rollout"
 """On a Deployment: the running rollout's state, JSON. Everything else is derived from the cluster."""
 ROLLOUT_ASK = f"{DOMAIN}/rollout-ask"
 """Beside ROLLOUT_STATE, JSON: what somebody asks of the running rollout (pause, promote), until it was done."""
+HELD = f"{DOMAIN}/held"
+"""On a workload whose own update a rollout holds, JSON: the fields of its specification that do so, as they were."""
 ROLLED_BACK = f"{DOMAIN}/rolled-back"
 """On a Deployment, JSON: which version was taken back and which one restored, so that rolling back twice does
 not bring the bad version back. It holds until another template is deployed."""

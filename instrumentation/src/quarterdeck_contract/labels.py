@@ -135,7 +135,7 @@ POD = Label("pod", "The pod's name.")
 
 VERSION = Label("version", "The service's version: the pod's `app.kubernetes.io/version`, the image's tag.")
 
-TRACK = Label("track", "Which side of a rollout the pod is on.", ("stable", "canary"))
+TRACK = Label("track", "Which side of a rollout the pod is on.", ("stable", "canary", "baseline"))
 
 CLUSTER = Label("cluster", "The cluster's name in Quarterdeck's environments: `local`, `prod`, …")
 

@@ -75,7 +75,10 @@ def test_a_quantile_takes_bucket_rates_with_their_bounds() -> None:
     ("build", "message"),
     [
         (lambda: ACTIVE.where(equals(l_.HTTP_ROUTE, "/")), "found http_route"),
-        (lambda: equals(l_.TRACK, "canari"), "expected one of stable, canary for the label track, found 'canari'"),
+        (
+            lambda: equals(l_.TRACK, "canari"),
+            "expected one of stable, canary, baseline for the label track, found 'canari'",
+        ),
         (lambda: BUCKETS.where(equals(LE, "0.3")), "found 0.3"),
         (lambda: ACTIVE.rate(FIVE_MINUTES), r"expected a counter for rate\(\), found the gauge"),
         (lambda: ACTIVE.increase(FIVE_MINUTES), r"expected a counter for increase\(\), found the gauge"),

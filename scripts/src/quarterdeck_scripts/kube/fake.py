@@ -31,7 +31,7 @@ _GRACE = 30
 _RESTLESS = 10_000
 """Changes in a row after which a reactor is taken to undo its own work for ever."""
 
-_GENERATIONS = {"Deployment", "ReplicaSet", "DaemonSet", "PodDisruptionBudget", "Pod"}
+_GENERATIONS = {"Deployment", "ReplicaSet", "DaemonSet", "StatefulSet", "PodDisruptionBudget", "Pod"}
 """Kinds whose `metadata.generation` counts changes of their specification."""
 
 

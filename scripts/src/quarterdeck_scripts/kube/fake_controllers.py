@@ -1,7 +1,8 @@
 """The controllers of a cluster, for `FakeCluster`: Deployments become ReplicaSets and pods, which get Ready.
 
 A pod is placed on the first node that takes pods, and is Ready at once unless its image has a fault. New pods
-come first and old ones go as new ones get Ready, so a faulty version leaves the old one serving.
+come first and old ones go as new ones get Ready, so a faulty version leaves the old one serving. Time stands still:
+a Deployment with `minReadySeconds` never has a pod available, so it makes its surge and goes no further.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
+from quarterdeck_scripts.kube.fake_sets import reconcile_daemon_set, reconcile_stateful_set
 from quarterdeck_scripts.kube.pods import is_ready, is_terminating
 from quarterdeck_scripts.kube.revisions import REVISION
 from quarterdeck_scripts.kube.selectors import label_query
@@ -29,19 +31,21 @@ class Controllers:
         self.faults = dict(faults or {})
         self.linger = False
         """Whether a deleted pod stays, terminating, until `settle` is called with this off."""
+        self.asleep = False
+        """Whether nothing reacts, as while the controller manager is down, until `settle` is called with this off."""
 
         self._settling = False
         self._again = False
 
     def __call__(self, cluster: Cluster, changed: Json) -> None:
         """React to one change."""
-        if changed.get("kind") in {"Deployment", "Node", "Pod"}:
+        if changed.get("kind") in {"Deployment", "StatefulSet", "DaemonSet", "Node", "Pod"}:
             self.settle(cluster)
 
     def settle(self, cluster: Cluster) -> None:
         """Bring the whole cluster as far as it gets; called after `faults` or `linger` changed."""
         self._again = True
-        if self._settling:
+        if self._settling or self.asleep:
             return  # our own change: the pass under way is repeated
         self._settling = True
         try:
@@ -51,6 +55,12 @@ class Controllers:
                     self._run(cluster, pod)
                 for deployment in cluster.request("GET", path("Deployment"))["items"]:
                     self._reconcile(cluster, deployment)
+                for kind, reconcile in (
+                    ("StatefulSet", reconcile_stateful_set),
+                    ("DaemonSet", reconcile_daemon_set),
+                ):
+                    for found in cluster.request("GET", path(kind))["items"]:
+                        reconcile(cluster, {**found, "kind": kind})
         finally:
             self._settling = False
 
@@ -107,9 +117,12 @@ class Controllers:
         _patch(cluster, path("Deployment", metadata["namespace"], metadata["name"], "status"), {"status": status})
         if spec.get("paused"):
             return
-        for _ in range(wanted - len(new)):
+        available = 0 if spec.get("minReadySeconds") else ready
+        surge = ((spec.get("strategy") or {}).get("rollingUpdate") or {}).get("maxSurge", wanted)
+        room = wanted + surge - len(pods) if spec.get("minReadySeconds") else wanted
+        for _ in range(min(wanted - len(new), room)):
             _create_pod(cluster, newest)
-        leaving = new[wanted:] + old[max(wanted - ready, 0) :]
+        leaving = new[wanted:] + old[max(wanted - available, 0) :]
         for pod in leaving:
             cluster.request("DELETE", path("Pod", metadata["namespace"], pod["metadata"]["name"]))
 

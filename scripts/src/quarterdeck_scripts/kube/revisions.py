@@ -1,4 +1,8 @@
-"""The pod templates that a Deployment has had, and which of them it goes back to. Pure."""
+"""The pod templates that a workload has had, and which of them it goes back to. Pure.
+
+A Deployment's are kept in its ReplicaSets, a StatefulSet's and a DaemonSet's in ControllerRevisions: objects of
+either kind are called *kept* here.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +24,21 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 REVISION = "deployment.kubernetes.io/revision"
 """On a Deployment and its ReplicaSets, written by the controller: the number of the revision."""
 
-_TEMPLATE_HASH = "pod-template-hash"
+TEMPLATE_HASH = "pod-template-hash"
 """The label by which the controller tells a ReplicaSet's pods apart; it must not come back with a template."""
+
+REVISION_HASH = "controller-revision-hash"
+"""The same on pods of StatefulSets (the name of their ControllerRevision) and DaemonSets (its hash)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One pod template that a Deployment has had."""
+    """One pod template that a workload has had."""
 
     number: int
     """The controller's count. A template that comes back takes a new number."""
     replica_set: str
+    """Name of the ReplicaSet or ControllerRevision that keeps it."""
     template: Json
     """The whole pod template, without the controller's hash label."""
 
@@ -46,18 +54,23 @@ class Revision:
 
 
 def revisions(deployment: Json, replica_sets: Iterable[Json]) -> tuple[Revision, ...]:
-    """Return the revisions of *deployment* that the cluster still keeps, newest first."""
+    """Return the revisions of the workload *deployment* that the cluster still keeps, newest first."""
     uid = deployment["metadata"]["uid"]
     owned = (
-        Revision(
-            int((found["metadata"].get("annotations") or {}).get(REVISION, 0)),
-            found["metadata"]["name"],
-            _without_hash(found["spec"]["template"]),
-        )
+        _revision(found)
         for found in replica_sets
         if any(owner["uid"] == uid for owner in found["metadata"].get("ownerReferences") or [])
     )
     return tuple(sorted(owned, key=lambda revision: revision.number, reverse=True))
+
+
+def _revision(kept: Json) -> Revision:
+    name = kept["metadata"]["name"]
+    if "data" in kept:  # a ControllerRevision has a strategic merge patch, which replaces the template as a whole
+        template = {key: value for key, value in kept["data"]["spec"]["template"].items() if key != "$patch"}
+        return Revision(kept["revision"], name, _without_hash(template))
+    number = int((kept["metadata"].get("annotations") or {}).get(REVISION, 0))
+    return Revision(number, name, _without_hash(kept["spec"]["template"]))
 
 
 def previous_revision(deployment: Json, replica_sets: Iterable[Json]) -> Revision | None:
@@ -107,7 +120,9 @@ def restart_of(deployment: Json, replica_sets: Iterable[Json]) -> str | None:
 
 def _without_hash(template: Json) -> Json:
     plain = copy.deepcopy(template)
-    (plain["metadata"].get("labels") or {}).pop(_TEMPLATE_HASH, None)
+    (plain["metadata"].get("labels") or {}).pop(TEMPLATE_HASH, None)
+    if plain["metadata"].get("creationTimestamp", "") is None:  # how some releases write a time that is not set
+        del plain["metadata"]["creationTimestamp"]
     return plain
 
 

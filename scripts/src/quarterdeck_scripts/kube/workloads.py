@@ -1,4 +1,6 @@
-"""Deployments: how far they are, and the patches that change them. Pure. Which templates they had: `revisions`.
+"""Workloads: how far they are, and the patches that change them. Pure. Which templates they had: `revisions`.
+
+What is said of a Deployment here holds of a StatefulSet and a DaemonSet too, but that neither has a canary beside it.
 
 Patches come in two forms: a dict is a merge patch (`MERGE_PATCH`), a list is a JSON patch (`JSON_PATCH`) whose
 first operation tests that this is still the object the patch was made for.
@@ -22,6 +24,7 @@ from quarterdeck_contract.kubernetes import (
     TRACK_CANARY,
     TRACK_STABLE,
 )
+from quarterdeck_scripts.kube import in_place
 from quarterdeck_scripts.kube.patches import pointer
 from quarterdeck_scripts.kube.pods import PodProblem, condition, problems_of
 from quarterdeck_scripts.kube.revisions import (
@@ -43,6 +46,7 @@ __all__ = [
     "WorkloadStatus",
     "canary_name",
     "canary_of",
+    "hold_patch",
     "previous_revision",
     "promote_patch",
     "restart_patch",
@@ -58,7 +62,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class WorkloadStatus:
-    """How far a Deployment is."""
+    """How far a workload is."""
 
     name: str
     desired: int
@@ -86,6 +90,12 @@ class WorkloadStatus:
 def status_of(deployment: Json, pods: Iterable[Json]) -> WorkloadStatus:
     """Return how far *deployment* is; *pods* are those its selector selects."""
     status = deployment.get("status", {})
+    everywhere = deployment.get("kind") == "DaemonSet"
+    desired, updated, ready, total = (
+        ("desiredNumberScheduled", "updatedNumberScheduled", "numberReady", "currentNumberScheduled")
+        if everywhere
+        else ("replicas", "updatedReplicas", "readyReplicas", "replicas")
+    )
     problems = [problem for pod in pods for problem in problems_of(pod)]
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") == "True":
@@ -97,28 +107,47 @@ def status_of(deployment: Json, pods: Iterable[Json]) -> WorkloadStatus:
         problems.append(PodProblem("", "ProgressDeadlineExceeded", progressing.get("message", "")))
     return WorkloadStatus(
         name=deployment["metadata"]["name"],
-        desired=deployment["spec"].get("replicas", 1),
-        updated=status.get("updatedReplicas", 0),
-        ready=status.get("readyReplicas", 0),
-        total=status.get("replicas", 0),
+        desired=status.get(desired, 0) if everywhere else deployment["spec"].get("replicas", 1),
+        updated=status.get(updated, 0),
+        ready=status.get(ready, 0),
+        total=status.get(total, 0),
         observed=status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0),
         problems=tuple(problems),
     )
 
 
 def undo_patch(deployment: Json, revision: Revision) -> list[Json]:
-    """Return the JSON patch that brings back *revision*: the whole pod template and the version label."""
+    """Return the JSON patch that brings back *revision*: the whole pod template and the version label.
+
+    What a rollout held is let go in the same change.
+    """
     mark = {
         "from_version": _version_label(deployment["spec"]["template"]),
         "to_version": revision.version,
         "replica_set": revision.replica_set,
     }
-    return _template_patch(deployment, revision.template, {ROLLED_BACK: json.dumps(mark, sort_keys=True)})
+    patch = _template_patch(deployment, revision.template, {ROLLED_BACK: json.dumps(mark, sort_keys=True)})
+    return [*patch, *in_place.release(deployment)]
 
 
 def promote_patch(stable: Json, image: str) -> list[Json]:
-    """Return the JSON patch that makes *image* the version of the Deployment *stable*."""
+    """Return the JSON patch that makes *image* the version of the Deployment *stable*.
+
+    Where a rollout holds the update to it, it is let go.
+    """
+    if in_place.is_held(stable) and serving_image(stable) == image:
+        return [*_tests(stable), *in_place.release(stable)]
     return _template_patch(stable, _with_image(stable, image, TRACK_STABLE), {})
+
+
+def hold_patch(stable: Json, image: str, pods: int) -> list[Json]:
+    """Return the JSON patch that begins the update of *stable* to *image*, and holds it at its first *pods*.
+
+    Raises:
+        RefusedError: it has not more pods than that, so none would be left to compare with.
+    """
+    patch = _template_patch(stable, _with_image(stable, image, TRACK_STABLE), {})
+    return [*patch, *in_place.hold(stable, pods)]
 
 
 def restart_patch(now: datetime) -> Json:
@@ -127,27 +156,27 @@ def restart_patch(now: datetime) -> Json:
     return {"spec": {"template": {"metadata": {"annotations": annotations}}}}
 
 
-def canary_name(service: str) -> str:
-    """Return the name of *service*'s canary Deployment."""
-    return f"{service}-canary"
+def canary_name(service: str, track: str = TRACK_CANARY) -> str:
+    """Return the name of *service*'s canary Deployment, or of that on another *track*."""
+    return f"{service}-{track}"
 
 
-def canary_of(stable: Json, image: str, replicas: int) -> Json:
+def canary_of(stable: Json, image: str, replicas: int, track: str = TRACK_CANARY) -> Json:
     """Return the Deployment that runs *image* beside *stable*, under the same Service."""
     metadata = stable["metadata"]
     name = metadata["name"]
-    labels = {**(metadata.get("labels") or {}), TRACK: TRACK_CANARY, APP_VERSION: version_of(image)}
+    labels = {**(metadata.get("labels") or {}), TRACK: track, APP_VERSION: version_of(image)}
     labels[MANAGED_BY] = "quarterdeck"
     spec = {key: copy.deepcopy(value) for key, value in stable["spec"].items() if key != "paused"}
     spec |= {
         "replicas": replicas,
-        "selector": {"matchLabels": {APP_NAME: name, TRACK: TRACK_CANARY}},
-        "template": _with_image(stable, image, TRACK_CANARY),
+        "selector": {"matchLabels": {APP_NAME: name, TRACK: track}},
+        "template": _with_image(stable, image, track),
     }
     return {
         "apiVersion": stable.get("apiVersion", "apps/v1"),
         "kind": "Deployment",
-        "metadata": {"name": canary_name(name), "namespace": metadata["namespace"], "labels": labels},
+        "metadata": {"name": canary_name(name, track), "namespace": metadata["namespace"], "labels": labels},
         "spec": spec,
     }
 
@@ -208,8 +237,6 @@ def _with_image(deployment: Json, image: str, track: str) -> Json:
 def _template_patch(deployment: Json, template: Json, annotations: dict[str, str]) -> list[Json]:
     version = _version_label(template)
     operations: list[tuple[str, str, object]] = [
-        ("test", pointer("metadata", "uid"), deployment["metadata"]["uid"]),
-        ("test", pointer("spec", "template"), deployment["spec"]["template"]),
         ("replace", pointer("spec", "template"), template),
     ]
     for part, entries in (("labels", {APP_VERSION: version} if version else {}), ("annotations", annotations)):
@@ -217,7 +244,16 @@ def _template_patch(deployment: Json, template: Json, annotations: dict[str, str
             operations += [("add", pointer("metadata", part, key), value) for key, value in entries.items()]
         elif entries:
             operations.append(("add", pointer("metadata", part), entries))
-    return [{"op": op, "path": where, "value": copy.deepcopy(value)} for op, where, value in operations]
+    changes = [{"op": op, "path": where, "value": copy.deepcopy(value)} for op, where, value in operations]
+    return [*_tests(deployment), *changes]
+
+
+def _tests(deployment: Json) -> list[Json]:
+    """Return the preconditions of a change: still this object, still with this template."""
+    return [
+        {"op": "test", "path": pointer("metadata", "uid"), "value": deployment["metadata"]["uid"]},
+        {"op": "test", "path": pointer("spec", "template"), "value": copy.deepcopy(deployment["spec"]["template"])},
+    ]
 
 
 def _version_label(template: Json) -> str:

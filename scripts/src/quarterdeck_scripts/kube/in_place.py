@@ -1,0 +1,135 @@
+"""A workload's own update, held at its first new pods until a rollout lets it go. Pure: JSON patches.
+
+What holds it lasts, whoever dies: a Deployment is paused, a StatefulSet has a partition, and a DaemonSet replaces
+what is deleted and nothing else. The fields that do so are noted, as they were, in the annotation HELD of the same
+change that sets them, so whoever lets go needs no other memory.
+
+A Deployment has to make its first pods before it is paused. Till then no new pod counts as available, so with
+nothing allowed to be unavailable no old one goes (`min_ready_seconds`; the controller's reconcileOldReplicaSets).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.kubernetes import HELD
+from quarterdeck_scripts.kube.patches import pointer
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.kube.client import Json
+
+_LONGEST = 2**31 - 1
+"""Seconds: the largest the API takes. As a progress deadline it means none, and it has to be longer than
+`minReadySeconds`."""
+
+_FIELDS = {
+    "Deployment": ("strategy", "minReadySeconds", "progressDeadlineSeconds", "paused"),
+    "StatefulSet": ("updateStrategy",),
+    "DaemonSet": ("updateStrategy",),
+}
+"""The fields of a specification that say how it updates itself, by kind."""
+
+
+def is_held(workload: Json) -> bool:
+    """Return whether a rollout holds the update of *workload*."""
+    return HELD in (workload["metadata"].get("annotations") or {})
+
+
+def is_steady(workload: Json) -> bool:
+    """Return whether the hold has no effect besides: a Deployment's pods count as available again."""
+    return workload["kind"] != "Deployment" or bool(workload["spec"].get("paused"))
+
+
+def hold(workload: Json, pods: int) -> list[Json]:
+    """Return the operations by which *workload* updates *pods* pods, and no more.
+
+    Raises:
+        RefusedError: it has not more pods than that, or is not made to be updated a few at a time.
+    """
+    spec = workload["spec"]
+    _check_rolling(workload)
+    if workload["kind"] == "Deployment":
+        surge = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": pods, "maxUnavailable": 0}}
+        wanted: Json = {
+            "strategy": surge,
+            "minReadySeconds": _LONGEST - 1,
+            "progressDeadlineSeconds": _LONGEST,
+            "paused": None,
+        }
+    elif workload["kind"] == "StatefulSet":
+        _check_more(workload, spec.get("replicas", 1), pods)
+        partition = {"partition": spec.get("replicas", 1) - pods}
+        wanted = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": partition}}
+    else:
+        _check_more(workload, workload.get("status", {}).get("desiredNumberScheduled", 0), pods)
+        wanted = {"updateStrategy": {"type": "OnDelete"}}
+    return [*_note(workload, _present(workload)), *_set(spec, wanted)]
+
+
+def freeze(workload: Json) -> list[Json]:
+    """Return the operations by which a Deployment's update stays as it is, whether a rollout began it or not."""
+    before = _noted(workload) if is_held(workload) else _present(workload)
+    kept = {key: before.get(key) for key in ("minReadySeconds", "progressDeadlineSeconds")}
+    note = [] if is_held(workload) else _note(workload, before)
+    return [*note, *_set(workload["spec"], {**kept, "paused": True})]
+
+
+def release(workload: Json) -> list[Json]:
+    """Return the operations that put back how *workload* updates itself; none when nothing is held."""
+    if not is_held(workload):
+        return []
+    before = _noted(workload)
+    wanted = {key: before.get(key) for key in _FIELDS[workload["kind"]]}
+    gone = {"op": "remove", "path": pointer("metadata", "annotations", HELD)}
+    return [gone, *_set(workload["spec"], wanted)]
+
+
+def _check_rolling(workload: Json) -> None:
+    """Refuse what its owner updates another way: then its pods are not to run side by side, or it is held already."""
+    field = _FIELDS[workload["kind"]][0]
+    strategy = workload["spec"].get(field) or {}
+    name, kind = workload["metadata"]["name"], strategy.get("type", "RollingUpdate")
+    partition = (strategy.get("rollingUpdate") or {}).get("partition", 0)
+    if kind != "RollingUpdate" or partition:
+        found = f"{kind}, partition {partition}" if partition else kind
+        raise RefusedError(f"{field} of {name} to be RollingUpdate, of all its pods", found, "change that first")
+
+
+def _check_more(workload: Json, there: int, pods: int) -> None:
+    if there <= pods:
+        name = workload["metadata"]["name"]
+        raise RefusedError(
+            f"more than {pods} pods of {name}, so that some are left to compare with",
+            str(there),
+            f"scale {name} up, lower canary_replicas, or pass the gate by with --force REASON",
+        )
+
+
+def _present(workload: Json) -> Json:
+    return {key: workload["spec"][key] for key in _FIELDS[workload["kind"]] if key in workload["spec"]}
+
+
+def _noted(workload: Json) -> Json:
+    noted: Json = json.loads(workload["metadata"]["annotations"][HELD])
+    return noted
+
+
+def _note(workload: Json, before: Json) -> list[Json]:
+    text = json.dumps(before, separators=(",", ":"), sort_keys=True)
+    if workload["metadata"].get("annotations"):
+        return [{"op": "add", "path": pointer("metadata", "annotations", HELD), "value": text}]
+    return [{"op": "add", "path": pointer("metadata", "annotations"), "value": {HELD: text}}]
+
+
+def _set(spec: Json, wanted: dict[str, Any]) -> list[Json]:
+    """Return the operations that give the fields of *spec* their *wanted* values; None takes a field away."""
+    operations: list[Json] = []
+    for key, value in wanted.items():
+        if value is not None and spec.get(key) != value:
+            operations.append({"op": "add", "path": pointer("spec", key), "value": copy.deepcopy(value)})
+        elif value is None and key in spec:
+            operations.append({"op": "remove", "path": pointer("spec", key)})
+    return operations
