@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from quarterdeck_scripts.adapters.prometheus import PrometheusApi, parse_result
 from quarterdeck_scripts.kube.client import UnreachableError
-from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Series
+from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Exemplar, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,6 +111,38 @@ def test_whatever_is_no_answer_is_named(body: object, status: int) -> None:
     """HTML with 200, errors, other shapes: never an empty result."""
     with server(body, status) as (url, _), pytest.raises(AnswerError):
         PrometheusApi(url).query("x")
+
+
+EXEMPLARS = [
+    {
+        "seriesLabels": {"pod": "a", "le": "0.25"},
+        "exemplars": [
+            {"labels": {"trace_id": "0af7"}, "value": "0.2", "timestamp": 12.5},
+            {"labels": {"order": "17"}, "value": "0.1", "timestamp": 13},
+        ],
+    }
+]
+
+
+def test_exemplars_that_name_a_trace_are_read() -> None:
+    """Each with its counter's labels; what leads to no trace is left out, and none at all is no error."""
+    with server({"status": "success", "data": EXEMPLARS}) as (url, asked):
+        found = PrometheusApi(url).exemplars('x{pod="a"}', 10, 20.5)
+    with server({"status": "success", "data": None}) as (url, _):
+        nothing = PrometheusApi(url).exemplars("x", 10, 20)
+
+    assert found == (Exemplar({"pod": "a", "le": "0.25"}, "0af7", 0.2, 12.5),)
+    assert nothing == ()
+    assert asked == [
+        {"path": ["/api/v1/query_exemplars"], "query": ['x{pod="a"}'], "start": ["10.000"], "end": ["20.500"]}
+    ]
+
+
+@pytest.mark.parametrize("data", [[{}], [{"seriesLabels": {}, "exemplars": [{"labels": {"trace_id": "a"}}]}], 7])
+def test_exemplars_of_another_shape_are_refused(data: object) -> None:
+    """They are evidence too."""
+    with server({"status": "success", "data": data}) as (url, _), pytest.raises(AnswerError, match="another shape"):
+        PrometheusApi(url).exemplars("x", 0, 1)
 
 
 def test_a_redirect_is_not_followed() -> None:

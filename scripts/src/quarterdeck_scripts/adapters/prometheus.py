@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from quarterdeck_scripts.kube.client import UnreachableError
-from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Series
+from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Exemplar, Series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+TRACE_ID = "trace_id"
+"""The label of an exemplar that names a trace, as OpenMetrics has it."""
 
 _CHUNK_BYTES = 1 << 20
 _MOST_BYTES = 256 << 20
@@ -33,19 +36,42 @@ class PrometheusApi:
         fields = {"query": promql, "timeout": f"{self._timeout * 1000:.0f}ms"}
         if at is not None:
             fields["time"] = f"{at:.3f}"
-        status, body = self._post("/api/v1/query", fields)
-        try:
-            document = json.loads(body)
-        except ValueError:
-            raise self._unusable(f"HTTP {status} with a body that is not JSON: {_glimpse(body)}") from None
-        if not isinstance(document, dict) or document.get("status") != "success" or status != 200:  # noqa: PLR2004 -- HTTP's own number
-            raise self._unusable(f"HTTP {status}: {_glimpse(body)}")
+        document, body = self._ask("/api/v1/query", fields)
         try:
             series = parse_result(document["data"])
             warnings = tuple(str(warning) for warning in document.get("warnings") or ())
         except (KeyError, TypeError, ValueError, AttributeError):
             raise self._unusable(f"a result of another shape: {_glimpse(body)}") from None
         return Answer(series, warnings)
+
+    def exemplars(self, selector: str, start: float, end: float) -> tuple[Exemplar, ...]:
+        """Return exemplars that name a trace; see `rollout.ports.Traces`."""
+        fields = {"query": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
+        document, body = self._ask("/api/v1/query_exemplars", fields)
+        try:
+            return tuple(
+                Exemplar(
+                    _named(item["seriesLabels"]),
+                    str(each["labels"][TRACE_ID]),
+                    float(each["value"]),
+                    float(each["timestamp"]),
+                )
+                for item in document["data"] or ()
+                for each in item["exemplars"]
+                if TRACE_ID in each["labels"]
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._unusable(f"exemplars of another shape: {_glimpse(body)}") from None
+
+    def _ask(self, path: str, fields: dict[str, str]) -> tuple[dict[str, Any], bytes]:
+        status, body = self._post(path, fields)
+        try:
+            document = json.loads(body)
+        except ValueError:
+            raise self._unusable(f"HTTP {status} with a body that is not JSON: {_glimpse(body)}") from None
+        if not isinstance(document, dict) or document.get("status") != "success" or status != 200:  # noqa: PLR2004 -- HTTP's own number
+            raise self._unusable(f"HTTP {status}: {_glimpse(body)}")
+        return document, body
 
     def _post(self, path: str, fields: dict[str, str]) -> tuple[int, bytes]:
         deadline = time.monotonic() + self._timeout
@@ -102,7 +128,11 @@ def parse_result(data: dict[str, Any]) -> tuple[Series, ...]:
 
 
 def _labels(item: dict[str, Any]) -> dict[str, str]:
-    return {str(name): str(value) for name, value in item["metric"].items()}
+    return _named(item["metric"])
+
+
+def _named(labels: dict[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in labels.items()}
 
 
 def _samples(values: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from quarterdeck_contract.errors import QuarterdeckError
 
@@ -43,6 +43,33 @@ class Prometheus(Protocol):
         Raises:
             AnswerError: what came back is not an answer.
             UnreachableError: nothing came back in time (`quarterdeck_scripts.kube.client`).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One event that a counter counted, and the trace it belongs to."""
+
+    labels: Mapping[str, str]
+    """Of the counter."""
+    trace_id: str
+    value: float
+    """What was measured: of a request's duration, seconds."""
+    at: float
+    """Unix seconds."""
+
+
+@runtime_checkable
+class Traces(Protocol):
+    """Somebody who knows which traces belong to what was counted. Not everybody who answers queries does."""
+
+    def exemplars(self, selector: str, start: float, end: float) -> tuple[Exemplar, ...]:
+        """Return the exemplars of the series of *selector* between two times (Unix seconds); none where none are kept.
+
+        Raises:
+            AnswerError: what came back is not an answer.
+            UnreachableError: nothing came back in time.
         """
         ...
 

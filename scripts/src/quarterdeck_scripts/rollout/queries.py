@@ -44,6 +44,13 @@ def scrapes(namespace: str, service: str, window: float) -> str:
     return _select(prometheus_name(BUILD_INFO), namespace, service, window)
 
 
+def served(namespace: str, service: str, version: str) -> str:
+    """Return the selector of all requests that pods of *version* served, whose exemplars name traces."""
+    (bucket, _, _) = series_names(HTTP_SERVER_DURATION)
+    version_is = f"{labels.VERSION.prometheus}={_quote(version)}"
+    return _select(bucket, namespace, service, None, version_is)
+
+
 def examples(catalogue: Catalogue) -> Mapping[str, str]:
     """Return each kind of query with its name, as sent for a service `checkout` with a latency SLO.
 
@@ -55,10 +62,11 @@ def examples(catalogue: Catalogue) -> Mapping[str, str]:
     return {
         "rollout-requests": requests("shop", "checkout", (0.25,), 60),
         "rollout-scrapes": scrapes("shop", "checkout", 60),
+        "rollout-served": served("shop", "checkout", "v2"),
     }
 
 
-def _select(metric: str, namespace: str, service: str, window: float, *matchers: str) -> str:
+def _select(metric: str, namespace: str, service: str, window: float | None, *matchers: str) -> str:
     tracks = f"{kubernetes.TRACK_STABLE}|{kubernetes.TRACK_CANARY}"
     selectors = (
         f"{labels.NAMESPACE.prometheus}={_quote(namespace)}",
@@ -66,7 +74,7 @@ def _select(metric: str, namespace: str, service: str, window: float, *matchers:
         f"{labels.TRACK.prometheus}=~{_quote(tracks)}",
         *matchers,
     )
-    return f"{metric}{{{','.join(selectors)}}}[{math.ceil(window)}s]"
+    return f"{metric}{{{','.join(selectors)}}}" + ("" if window is None else f"[{math.ceil(window)}s]")
 
 
 def _spellings(bound: float) -> tuple[str, ...]:
