@@ -47,17 +47,31 @@ def test_a_free_lock_is_taken_and_given_back(cluster: FakeCluster, clock: FakeCl
     """The Lease names the holder while it is held, and nobody afterwards."""
     mine = lock(cluster, clock)
     mine.acquire()
-    assert holder_of(cluster, "shop", "checkout") == "anna@bridge"
+    assert holder_of(cluster, "shop", "checkout").name == "anna@bridge"
 
     mine.release()
-    assert holder_of(cluster, "shop", "checkout") == ""
+    assert holder_of(cluster, "shop", "checkout").name == ""
     lock(cluster, clock, "ben@bridge").acquire()
     assert lease(cluster)["spec"]["leaseTransitions"] == 1
 
 
+def test_others_read_where_the_holder_stands(cluster: FakeCluster, clock: FakeClock) -> None:
+    """It goes with the next renewal, whose time is a sign of life."""
+    mine = lock(cluster, clock)
+    mine.acquire()
+    before = holder_of(cluster, "shop", "checkout")
+    mine.tell("Judge the canary: 2 more minutes")
+    clock.sleep(5)
+    mine.keep()
+
+    after = holder_of(cluster, "shop", "checkout")
+    assert (before.progress, after.progress) == ("", "Judge the canary: 2 more minutes")
+    assert before.renewed != after.renewed
+
+
 def test_a_service_never_rolled_out_has_no_holder(cluster: FakeCluster) -> None:
     """No Lease is no holder."""
-    assert holder_of(cluster, "shop", "checkout") == ""
+    assert holder_of(cluster, "shop", "checkout").name == ""
 
 
 def test_a_second_operator_is_refused_at_once_with_the_holders_name(cluster: FakeCluster, clock: FakeClock) -> None:
@@ -79,7 +93,7 @@ def test_a_dead_holder_is_taken_over(cluster: FakeCluster, clock: FakeClock) -> 
 
     lock(cluster, clock, "ben@bridge").acquire()
 
-    assert holder_of(cluster, "shop", "checkout") == "ben@bridge"
+    assert holder_of(cluster, "shop", "checkout").name == "ben@bridge"
     assert clock.monotonic() - died <= 45
 
 
@@ -147,7 +161,7 @@ def test_a_lease_that_was_deleted_is_written_anew(cluster: FakeCluster, clock: F
 
     mine.keep()
 
-    assert holder_of(cluster, "shop", "checkout") == "anna@bridge"
+    assert holder_of(cluster, "shop", "checkout").name == "anna@bridge"
 
 
 def test_it_is_renewed_every_five_seconds(cluster: FakeCluster, clock: FakeClock) -> None:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 PROCESS = f"{DOMAIN}/holder-process"
 """On the Lease, JSON: machine, process id and its start, by which the same machine can see that a holder died."""
 
+PROGRESS = f"{DOMAIN}/progress"
+"""On the Lease: where its holder stands, in a sentence. It goes with the renewals, so it costs no request."""
+
+_LONGEST = 1000
+"""Characters of it that are kept: it is read on one screen."""
+
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
@@ -64,6 +70,7 @@ class LeaseLock:
         self._settings = settings
         self._lease: Json | None = None
         self._renewed = 0.0
+        self._progress = ""
 
     def acquire(self, *, take_over: bool = False) -> None:
         """Take the lock.
@@ -101,6 +108,10 @@ class LeaseLock:
         if lease is not None and _holder(lease) and not _is_gone(lease) and self._age(lease) < self._settings.lapse:
             raise self._held(lease)
 
+    def tell(self, progress: str) -> None:
+        """Say where the holder stands; others read it after the next renewal."""
+        self._progress = progress[:_LONGEST]
+
     def keep(self) -> None:
         """Renew the lock when it is time; call this often.
 
@@ -136,6 +147,7 @@ class LeaseLock:
         lease = self._lease
         for _ in range(2):
             lease["spec"]["renewTime"] = self._time()
+            lease["metadata"].setdefault("annotations", {})[PROGRESS] = self._progress
             try:
                 self._lease = self._put(lease)
             except ApiError as error:
@@ -215,18 +227,30 @@ class LeaseLock:
         )
 
 
-def holder_of(cluster: Cluster, namespace: str, service: str) -> str:
-    """Return who holds *service*'s rollout lock; empty when nobody does.
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock, as the Lease says: it may be dead, and its time is by its own clock."""
 
-    A holder may be dead; one known to be, a process of this machine, is nobody.
-    """
+    name: str = ""
+    """A person and a machine; empty when nobody holds it."""
+    renewed: str = ""
+    """When it was last renewed, as written there: another text the next time is a sign of life."""
+    progress: str = ""
+    """Where it stands, by its own account; at most a renewal old."""
+
+
+def holder_of(cluster: Cluster, namespace: str, service: str) -> Holder:
+    """Return who holds *service*'s rollout lock. One known to be dead, a process of this machine, is nobody."""
     try:
         lease = cluster.request("GET", path("Lease", namespace, _name_of(service)))
-        return "" if _is_gone(lease) else _holder(lease)
     except ApiError as error:
         if error.status == _NOT_FOUND:
-            return ""
+            return Holder()
         raise
+    if not _holder(lease) or _is_gone(lease):
+        return Holder()
+    progress = (lease["metadata"].get("annotations") or {}).get(PROGRESS, "")
+    return Holder(_holder(lease), lease["spec"].get("renewTime") or "", progress)
 
 
 def _name_of(service: str) -> str:

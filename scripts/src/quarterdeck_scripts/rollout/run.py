@@ -44,14 +44,19 @@ class Runner:
         stop: StopRequest,
         clock: Clock,
         show: Callable[[str], AbstractContextManager[Shown]],
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """*show* opens a step on the screen; *folder* is where the record is written."""
+        """*show* opens a step on the screen; *folder* is where the record is written.
+
+        *tell* takes where the run stands, for those who look on from elsewhere.
+        """
         self._hands = hands
         self._record = record
         self._folder = folder
         self._stop = stop
         self._clock = clock
         self._show = show
+        self._tell = tell
 
     def run(self, flow: do.Flow) -> do.Outcome:
         """Run *flow* and return how it ended.
@@ -103,7 +108,8 @@ class Runner:
         self._record.steps.append(step)
         try:
             with self._show(title) as shown:
-                yield _Noting(shown, step)
+                self._tell(title)
+                yield _Noting(shown, step, self._tell)
         finally:
             step.seconds = self._clock.monotonic() - ticking
             self._record.save(self._folder)
@@ -121,14 +127,16 @@ def _next(resume: Callable[[Any], do.Action], value: object) -> do.Action | do.O
 class _Noting:
     """Passes a step's detail on, and keeps the last in the record."""
 
-    def __init__(self, shown: Shown, step: Step) -> None:
+    def __init__(self, shown: Shown, step: Step, tell: Callable[[str], None]) -> None:
         self._shown = shown
         self._step = step
+        self._tell = tell
 
     def update(self, detail: str) -> None:
         """Say where the step stands."""
         self._step.detail = detail
         self._shown.update(detail)
+        self._tell(f"{self._step.title}: {detail}" if detail else self._step.title)
 
     def fail(self) -> None:
         """Say that it did not come true."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.rollout.actions import Side
+from quarterdeck_scripts.rollout.asks import read_ask
 from quarterdeck_scripts.rollout.lock import holder_of
 from quarterdeck_scripts.rollout.state import State, read_state
 from quarterdeck_scripts.rollout.view import ServiceView
@@ -41,6 +42,12 @@ class RolloutStatus:
     state: State | None
     holder: str
     """Who runs a command on it now; empty when nobody does."""
+    progress: str = ""
+    """Where that stands, by its own account."""
+    renewed: str = ""
+    """When the holder last gave a sign of life, by its own clock."""
+    ask: str = ""
+    """What somebody asks of the rollout."""
     note: str = ""
     """What is wrong with its state, if it cannot be read."""
 
@@ -63,8 +70,12 @@ class RolloutStatus:
                 lines.append("           nobody is running it: start it again to go on, or abort it")
         elif self.canary:
             lines.append("  rollout  none: the canary was left behind; abort removes it")
+        if self.ask:
+            lines.append(f"  asked    {self.ask}")
         if self.holder:
             lines.append(f"  lock     {self.holder}")
+        if self.progress:
+            lines.append(f"  now      {self.progress}")
         if self.note:
             lines.append(f"  note     {self.note}")
         return "\n".join(lines)
@@ -74,18 +85,23 @@ def of(cluster: Cluster, cluster_uid: str, namespace: str, service: str) -> Roll
     """Return where *service* stands."""
     view = ServiceView(cluster, namespace, service, cluster_uid)
     stable, canary = view.deployment(Side.STABLE), view.deployment(Side.CANARY)
-    state, note = None, ""
+    state, note, ask = None, "", None
     if stable is not None:
         try:
             state = read_state(stable, cluster_uid)
+            ask = read_ask(stable, state.id) if state else None
         except RefusedError as error:
             note = error.found
+    holder = holder_of(cluster, namespace, service)
     return RolloutStatus(
         service=service,
         stable=None if stable is None else _side(stable, view.pods(Side.STABLE)),
         canary=None if canary is None else _side(canary, view.pods(Side.CANARY)),
         state=state,
-        holder=holder_of(cluster, namespace, service),
+        holder=holder.name,
+        progress=holder.progress,
+        renewed=holder.renewed,
+        ask=str(ask or ""),
         note=note,
     )
 
