@@ -96,25 +96,25 @@ def test_what_cannot_be_built_has_keys_of_its_own_schema(configurations: dict[st
     prod = configurations["prod"]
 
     for name, exporter in prod["otel-collector-agent"]["exporters"].items():
-        if name.startswith("loadbalancing/"):
+        if name.startswith("load_balancing/"):
             assert exporter.keys() <= BALANCING
             assert exporter["resolver"].keys() == {"dns"}
             assert exporter["resolver"]["dns"].keys() <= RESOLVING
             assert exporter["protocol"].keys() == {"otlp"}
-    assert prod["otel-collector-log-reader"]["receivers"]["filelog"].keys() <= READING
+    assert prod["otel-collector-log-reader"]["receivers"]["file_log"].keys() <= READING
 
 
 def _buildable(document: dict[str, Any]) -> dict[str, Any]:
     """Return *document* with OTLP where a component cannot be built, with the settings that both have."""
     document, names = copy.deepcopy(document), {}
     for name, exporter in document["exporters"].items():
-        if name.startswith("loadbalancing/"):
-            names[name] = name.replace("loadbalancing", "otlp")
+        if name.startswith("load_balancing/"):
+            names[name] = name.replace("load_balancing", "otlp")
             shared = {key: exporter[key] for key in ("sending_queue", "retry_on_failure")}
             document["exporters"][name] = {**exporter["protocol"]["otlp"], **shared, "endpoint": "127.0.0.1:4317"}
     document["exporters"] = {names.get(name, name): each for name, each in document["exporters"].items()}
-    if "filelog" in document["receivers"]:
-        names["filelog"] = "otlp"
+    if "file_log" in document["receivers"]:
+        names["file_log"] = "otlp"
         document["receivers"] = {"otlp": {"protocols": {"grpc": {}}}}
     for pipeline in document["service"]["pipelines"].values():
         for part in ("receivers", "exporters"):

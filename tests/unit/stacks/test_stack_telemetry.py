@@ -108,7 +108,7 @@ def test_an_agent_sends_each_trace_to_one_gateway_and_knows_pods_without_more_ri
     """By the trace's id, among the addresses of a DNS name; a Deployment's name comes from its ReplicaSet's."""
     document = yaml.safe_load(Agent(256 * MEBIBYTE, "gateways.svc", None).to_yaml())
 
-    balanced = document["exporters"]["loadbalancing/traces"]
+    balanced = document["exporters"]["load_balancing/traces"]
     assert balanced["routing_key"] == "traceID"
     assert balanced["resolver"] == {"dns": {"hostname": "gateways.svc", "port": "4317", "interval": "5s"}}
     assert document["processors"]["k8s_attributes"]["extract"]["deployment_name_from_replicaset"] is True
@@ -119,7 +119,7 @@ def test_a_log_reader_goes_on_where_it_was_and_does_not_read_itself() -> None:
     """How far each file has been read is kept, as is what Loki has not taken."""
     document = yaml.safe_load(LogReader(256 * MEBIBYTE, "http://loki:3100").to_yaml())
 
-    receiver = document["receivers"]["filelog"]
+    receiver = document["receivers"]["file_log"]
     assert receiver["storage"] == "file_storage"
     assert receiver["exclude"] == ["/var/log/pods/*_otel-collector-*/*/*.log"]
     assert document["exporters"]["otlp_http/loki"]["endpoint"] == "http://loki:3100/otlp"

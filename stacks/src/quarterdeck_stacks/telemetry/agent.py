@@ -32,9 +32,9 @@ class Agent:
         size = int(self.memory * _IN_MEMORY)
         exporters = {
             # Spans of one trace to one gateway, whichever agents they come from, or none could judge it whole.
-            "traces": ("loadbalancing/traces", self._balanced("traceID", size)),
+            "traces": ("load_balancing/traces", self._balanced("traceID", size)),
             # Points of one series to one gateway, or they would overtake each other.
-            "metrics": ("loadbalancing/metrics", self._balanced("service", size)),
+            "metrics": ("load_balancing/metrics", self._balanced("service", size)),
         }
         if self.logs_to is not None:
             # Nothing is decided about several lines together: they need no gateway.

@@ -9,7 +9,7 @@ from quarterdeck_stacks.telemetry.collector import LIMITER, STORAGE, Pipelines
 
 LOGS_DIRECTORY = "/var/log/pods"
 """Where the kubelet has them: `<namespace>_<pod>_<uid>/<container>/<restart>.log`."""
-_RECEIVER = "filelog"
+_RECEIVER = "file_log"
 _LABELS = "transform/service"
 _SERVICE, _CONTAINER = (f'resource.attributes["{name}"]' for name in ("service.name", "k8s.container.name"))
 _ON_DISK = 256 * 1024**2
