@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Service
     from quarterdeck_stacks.settings import ServiceSettings
 
+SURGE_PERCENT = 25
+"""Of its replicas, rounded up, that a service has more of while it is updated: none of the old ones goes before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Autoscaling:

@@ -21,7 +21,7 @@ EKS = (
     "clusterAccount=123456789012",
     "clusterRegion=eu-central-1",
     'clusterZones=["eu-central-1a", "eu-central-1b"]',
-    'nodePools=["general type=m7g.xlarge min=2 max=6"]',
+    'nodePools=["general type=m7g.xlarge max=6"]',
 )
 VOLUMES = "alertmanagerStorage, collectorQueue, logsStorage, prometheusStorage, tracesStorage"
 SPOT = 'nodePools=["cheap type=m7g.xlarge max=3 spot"]'
@@ -42,6 +42,18 @@ def test_the_environments_of_the_project_are_consistent(settings_of: Callable[..
         ("metricsServer", "true"),
         ("prometheusOperator", "true"),
         ("monitoringScale", "ha"),
+        ("grafana", "true"),
+        ("kubeStateMetrics", "true"),
+        ("nodeExporter", "true"),
+        ("collector", "true"),
+        ("probes", '["https://shop.example.com/"]'),
+        ("remoteWrite", '["vendor=https://metrics.example.com/write"]'),
+        ("objectStore", "gs://kept"),
+        ("alertmanagerReplicas", "2"),
+        ("prometheusStorage", "10Gi"),
+        ("quotaCpu", "64"),
+        ("protectData", "true"),
+        ("clusterUid", "00000000-0000-0000-0000-000000000000"),
     ],
 )
 def test_local_does_not_leave_out_in_silence_what_only_nodes_can_run(
@@ -51,8 +63,9 @@ def test_local_does_not_leave_out_in_silence_what_only_nodes_can_run(
     with pytest.raises(UsageError) as refused:
         settings_of("local", f"{key}={value}")
 
-    assert refused.value.expected.startswith(f"{key} as Pulumi.yaml has it in the environment local")
-    assert refused.value.next_step.startswith(f"`pulumi config rm {key}`")
+    assert refused.value.expected.startswith(f"no {key} in the environment local: ")
+    command = f"set {key} false" if value == "true" else f"rm {key}"
+    assert refused.value.next_step == f"`pulumi config {command}`, or the shape of another environment"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +108,12 @@ def test_local_does_not_leave_out_in_silence_what_only_nodes_can_run(
             [*EKS, 'nodePools=["general type=t3.large max=3"]'],
             "a machine for the pool general that is neither burstable nor bare metal, such as m7g.xlarge",
             "t3.large",
+        ),
+        (
+            "dev",
+            [*EKS, 'nodePools=["general type=m7g.xlarge min=2 max=6"]'],
+            "no `min` for the pool general on EKS, whose nodes follow the pods: there is none without any",
+            "2",
         ),
         ("dev", [*EKS, 'clusterZones=["eu-central-1a"]'], "2 to 3 clusterZones for a cluster of kind eks", "1"),
         (
@@ -174,8 +193,18 @@ def test_a_cluster_to_make_is_read(settings_of: Callable[..., Settings]) -> None
     """Its pools, its window, its networks."""
     cloud = settings_of("dev", *EKS, SPOT, "upgradeWindow=Sat 22:30 6h", "logs=false", "traces=false").cluster.cloud
 
-    assert cloud.pools == (NodePool("cheap", "m7g.xlarge", 1, 3, spot=True, disk=100),)
+    assert cloud.pools == (NodePool("cheap", "m7g.xlarge", None, 3, spot=True, disk=100),)
     assert cloud.upgrade_window == UpgradeWindow(Day.SATURDAY, 22, 30, 6)
+
+
+@pytest.mark.parametrize(("written", "floor"), [("", 1), ("min=0", 0), ("min=2", 2)])
+def test_a_pool_keeps_one_node_unless_it_says_otherwise(
+    settings_of: Callable[..., Settings], written: str, floor: int
+) -> None:
+    """Where the cloud keeps any."""
+    (pool,) = settings_of("dev", f'nodePools=["general type=e2-standard-4 {written} max=3"]').cluster.cloud.pools
+
+    assert pool.floor == floor
 
 
 def test_a_network_is_cut_into_pieces_that_do_not_overlap() -> None:

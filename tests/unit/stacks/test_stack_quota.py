@@ -33,10 +33,14 @@ def test_without_one_there_is_no_quota(objects_of: Callable[..., dict[Any, dict[
     ("change", "expected", "found"),
     [
         # checkout has three replicas of 100m and 128Mi each.
-        ("quotaCpu=399m", "quotaCpu for the pods of the namespace shop and one more of each service: 0.4", "399m"),
+        (
+            "quotaCpu=399m",
+            "quotaCpu for the most pods of the namespace shop and those that an update adds: 0.4",
+            "399m",
+        ),
         (
             "quotaMemory=511Mi",
-            "quotaMemory for the pods of the namespace shop and one more of each service: 536870912",
+            "quotaMemory for the most pods of the namespace shop and those that an update adds: 536870912",
             "511Mi",
         ),
     ],
@@ -44,11 +48,24 @@ def test_without_one_there_is_no_quota(objects_of: Callable[..., dict[Any, dict[
 def test_a_quota_that_is_too_small_is_refused(
     settings_of: Callable[..., Settings], catalogue: Catalogue, change: str, expected: str, found: str
 ) -> None:
-    """A rollout has one pod more for a while, and would hang at a quota without room for it."""
+    """An update adds a quarter of the pods, at least one, and would hang at a quota without room for them."""
     with pytest.raises(UsageError) as refused:
         check_against(settings_of("dev", change), catalogue)
 
     assert (refused.value.expected, refused.value.found) == (expected, found)
+
+
+def test_a_quota_has_room_for_as_many_pods_as_the_autoscaler_may_want(
+    settings_of: Callable[..., Settings], catalogue: Catalogue
+) -> None:
+    """Nine of 100m, and three that an update adds: else the autoscaler stops below the load, and nobody is told."""
+    scaled = ("servicesAutoscale=true", "servicesMaxFactor=3")
+
+    check_against(settings_of("dev", *scaled, "quotaCpu=1200m"), catalogue)
+    with pytest.raises(UsageError) as refused:
+        check_against(settings_of("dev", *scaled, "quotaCpu=1199m"), catalogue)
+
+    assert refused.value.expected.endswith("those that an update adds: 1.2")
 
 
 def test_a_quota_that_fits_is_left_alone(settings_of: Callable[..., Settings], catalogue: Catalogue) -> None:

@@ -32,6 +32,7 @@ CONFIG = {name: _as_given(each["default"]) for name, each in SCHEMA.items()} | {
     "scrapeInterval": "2s",
     "drain": "1s",
     "loopbackPrefix": "127.77",
+    **dict.fromkeys(("grafana", "kubeStateMetrics", "nodeExporter", "collector"), "false"),
 }
 
 
@@ -179,7 +180,9 @@ def test_what_no_program_could_ask_is_refused_before_anything_is_made(key: str, 
 
 def test_an_at_sign_after_a_urls_host_is_no_credential() -> None:
     """Paths may have one."""
-    assert _parse(probes='["https://shop.example.com/@acme"]').monitoring.probes == ("https://shop.example.com/@acme",)
+    settings = parse("dev", {**CONFIG, "probes": '["https://shop.example.com/@acme"]'})
+
+    assert settings.monitoring.probes == ("https://shop.example.com/@acme",)
 
 
 def test_samples_outlive_every_slo_window(catalogue: Catalogue) -> None:

@@ -265,7 +265,7 @@ def test_spans_go_to_the_nodes_collector_where_there_is_one(make: Make, service:
     }
 
 
-@pytest.mark.parametrize(("env", "overrides"), [("dev", ("collector=false",)), ("local", ("collector=true",))])
+@pytest.mark.parametrize(("env", "overrides"), [("dev", ("collector=false",)), ("local", ())])
 def test_without_a_collector_services_are_told_of_none(
     make: Make, service: Service, env: str, overrides: tuple[str, ...]
 ) -> None:

@@ -47,7 +47,7 @@ EKS = (
     "clusterAccount=123456789012",
     "clusterRegion=eu-central-1",
     'clusterZones=["eu-central-1a", "eu-central-1b"]',
-    'nodePools=["general type=m7g.xlarge min=2 max=6", "cheap type=c7g.2xlarge max=3 spot"]',
+    'nodePools=["general type=m7g.xlarge max=6", "cheap type=c7g.2xlarge max=3 spot"]',
     'clusterAdmins=["arn:aws:iam::123456789012:role/platform"]',
     'costTags=["team=platform"]',
 )

@@ -105,7 +105,7 @@ class Aks(pulumi.ComponentResource):
                 containerservice.ManagedClusterAgentPoolProfileArgs(
                     name=first.name,
                     mode="System",
-                    count=max(first.smallest, 1),
+                    count=max(first.floor, 1),
                     **self._machines(first),
                 )
             ],
@@ -154,7 +154,7 @@ class Aks(pulumi.ComponentResource):
             resource_group_name=self._group,
             resource_name_=cluster.name,
             mode="User",
-            count=pool.smallest,
+            count=pool.floor,
             node_taints=[f"{TAINT}=true:NoSchedule", f"{AKS_TAINT}=spot:NoSchedule"] if pool.spot else None,
             scale_set_priority="Spot" if pool.spot else None,
             scale_set_eviction_policy="Delete" if pool.spot else None,
@@ -174,7 +174,7 @@ class Aks(pulumi.ComponentResource):
             "availability_zones": list(self._cloud.zones) or None,
             "vnet_subnet_id": self._subnet,
             "enable_auto_scaling": True,
-            "min_count": max(pool.smallest, 1) if pool is self._first else pool.smallest,
+            "min_count": max(pool.floor, 1) if pool is self._first else pool.floor,
             "max_count": pool.largest,
             "enable_node_public_ip": False,
             "node_labels": {"quarterdeck.dev/pool": pool.name},

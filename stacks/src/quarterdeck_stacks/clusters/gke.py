@@ -175,7 +175,7 @@ class Gke(pulumi.ComponentResource):
             cluster=cluster.id,
             # In the whole region, not in each zone.
             autoscaling=container.NodePoolAutoscalingArgs(
-                total_min_node_count=pool.smallest,
+                total_min_node_count=pool.floor,
                 total_max_node_count=pool.largest,
                 location_policy="ANY" if pool.spot else "BALANCED",
             ),

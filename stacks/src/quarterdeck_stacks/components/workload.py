@@ -36,7 +36,7 @@ from quarterdeck_contract.kubernetes import (
 from quarterdeck_stacks.components.isolation import policy_of
 from quarterdeck_stacks.components.objects import MANAGER, metadata
 from quarterdeck_stacks.components.workload_pod import pod_of, port_name
-from quarterdeck_stacks.scaling import Autoscaling, autoscaling_of
+from quarterdeck_stacks.scaling import SURGE_PERCENT, Autoscaling, autoscaling_of
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Service as CatalogueService
@@ -83,7 +83,7 @@ class Workload(pulumi.ComponentResource):
         super().__init__("quarterdeck:workload:Workload", service.name, None, opts)
         self._service = service
         self._place = place
-        child = pulumi.ResourceOptions(parent=self, depends_on=[namespaces[service.namespace]])
+        child = pulumi.ResourceOptions(parent=self, depends_on=namespaces[service.namespace])
         scaling = autoscaling_of(service, place.services)
         needed: list[pulumi.Resource] = [
             ServiceAccount(service.name, metadata=self._metadata(), automount_service_account_token=False, opts=child)
@@ -150,7 +150,7 @@ class Workload(pulumi.ComponentResource):
             selector=LabelSelectorArgs(match_labels=selector),
             strategy=DeploymentStrategyArgs(
                 type="RollingUpdate",
-                rolling_update=RollingUpdateDeploymentArgs(max_unavailable=0, max_surge="25%"),
+                rolling_update=RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=f"{SURGE_PERCENT}%"),
             ),
             progress_deadline_seconds=int(service.rollout.ready_within.total_seconds()),
             template=PodTemplateSpecArgs(

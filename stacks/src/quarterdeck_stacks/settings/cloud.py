@@ -44,14 +44,20 @@ class NodePool:
     name: str
     machine: str
     """The cloud's name of the machine: `m7g.xlarge`, `e2-standard-4`, `Standard_D4s_v5`."""
-    smallest: int
-    """Nodes that are always there. EKS in Auto Mode has no such bound: it follows the pods."""
+    smallest: int | None
+    """Nodes that are always there; None is not said, which is one. EKS in Auto Mode has no such bound: it follows the
+    pods."""
     largest: int
     """Nodes that are never exceeded."""
     spot: bool
     """Whether the cloud may take a node back at any time, for a lower price."""
     disk: int
     """GB of a node's disk."""
+
+    @property
+    def floor(self) -> int:
+        """Nodes that are always there, where the cloud keeps any."""
+        return 1 if self.smallest is None else self.smallest
 
 
 _SIZES = {"medium": 1, "large": 2, "xlarge": 4}
@@ -110,7 +116,7 @@ def _pools(value: str) -> tuple[NodePool, ...]:
 def _pool(value: str) -> NodePool:
     name, *words = value.split()
     given = dict(word.partition("=")[::2] for word in words)
-    numbers = [given.get(each, standard) for each, standard in (("min", "1"), ("max", ""), ("disk", "100"))]
+    numbers = [given.get(each, standard) for each, standard in (("min", "0"), ("max", ""), ("disk", "100"))]
     wrong = (
         not re.fullmatch(r"[a-z][a-z0-9]{0,11}", name)
         or not given.get("type")
@@ -121,7 +127,7 @@ def _pool(value: str) -> NodePool:
     smallest, largest, disk = (0, 0, 0) if wrong else (int(number) for number in numbers)
     if wrong or not 0 <= smallest <= largest or largest < 1:
         raise ValueError(f"expected pools such as 'general type=m7g.xlarge min=2 max=6 spot disk=100', found {value!r}")
-    return NodePool(name, given["type"], smallest, largest, "spot" in given, disk)
+    return NodePool(name, given["type"], smallest if "min" in given else None, largest, "spot" in given, disk)
 
 
 @dataclass(frozen=True, slots=True)

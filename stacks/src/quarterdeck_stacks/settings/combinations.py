@@ -35,7 +35,7 @@ def check_against(settings: Settings, catalogue: Catalogue) -> None:
             "none",
             "`pulumi config set servicesInstrumentationImage …`, or servicesInstrumentation to image",
         )
-    for refusal in too_small(settings.quota, catalogue):
+    for refusal in too_small(settings.quota, catalogue, settings.services):
         raise refusal
     key, kept = _kept(settings)
     for service in catalogue.services:

@@ -54,18 +54,39 @@ def _local(settings: Settings) -> Iterator[UsageError]:
     """Yield what only makes sense on nodes, where pods are processes: it would be left out in silence."""
     monitoring = settings.monitoring
     asked = {
+        "grafana": monitoring.grafana,
+        "kubeStateMetrics": monitoring.kube_state_metrics,
+        "nodeExporter": monitoring.node_exporter,
+        "collector": monitoring.collector.enabled,
         "logs": monitoring.logs.enabled,
         "traces": monitoring.traces.enabled,
         "datadog": monitoring.datadog.enabled,
         "metricsServer": monitoring.metrics_server,
         "prometheusOperator": monitoring.operator,
-        "monitoringScale": monitoring.scale is not Scale.SINGLE,
+        "protectData": monitoring.protect,
     }
-    for key in (name for name, wanted in asked.items() if wanted and settings.shape == "local"):
+    given = {
+        "monitoringScale": monitoring.scale is not Scale.SINGLE,
+        "alertmanagerReplicas": monitoring.alertmanager_replicas > 1,
+        "prometheusStorage": bool(monitoring.prometheus_storage),
+        "alertmanagerStorage": bool(monitoring.alertmanager_storage),
+        "objectStore": monitoring.object_store is not None,
+        "remoteWrite": bool(monitoring.remote_write),
+        "probes": bool(monitoring.probes),
+        "quotaCpu": bool(settings.quota.cpu),
+        "quotaMemory": bool(settings.quota.memory),
+        "clusterKind": settings.cluster.made,
+        "clusterUid": bool(settings.cluster.uid),
+    }
+    steps = {
+        **{key: f"`pulumi config set {key} false`" for key, wanted in asked.items() if wanted},
+        **{key: f"`pulumi config rm {key}`" for key, is_given in given.items() if is_given},
+    }
+    for key, step in steps.items() if settings.shape == "local" else ():
         yield UsageError(
-            f"{key} as Pulumi.yaml has it in the environment local: one Prometheus and one Alertmanager, as processes",
-            "another value",
-            f"`pulumi config rm {key}`, or the shape of another environment",
+            f"no {key} in the environment local: one Prometheus and one Alertmanager, as processes",
+            "a value that would have no effect",
+            f"{step}, or the shape of another environment",
         )
 
 
@@ -127,6 +148,12 @@ def _machines(settings: Settings) -> Iterator[UsageError]:
     pools = cluster.cloud.pools
     if cluster.kind is ClusterKind.EKS:
         for pool in pools:
+            if pool.smallest:
+                yield UsageError(
+                    f"no `min` for the pool {pool.name} on EKS, whose nodes follow the pods: there is none without any",
+                    str(pool.smallest),
+                    "remove `min` in nodePools, or write min=0",
+                )
             if vcpus(pool.machine) is None:
                 yield UsageError(
                     f"a machine for the pool {pool.name} that is neither burstable nor bare metal, such as m7g.xlarge",
