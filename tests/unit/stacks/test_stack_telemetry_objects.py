@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -131,3 +133,16 @@ def test_credentials_of_the_object_store_are_named_where_they_are_not_the_pods(
         "key": "AWS_SECRET_ACCESS_KEY",
         "optional": True,
     }
+
+
+@pytest.mark.parametrize("program", ["loki", "tempo"])
+def test_google_credentials_are_a_file_of_the_same_secret(rendered: Callable[..., Objects], program: str) -> None:
+    """Google's libraries take no key from a variable, only the path of one."""
+    pod = _pod(rendered("prod", "objectStore=gs://kept", "objectStoreSecret=bucket"), "StatefulSet", program)
+    (container,) = pod["containers"]
+
+    assert {"name": "bucket", "secret": {"secretName": "bucket"}} in pod["volumes"]
+    assert {"name": "bucket", "mountPath": "/etc/object-store", "readOnly": True} in container["volumeMounts"]
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    assert variables["GOOGLE_APPLICATION_CREDENTIALS"] == "/etc/object-store/google.json"
+    assert "AWS_SECRET_ACCESS_KEY" not in variables

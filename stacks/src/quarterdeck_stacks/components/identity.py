@@ -9,6 +9,7 @@ from pulumi_kubernetes.core.v1 import EnvVarArgs, EnvVarSourceArgs, SecretKeySel
 
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_stacks.components.objects import metadata
+from quarterdeck_stacks.components.server_pod import SecretMount
 from quarterdeck_stacks.settings.monitoring import StoreKind
 from quarterdeck_stacks.telemetry.storing import for_thanos
 
@@ -30,6 +31,9 @@ _AZURE_LABEL = {"azure.workload.identity/use": "true"}
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY")
 """Keys that the Secret of the object store may have beside `objstore.yml`, for programs that read them as variables."""
 _OBJSTORE = "objstore.yml"
+_DIRECTORY = "/etc/object-store"
+_GOOGLE_KEY = "google.json"
+"""Key of the same Secret with a Google service account's key: Google's libraries take a file, and by a variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,9 @@ class Identity:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the pods."""
     credentials: tuple[EnvVarArgs, ...] = ()
-    """Variables from the Secret that somebody has made."""
+    """Variables from the Secret that somebody has made, or where its files are."""
+    files: tuple[SecretMount, ...] = ()
+    """That Secret as a folder, for programs that read files."""
     objstore: EnvVarArgs | None = None
     """The variable OBJECT_STORE of Thanos' programs."""
 
@@ -53,11 +59,15 @@ def identity_of(settings: MonitoringSettings) -> Identity:
     if store is not None and settings.object_store_identity and store.kind in _ANNOTATIONS:
         annotations = {_ANNOTATIONS[store.kind]: settings.object_store_identity}
         labels = _AZURE_LABEL if store.kind is StoreKind.AZURE else {}
-    if secret:
-        credentials = tuple(_from(secret, key, key, optional=True) for key in _CREDENTIALS)
-        return Identity(annotations, labels, credentials, _from(secret, _OBJSTORE, "OBJECT_STORE", optional=False))
-    told = EnvVarArgs(name="OBJECT_STORE", value=for_thanos(store)) if store is not None else None
-    return Identity(annotations, labels, (), told)
+    if not secret:
+        told = EnvVarArgs(name="OBJECT_STORE", value=for_thanos(store)) if store is not None else None
+        return Identity(annotations, labels, objstore=told)
+    objstore = _from(secret, _OBJSTORE, "OBJECT_STORE", optional=False)
+    if store is not None and store.kind is StoreKind.GCS:
+        path = EnvVarArgs(name="GOOGLE_APPLICATION_CREDENTIALS", value=f"{_DIRECTORY}/{_GOOGLE_KEY}")
+        return Identity(annotations, labels, (path,), (SecretMount(secret, _DIRECTORY),), objstore)
+    credentials = tuple(_from(secret, key, key, optional=True) for key in _CREDENTIALS)
+    return Identity(annotations, labels, credentials, objstore=objstore)
 
 
 def account(

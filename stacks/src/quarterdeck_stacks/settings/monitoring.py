@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -59,6 +60,8 @@ class ObjectStore:
     """The URL's query: `region` and `endpoint` of S3, `account` of Azure."""
 
 
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
 _OPTIONS = {StoreKind.S3: frozenset({"region", "endpoint"}), StoreKind.AZURE: frozenset({"account"})}
 """What a bucket's URL may say beside its name. Credentials are in the Secret that `objectStoreSecret` names."""
 
@@ -80,6 +83,13 @@ def _object_store(value: str) -> ObjectStore | None:
         # Its value may be a credential, so only the name is shown.
         raise ValueError(f"expected nothing after ? but {' and '.join(sorted(known)) or 'nothing'}, found {name}")
     return ObjectStore(kinds[0], bucket, options)
+
+
+def _secret_name(value: str) -> str:
+    # Also the name of a volume, which has no dots.
+    if value and not _LABEL.fullmatch(value):
+        raise ValueError(f"expected the name of a Secret, of small letters, digits and dashes, found {value!r}")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +182,9 @@ class MonitoringSettings:
     object_store_identity: str = key("objectStoreIdentity", text)
     """Who the pods that use the bucket are to the cloud: a role's ARN, a service account's address, a client id. Empty
     where `objectStoreSecret` names credentials, or the nodes have them."""
-    object_store_secret: str = key("objectStoreSecret", text)
-    """Name of a Secret in the system namespace with `objstore.yml`, for buckets without workload identity."""
+    object_store_secret: str = key("objectStoreSecret", _secret_name)
+    """Name of a Secret in the system namespace with credentials, for buckets without workload identity: `objstore.yml`
+    for Thanos; for Loki and Tempo the keys of S3 or Azure, or `google.json`."""
     long_term_retention: timedelta = key("longTermRetention", duration)
     """With `distributed`: samples in the object store older than this are deleted."""
     remote_write: dict[str, str] = key("remoteWrite", receivers)
