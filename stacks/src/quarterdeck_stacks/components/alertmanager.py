@@ -48,7 +48,7 @@ class Alertmanager(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:alertmanager:Alertmanager", NAME, None, opts)
-        child = pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]])
+        child = pulumi.ResourceOptions(parent=self, depends_on=namespaces[SYSTEM_NAMESPACE])
         standing = standing or Standing()
         account = ServiceAccount(
             NAME,
@@ -76,7 +76,7 @@ class Alertmanager(pulumi.ComponentResource):
                 ports=_gossip() if standing.named else (),
                 secrets=(SecretMount(WEBHOOKS_SECRET, WEBHOOKS_DIRECTORY),) if has_secret_webhooks else (),
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], account, made]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*namespaces[SYSTEM_NAMESPACE], account, made]),
         )
         self.register_outputs({"url": url})
 

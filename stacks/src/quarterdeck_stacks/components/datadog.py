@@ -113,7 +113,7 @@ class Datadog(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _for_the_cluster(self) -> None:
-        place = pulumi.ResourceOptions(parent=self, depends_on=[self._namespaces[SYSTEM_NAMESPACE]])
+        place = pulumi.ResourceOptions(parent=self, depends_on=self._namespaces[SYSTEM_NAMESPACE])
         account = ServiceAccount(
             CLUSTER_AGENT,
             metadata=metadata(CLUSTER_AGENT, SYSTEM_NAMESPACE, app=CLUSTER_AGENT),
@@ -166,7 +166,7 @@ class Datadog(pulumi.ComponentResource):
                 writes=(f"{CONFIG}/certificates", "/tmp", "/var/log/datadog"),  # noqa: S108 -- the pod's own volume
                 user=USER,
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._namespaces[SYSTEM_NAMESPACE], *needs]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*self._namespaces[SYSTEM_NAMESPACE], *needs]),
         )
 
     def _for_each_node(self) -> None:
@@ -176,7 +176,7 @@ class Datadog(pulumi.ComponentResource):
             AGENT,
             images.DATADOG_AGENT,
             node_pod(self._common),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._namespaces[NODE_NAMESPACE], account, bound]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*self._namespaces[NODE_NAMESPACE], account, bound]),
         )
 
     def _bound(self, app: str, namespace: str, rules: list[PolicyRuleArgs]) -> ClusterRoleBinding:
@@ -193,7 +193,7 @@ class Datadog(pulumi.ComponentResource):
         )
 
     def _may_lead(self) -> RoleBinding:
-        place = pulumi.ResourceOptions(parent=self, depends_on=[self._namespaces[SYSTEM_NAMESPACE]])
+        place = pulumi.ResourceOptions(parent=self, depends_on=self._namespaces[SYSTEM_NAMESPACE])
         about = metadata(CLUSTER_AGENT, SYSTEM_NAMESPACE, app=CLUSTER_AGENT)
         role = Role(CLUSTER_AGENT, metadata=about, rules=_LEADER_RULES, opts=place)
         return RoleBinding(

@@ -8,15 +8,14 @@ from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
     ContainerPortArgs,
     EnvVarArgs,
-    HostPathVolumeSourceArgs,
     PodSpecArgs,
     ResourceRequirementsArgs,
     TolerationArgs,
-    VolumeArgs,
     VolumeMountArgs,
 )
 
 from quarterdeck_stacks import images
+from quarterdeck_stacks.components.node_agent import of_the_node, shown
 from quarterdeck_stacks.components.objects import (
     from_field,
     http_probe,
@@ -95,21 +94,13 @@ def node_pod(common: Sequence[EnvVarArgs]) -> PodSpecArgs:
                 ),
                 security_context=restricted_container(),
                 volume_mounts=[
-                    *(
-                        VolumeMountArgs(
-                            name=name,
-                            mount_path=f"/host{path}",
-                            read_only=True,
-                            mount_propagation="HostToContainer",
-                        )
-                        for name, path in _HOST.items()
-                    ),
+                    *(shown(name, f"/host{path}", follows=True) for name, path in _HOST.items()),
                     *(VolumeMountArgs(name=name, mount_path=path) for name, path in _WRITTEN.items()),
                 ],
             )
         ],
         volumes=[
-            *(VolumeArgs(name=name, host_path=HostPathVolumeSourceArgs(path=path)) for name, path in _HOST.items()),
+            *of_the_node(_HOST),
             *(scratch(name) for name in _WRITTEN),
         ],
     )

@@ -86,7 +86,7 @@ class KubeStateMetrics(pulumi.ComponentResource):
                 metrics_port=KUBE_STATE_METRICS_OWN_PORT,
                 ports=(ContainerPortArgs(name="telemetry", container_port=KUBE_STATE_METRICS_OWN_PORT),),
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], binding]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*namespaces[SYSTEM_NAMESPACE], binding]),
         )
         self.register_outputs({})
 
@@ -102,7 +102,7 @@ class BlackboxExporter(pulumi.ComponentResource):
             SYSTEM_NAMESPACE,
             app=BLACKBOX_EXPORTER,
             data={"blackbox.yml": blackbox_config()},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=namespaces[SYSTEM_NAMESPACE]),
         )
         Server(
             ServerShape(
@@ -122,7 +122,7 @@ class BlackboxExporter(pulumi.ComponentResource):
                 address=None,
                 cpu="20m",
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], account, made]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*namespaces[SYSTEM_NAMESPACE], account, made]),
         )
         self.register_outputs({})
 
@@ -138,5 +138,5 @@ def _account(name: str, parent: pulumi.Resource, namespaces: Namespaces) -> Serv
         name,
         metadata=metadata(name, SYSTEM_NAMESPACE, app=name),
         automount_service_account_token=False,
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[namespaces[SYSTEM_NAMESPACE]]),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=namespaces[SYSTEM_NAMESPACE]),
     )

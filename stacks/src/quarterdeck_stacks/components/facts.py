@@ -35,6 +35,6 @@ class Facts(pulumi.ComponentResource):
             ENVIRONMENT_CONFIGMAP,
             metadata=metadata(ENVIRONMENT_CONFIGMAP, SYSTEM_NAMESPACE, app="quarterdeck"),
             data=facts.to_data() if uid is None else uid.apply(lambda uid: replace(facts, cluster_uid=uid).to_data()),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=namespaces[SYSTEM_NAMESPACE]),
         )
         self.register_outputs({})

@@ -46,7 +46,7 @@ class Gateway(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:gateway:Gateway", GATEWAY, None, opts)
-        needs = [namespaces[SYSTEM_NAMESPACE]]
+        needs = namespaces[SYSTEM_NAMESPACE]
         child = pulumi.ResourceOptions(parent=self, depends_on=needs)
         made, name = content_named(
             f"{GATEWAY}-config",
@@ -55,7 +55,7 @@ class Gateway(pulumi.ComponentResource):
             data={"config.yaml": configuration.to_yaml()},
             opts=child,
         )
-        needs += [account(GATEWAY, opts=child), made]
+        needs = [*needs, account(GATEWAY, opts=child), made]
         memory = settings.collector.memory
         Server(
             ServerShape(

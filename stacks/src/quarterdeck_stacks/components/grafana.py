@@ -74,7 +74,7 @@ class Grafana(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:grafana:Grafana", NAME, None, opts)
-        child = pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]])
+        child = pulumi.ResourceOptions(parent=self, depends_on=namespaces[SYSTEM_NAMESPACE])
         account = ServiceAccount(
             NAME,
             metadata=metadata(NAME, SYSTEM_NAMESPACE, app=NAME),
@@ -117,7 +117,7 @@ class Grafana(pulumi.ComponentResource):
                 writes=("/tmp",),  # noqa: S108 -- the pod's own volume
                 user=_USER,
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], *needs, *parts]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*namespaces[SYSTEM_NAMESPACE], *needs, *parts]),
         )
         self.register_outputs({"url": root_url})
 

@@ -46,7 +46,7 @@ class Isolation(pulumi.ComponentResource):
             f"{DENY}-{namespace}",
             metadata=metadata(DENY, namespace, app="quarterdeck"),
             spec=NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"]),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[namespace]]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=namespaces[namespace]),
         )
         self.register_outputs({})
 

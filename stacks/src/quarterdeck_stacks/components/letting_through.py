@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 class LettingThrough(pulumi.ComponentResource):
-    """Default deny in each of *guarded*, and one policy for each program there that *flows* speak of."""
+    """Default deny in each of *guarded*, and one policy for each program there that *flows* speak of.
+
+    What is registered in *guarded* afterwards waits for them.
+    """
 
     def __init__(
         self,
@@ -40,14 +43,18 @@ class LettingThrough(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:letting_through:LettingThrough", "flows", None, opts)
-        for namespace in guarded:
-            Isolation(namespace, namespaces=namespaces, opts=pulumi.ResourceOptions(parent=self))
+        policies: dict[str, list[pulumi.Resource]] = {
+            namespace: [Isolation(namespace, namespaces=namespaces, opts=pulumi.ResourceOptions(parent=self))]
+            for namespace in guarded
+        }
         for pods, rules in allowed(flows, guarded).items():
-            NetworkPolicy(
-                f"{pods.namespace}-{pods.app}",
-                metadata=metadata(pods.app, pods.namespace, app=pods.app),
-                spec=_policy(pods, rules),
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[pods.namespace]]),
+            policies[pods.namespace].append(
+                NetworkPolicy(
+                    f"{pods.namespace}-{pods.app}",
+                    metadata=metadata(pods.app, pods.namespace, app=pods.app),
+                    spec=_policy(pods, rules),
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=namespaces[pods.namespace]),
+                )
             )
         for pods, entries in admitted(flows, guarded).items():
             NetworkPolicy(
@@ -58,8 +65,10 @@ class LettingThrough(pulumi.ComponentResource):
                     policy_types=["Ingress"],
                     ingress=_ingress(entries),
                 ),
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[pods.namespace]]),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=namespaces[pods.namespace]),
             )
+        for namespace, made in policies.items():
+            namespaces.guard(namespace, made)
         self.register_outputs({})
 
 

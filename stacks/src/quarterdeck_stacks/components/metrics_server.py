@@ -54,7 +54,7 @@ class MetricsServer(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:metrics_server:MetricsServer", NAME, None, opts)
-        place = pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]])
+        place = pulumi.ResourceOptions(parent=self, depends_on=namespaces[SYSTEM_NAMESPACE])
         account = ServiceAccount(
             NAME,
             metadata=metadata(NAME, SYSTEM_NAMESPACE, app=NAME),
@@ -89,7 +89,7 @@ class MetricsServer(pulumi.ComponentResource):
                 writes=("/tmp",),  # noqa: S108 -- the pod's own volume
                 user=_USER,
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], *bindings]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*namespaces[SYSTEM_NAMESPACE], *bindings]),
         )
         APIService(
             NAME,

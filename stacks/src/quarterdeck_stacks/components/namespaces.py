@@ -36,12 +36,16 @@ class Namespaces(pulumi.ComponentResource):
         super().__init__("quarterdeck:namespaces:Namespaces", "namespaces", None, opts)
         self._marks = dict(marks or {})
         self._protect = protect
-        self._made = {name: self._make(name) for name in sorted(set(names))}
+        self._made = {name: [self._make(name)] for name in sorted(set(names))}
         self.register_outputs({"names": sorted(self._made)})
 
-    def __getitem__(self, name: str) -> pulumi.Resource:
+    def __getitem__(self, name: str) -> list[pulumi.Resource]:
         """Return what an object in the namespace *name* depends on."""
-        return self._made[name]
+        return [*self._made[name]]
+
+    def guard(self, name: str, policies: Iterable[pulumi.Resource]) -> None:
+        """Have what is registered in the namespace *name* from now on wait for *policies*: no pod is ever without."""
+        self._made[name] += policies
 
     def _make(self, name: str) -> pulumi.Resource:
         opts = pulumi.ResourceOptions(parent=self, protect=self._protect and name == SYSTEM_NAMESPACE)

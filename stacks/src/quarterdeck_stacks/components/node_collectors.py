@@ -10,12 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import (
-    DaemonSet,
-    DaemonSetSpecArgs,
-    DaemonSetUpdateStrategyArgs,
-    RollingUpdateDaemonSetArgs,
-)
 from pulumi_kubernetes.core.v1 import (
     ConfigMapVolumeSourceArgs,
     ContainerArgs,
@@ -24,7 +18,6 @@ from pulumi_kubernetes.core.v1 import (
     HostPathVolumeSourceArgs,
     PodSecurityContextArgs,
     PodSpecArgs,
-    PodTemplateSpecArgs,
     ResourceRequirementsArgs,
     SeccompProfileArgs,
     Service,
@@ -34,13 +27,10 @@ from pulumi_kubernetes.core.v1 import (
     VolumeArgs,
     VolumeMountArgs,
 )
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRuleArgs, RoleRefArgs, SubjectArgs
 
 from quarterdeck_contract.kubernetes import (
     APP_NAME,
-    APP_VERSION,
-    MANAGED_BY,
     NODE_NAMESPACE,
     SCRAPE_PORT,
     SYSTEM_NAMESPACE,
@@ -48,8 +38,8 @@ from quarterdeck_contract.kubernetes import (
 from quarterdeck_stacks import images
 from quarterdeck_stacks.components.gateway import CONFIG_DIRECTORY, USER
 from quarterdeck_stacks.components.identity import account
+from quarterdeck_stacks.components.node_agent import on_every_node
 from quarterdeck_stacks.components.objects import (
-    MANAGER,
     POD_IP,
     cluster_metadata,
     content_named,
@@ -74,6 +64,8 @@ from quarterdeck_stacks.telemetry.places import (
 from quarterdeck_stacks.telemetry.topology import AGENT_MEMORY
 
 if TYPE_CHECKING:
+    from pulumi_kubernetes.apps.v1 import DaemonSet
+
     from quarterdeck_stacks.components.namespaces import Namespaces
     from quarterdeck_stacks.telemetry.agent import Agent as AgentConfiguration
     from quarterdeck_stacks.telemetry.log_reader import LogReader as LogReaderConfiguration
@@ -133,14 +125,14 @@ class Agent(pulumi.ComponentResource):
                 internal_traffic_policy="Local",
                 ports=[ServicePortArgs(name=name, port=port, target_port=port) for name, port in _PORTS.items()],
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=namespaces[SYSTEM_NAMESPACE]),
         )
         self.register_outputs({})
 
     def _may_see_pods(self, namespaces: Namespaces) -> ClusterRoleBinding:
         """Let the agents list and watch pods, by which they know whose telemetry it is; and nothing else."""
         name = f"quarterdeck-{AGENT}"
-        child = pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]])
+        child = pulumi.ResourceOptions(parent=self, depends_on=namespaces[SYSTEM_NAMESPACE])
         role = ClusterRole(
             name,
             metadata=cluster_metadata(name, app=AGENT),
@@ -189,29 +181,18 @@ class LogReader(pulumi.ComponentResource):
 def _on_every_node(
     parent: pulumi.Resource, kind: _Kind, namespaces: Namespaces, more: list[pulumi.Resource]
 ) -> DaemonSet:
-    needs = [namespaces[kind.namespace]]
+    needs = namespaces[kind.namespace]
     child = pulumi.ResourceOptions(parent=parent, depends_on=needs)
     made, config_name = content_named(
         f"{kind.name}-config", kind.namespace, app=kind.name, data={"config.yaml": kind.configuration}, opts=child
     )
-    needs += [account(kind.name, namespace=kind.namespace, opts=child), made, *more]
-    labels = {APP_NAME: kind.name}
-    return DaemonSet(
+    needs = [*needs, account(kind.name, namespace=kind.namespace, opts=child), made, *more]
+    return on_every_node(
         kind.name,
-        metadata=metadata(kind.name, kind.namespace, app=kind.name),
-        spec=DaemonSetSpecArgs(
-            selector=LabelSelectorArgs(match_labels=labels),
-            update_strategy=DaemonSetUpdateStrategyArgs(
-                type="RollingUpdate", rolling_update=RollingUpdateDaemonSetArgs(max_unavailable="10%")
-            ),
-            template=PodTemplateSpecArgs(
-                metadata=ObjectMetaArgs(
-                    labels={**labels, APP_VERSION: images.version_of(images.COLLECTOR), MANAGED_BY: MANAGER},
-                    annotations={SCRAPE_PORT: str(COLLECTOR_METRICS_PORT)},
-                ),
-                spec=_pod(kind, config_name),
-            ),
-        ),
+        images.COLLECTOR,
+        _pod(kind, config_name),
+        namespace=kind.namespace,
+        annotations={SCRAPE_PORT: str(COLLECTOR_METRICS_PORT)},
         opts=pulumi.ResourceOptions(parent=parent, depends_on=needs),
     )
 

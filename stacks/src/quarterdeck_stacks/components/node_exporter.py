@@ -8,17 +8,14 @@ import pulumi
 from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
     ContainerPortArgs,
-    HostPathVolumeSourceArgs,
     PodSpecArgs,
     ResourceRequirementsArgs,
     TolerationArgs,
-    VolumeArgs,
-    VolumeMountArgs,
 )
 
 from quarterdeck_contract.kubernetes import NODE_NAMESPACE
 from quarterdeck_stacks import images
-from quarterdeck_stacks.components.node_agent import node_account, on_every_node
+from quarterdeck_stacks.components.node_agent import node_account, of_the_node, on_every_node, shown
 from quarterdeck_stacks.components.objects import http_probe, restricted_container, restricted_pod
 from quarterdeck_stacks.targets import NODE_EXPORTER, NODE_EXPORTER_PORT
 
@@ -45,7 +42,7 @@ class NodeExporter(pulumi.ComponentResource):
             NODE_EXPORTER,
             images.NODE_EXPORTER,
             _pod(),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[NODE_NAMESPACE], account]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*namespaces[NODE_NAMESPACE], account]),
         )
         self.register_outputs({})
 
@@ -79,17 +76,9 @@ def _pod() -> PodSpecArgs:
                     requests={"cpu": "50m", "memory": "32Mi"}, limits={"memory": "128Mi"}
                 ),
                 security_context=restricted_container(),
-                volume_mounts=[
-                    VolumeMountArgs(
-                        name=name,
-                        mount_path=f"/host/{name}",
-                        read_only=True,
-                        # So that a disk that is mounted later is seen.
-                        mount_propagation="HostToContainer" if name == "root" else None,
-                    )
-                    for name in _HOST
-                ],
+                # So that a disk that is mounted later is seen.
+                volume_mounts=[shown(name, f"/host/{name}", follows=name == "root") for name in _HOST],
             )
         ],
-        volumes=[VolumeArgs(name=name, host_path=HostPathVolumeSourceArgs(path=path)) for name, path in _HOST.items()],
+        volumes=of_the_node(_HOST),
     )

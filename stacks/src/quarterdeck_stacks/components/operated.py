@@ -31,7 +31,7 @@ class OperatedPrometheus(pulumi.ComponentResource):
     ) -> None:
         super().__init__("quarterdeck:operated:OperatedPrometheus", "operated", None, opts)
         self._labels = {MANAGED_BY: MANAGER, **operated.labels}
-        self._opts = pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE]])
+        self._opts = pulumi.ResourceOptions(parent=self, depends_on=namespaces[SYSTEM_NAMESPACE])
         for name, spec in operated.rules(rules).items():
             self._make("PrometheusRule", name, spec)
         self._make("PodMonitor", "quarterdeck-services", operated.pods())

@@ -132,7 +132,7 @@ class Prometheus(pulumi.ComponentResource):
                 sidecars=beside.sidecars,
                 labels=beside.labels,
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[SYSTEM_NAMESPACE], *needs, config, *made]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*namespaces[SYSTEM_NAMESPACE], *needs, config, *made]),
         )
         self.register_outputs({"url": url})
 
@@ -170,7 +170,7 @@ class Prometheus(pulumi.ComponentResource):
         )
 
     def _in(self, namespace: str) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, depends_on=[self._namespaces[namespace]])
+        return pulumi.ResourceOptions(parent=self, depends_on=self._namespaces[namespace])
 
 
 def _arguments(scraping: Scraping, url: str, address: str | None) -> tuple[str, ...]:

@@ -28,6 +28,6 @@ class Quota(pulumi.ComponentResource):
             f"{NAME}-{namespace}",
             metadata=metadata(NAME, namespace, app="quarterdeck"),
             spec=ResourceQuotaSpecArgs(hard=dict(hard)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespaces[namespace]]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=namespaces[namespace]),
         )
         self.register_outputs({})

@@ -126,7 +126,7 @@ class Thanos(pulumi.ComponentResource):
             cluster=rules.cluster,
             replica=f"$({_REPLICA})",
         )
-        child = pulumi.ResourceOptions(parent=self, depends_on=[self._namespaces[SYSTEM_NAMESPACE]])
+        child = pulumi.ResourceOptions(parent=self, depends_on=self._namespaces[SYSTEM_NAMESPACE])
         made, names = packed(f"{THANOS_RULE}-rules", SYSTEM_NAMESPACE, app=THANOS_RULE, data=rules.files, opts=child)
         shape = replace(
             _shape(THANOS_RULE, ruler.arguments, ("256Mi", "1Gi")),
@@ -148,7 +148,7 @@ class Thanos(pulumi.ComponentResource):
         )
 
     def _serve(self, shape: ServerShape, identity: Identity, needs: list[pulumi.Resource] | None = None) -> None:
-        before = [self._namespaces[SYSTEM_NAMESPACE], *(needs or [])]
+        before = [*self._namespaces[SYSTEM_NAMESPACE], *(needs or [])]
         made = account(shape.name, identity=identity, opts=pulumi.ResourceOptions(parent=self, depends_on=before))
         Server(
             replace(shape, environment=tuple(_variables(identity)), labels=identity.labels),

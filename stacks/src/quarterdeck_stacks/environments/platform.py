@@ -57,7 +57,7 @@ def workloads(environment: Environment, namespaces: Namespaces, opts: pulumi.Res
     catalogue = environment.catalogue
     place = Place.of(environment.settings)
     for namespace in sorted({service.namespace for service in catalogue.services} - {SYSTEM_NAMESPACE}):
-        Isolation(namespace, namespaces=namespaces, opts=opts)
+        namespaces.guard(namespace, [Isolation(namespace, namespaces=namespaces, opts=opts)])
         if environment.settings.quota.hard:
             Quota(namespace, environment.settings.quota.hard, namespaces=namespaces, opts=opts)
     for service in catalogue.services:
