@@ -42,6 +42,8 @@ class Verification:
     """The entries up to the first break."""
     broken: Break | None
     """The first place where the log is not what was written; None: it is intact."""
+    lines: tuple[str, ...] = ()
+    """Every line there is, those after the break too."""
 
     @property
     def unfinished(self) -> tuple[Entry, ...]:
@@ -135,7 +137,7 @@ class AuditLog:
                     broken = Break(where, "the cluster's log has another entry there, or none")
                     entries = entries[:number]
                     break
-        return Verification(tuple(entries), broken)
+        return Verification(tuple(entries), broken, tuple(line for _, line in lines))
 
     def _write(self, **told: Any) -> None:
         """Append an entry to the cluster's log, and whatever this machine has not seen yet to its copy."""
@@ -201,6 +203,21 @@ class AuditLog:
 
     def _file(self, uid: str) -> Path:
         return self._directory / f"{uid}.jsonl"
+
+
+def verify_export(file: Path) -> Verification:
+    """Follow the chain of an exported log, whose first entry says which cluster it is of.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    lines = list(DiskCopy(file).read())
+    try:
+        uid = read_line(lines[0][1])[0].previous if lines else ""
+    except (ValueError, TypeError):
+        uid = ""  # following the chain says what is wrong with that line
+    entries, broken = verify_chain(lines, uid)
+    return Verification(tuple(entries), broken, tuple(line for _, line in lines))
 
 
 def _first_line(error: BaseException) -> str:
