@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck_scripts.rollout.criteria import Bad, Objective
+from quarterdeck_scripts.rollout.counts import OTHER_ROUTES, Counts, RouteCounts
+from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.evidence import Ledger, PodFact, Reading
 from quarterdeck_scripts.rollout.ports import Series
-from quarterdeck_scripts.rollout.verdict import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +27,10 @@ CANARY = PodFact("canary-1", "canary", ready=True, born_during=True)
 STABLE = PodFact("stable-1", "stable", ready=True, born_during=False)
 
 
-def ledger(*objectives: Objective) -> Ledger:
+def ledger(*objectives: Objective, warm_up: float = 0, most_routes: int = 50) -> Ledger:
     """Return an empty ledger with a scrape every 10 s."""
-    return Ledger(objectives or (FAILED,), since=SINCE, interval=10, version="v2", stale_scrapes=3)
+    criteria = Criteria(warm_up=warm_up, most_routes=most_routes)
+    return Ledger(objectives or (FAILED,), since=SINCE, interval=10, version="v2", criteria=criteria)
 
 
 def series(pod: PodFact, values: dict[float, float], status: str = "200", le: str = "+Inf", **more: str) -> Series:
@@ -135,6 +136,80 @@ def test_slow_requests_are_those_above_the_threshold_that_succeeded() -> None:
     assert [tally.canary for tally in reading.tallies] == [Counts(150, 50), Counts(100, 7)]
 
 
+def test_what_is_slow_while_a_pod_is_cold_does_not_count() -> None:
+    """Half a minute after a new pod's first sample its latency counts; its failures count from the first on."""
+    counters = [
+        series(CANARY, {1010: 100, 1020: 200, 1030: 300, 1040: 400, 1050: 500}),
+        series(CANARY, {1010: 0, 1020: 50, 1030: 150, 1040: 249, 1050: 349}, le="0.25"),
+        series(CANARY, {1010: 5, 1050: 6}, status="500"),
+        series(STABLE, {1000: 100, 1010: 200}),
+        series(STABLE, {1000: 100, 1010: 190}, le="0.25"),
+    ]
+
+    reading = take(counters, now=1050, into=ledger(FAILED, SLOW, warm_up=30))
+
+    assert [tally.canary for tally in reading.tallies] == [Counts(506, 6), Counts(200, 1)]
+    assert reading.tallies[1].stable == Counts(100, 10)
+
+
+def test_a_restarted_process_is_cold_again() -> None:
+    """All its counters are, also those that had passed their old value by the next scrape."""
+    counters = [
+        series(CANARY, {1010: 10, 1050: 20, 1060: 30, 1090: 60}),
+        series(CANARY, {1010: 10, 1050: 20, 1060: 5, 1090: 35}, le="0.25"),
+    ]
+
+    reading = take(counters, now=1090, into=ledger(SLOW, warm_up=30))
+
+    assert reading.tallies[0].canary == Counts(40, 0)
+
+
+def test_routes_are_told_apart_by_method_and_template() -> None:
+    """Each route has its own counts; the whole is their sum."""
+    pay = {"http_request_method": "POST", "http_route": "/pay"}
+    counters = [
+        series(CANARY, {1010: 10}, **pay),
+        series(CANARY, {1010: 2}, status="500", **pay),
+        series(CANARY, {1010: 7}, http_request_method="GET", http_route="/pay"),
+        series(STABLE, {1000: 900, 1010: 930}, **pay),
+    ]
+
+    tally = take(counters).tallies[0]
+
+    assert tally.routes == (
+        RouteCounts("POST /pay", Counts(12, 2), Counts(30, 0)),
+        RouteCounts("GET /pay", Counts(7, 0), Counts()),
+    )
+    assert (tally.canary, tally.stable) == (Counts(19, 2), Counts(30, 0))
+
+
+def test_the_busiest_routes_have_names_of_their_own() -> None:
+    """Beyond the most that are told apart, routes are counted together, whenever they first come."""
+    book = ledger(most_routes=2)
+    first = [series(STABLE, {1000: 5.0 * n, 1010: 5.0 * n + n}, http_route=f"/{n}") for n in (1, 2, 3)]
+    take(first, into=book)
+    late = series(STABLE, {1020: 90}, http_route="/late")
+
+    assert take([*first, late], into=book).tallies[0].routes == (
+        RouteCounts("/3", Counts(), Counts(3, 0)),
+        RouteCounts("/2", Counts(), Counts(2, 0)),
+        RouteCounts(OTHER_ROUTES, Counts(), Counts(91, 0)),
+    )
+
+
+def test_an_objective_of_one_route_counts_that_route() -> None:
+    """A promise about one route is judged on its requests, however its framework writes the template."""
+    where = (("http_route", "/?users/[{<][^/]*[}>]/?"), ("http_request_method", "GET"))
+    of_users = Objective("users", Bad.FAILED, floor=0.0025, where=where)
+    counters = [
+        series(CANARY, {1010: 10}, http_route="users/<int:id>", http_request_method="GET"),
+        series(CANARY, {1010: 20}, http_route="users/<int:id>", http_request_method="POST"),
+        series(CANARY, {1010: 40}, http_route="/users", http_request_method="GET"),
+    ]
+
+    assert take(counters, into=ledger(of_users)).tallies[0].canary == Counts(10, 0)
+
+
 def test_another_canarys_leftovers_are_not_counted() -> None:
     """Series of the canary before this one carry another version."""
     assert take([series(CANARY, {1010: 10}, version="v1-bad")]).tallies[0].canary == Counts(0, 0)
@@ -233,7 +308,7 @@ def test_any_portions_give_the_same_count(history: list[tuple[int, bool]], cuts:
         value = events if restart and events < value else value + events
         truth += events
         samples.append((1010.0 + 10 * n, float(value)))
-    book = Ledger((FAILED,), since=SINCE, interval=10, version="v2", stale_scrapes=3)
+    book = Ledger((FAILED,), since=SINCE, interval=10, version="v2")
     for cut in [*sorted(cuts), len(samples)]:
         part = Series(series(CANARY, {}).labels, tuple(samples[:cut]))
         reading = book.take([part], [], [], 2000)

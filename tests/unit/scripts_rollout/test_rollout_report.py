@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 import pytest
 
 from quarterdeck_scripts.rollout.charts import Band, Chart, Line, draw
+from quarterdeck_scripts.rollout.counts import Counts, Tally
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import Reading, Tally
+from quarterdeck_scripts.rollout.evidence import Reading
 from quarterdeck_scripts.rollout.record import RolloutRecord, Step
 from quarterdeck_scripts.rollout.report import render
-from quarterdeck_scripts.rollout.verdict import Counts
 
 OBJECTIVES = (Objective("availability", Bad.FAILED, 0.0025), Objective("latency", Bad.SLOW, 0.005, 0.25))
 

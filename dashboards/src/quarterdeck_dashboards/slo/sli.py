@@ -199,14 +199,19 @@ _KINDS: dict[SloKind, tuple[_Of, _Of]] = {
 
 def _of_requests(service: Service, slo: Slo, series: Series) -> Selector:
     """Return those of *service*'s requests that *slo* is about."""
-    selector = Selector(series).where(*of_service(service))
+    return Selector(series).where(*of_service(service), *requests_of(service, slo))
+
+
+def requests_of(service: Service, slo: Slo) -> tuple[Matcher, ...]:
+    """Return the conditions that pick out, among *service*'s requests, those that *slo* is about."""
+    found = []
     if slo.route is not None:
-        selector = selector.where(_of_route(served(service).route, slo.route))
+        found.append(_of_route(served(service).route, slo.route))
     if slo.method is not None:
-        selector = selector.where(equals(l_.HTTP_METHOD, slo.method))
+        found.append(equals(l_.HTTP_METHOD, slo.method))
     if slo.module is not None:
-        selector = selector.where(equals(l_.MODULE, slo.module))
-    return selector
+        found.append(equals(l_.MODULE, slo.module))
+    return tuple(found)
 
 
 _PARAMETER = re.compile(r"\{[^/{}]*\}")

@@ -1,38 +1,23 @@
-"""From raw counter samples to exact counts of requests, and every reason not to believe them.
-
-Nothing is extrapolated. A counter's events are the sum of its increments; a drop is a restart, after which
-the counter's whole value is new. A series counts from zero when its pod was born during the rollout, or when
-its pod was scraped before without it: that is how a canary's first errors are not lost. Pods that vanish keep
-what they counted.
-"""
+"""What is known at one look: the counts of both sides, route by route, and every reason not to judge them."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract import kubernetes, labels
-from quarterdeck_contract.metrics import HTTP_SERVER_DURATION
-from quarterdeck_scripts.rollout.criteria import Bad
-from quarterdeck_scripts.rollout.queries import BUCKET_BOUND
-from quarterdeck_scripts.rollout.verdict import Counts
+from quarterdeck_contract import kubernetes
+from quarterdeck_dashboards.slo import sli
+from quarterdeck_scripts.rollout.counters import TRACKS, Counter, Counters
+from quarterdeck_scripts.rollout.counts import OTHER_ROUTES, Counts, RouteCounts, Tally
+from quarterdeck_scripts.rollout.criteria import Bad, Criteria
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
+    from quarterdeck_dashboards.slo.sli import Served
     from quarterdeck_scripts.rollout.criteria import Objective
     from quarterdeck_scripts.rollout.ports import Series
-
-TRACKS = (kubernetes.TRACK_CANARY, kubernetes.TRACK_STABLE)
-
-_IDENTITY = tuple(label.prometheus for label in (*labels.TARGET_LABELS, *HTTP_SERVER_DURATION.labels))
-"""What tells one counter from another, with the bucket's bound. `instance` and `job` do not."""
-
-_MOST_RESETS = 3
-"""Restarts of one counter that are believed. More, and also in more than a tenth of its samples, and several
-processes are answering the same address in turn: their counters are no counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +29,6 @@ class PodFact:
     ready: bool
     born_during: bool
     """Created after the canary was: all its requests belong to this rollout."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Counts of both sides for one objective, since the canary was created."""
-
-    canary: Counts = Counts()  # noqa: RUF009 -- frozen
-    stable: Counts = Counts()  # noqa: RUF009 -- frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +45,18 @@ class Reading:
     """Why these counts may not be judged; empty when they may."""
 
 
-@dataclass(slots=True)
-class _Counter:
-    """One counter's state between two readings."""
-
-    track: str
-    bound: float
-    failed: bool
-    time: float = -math.inf
-    value: float = 0.0
-    samples: int = 0
-    resets: int = 0
-    events: float = 0.0
-    kept: list[tuple[float, float]] = field(default_factory=list)
-
-
 class Ledger:
     """Takes in raw samples, in any number of overlapping portions, and keeps the count."""
 
     def __init__(
-        self, objectives: Sequence[Objective], *, since: float, interval: float, version: str, stale_scrapes: int
+        self,
+        objectives: Sequence[Objective],
+        *,
+        since: float,
+        interval: float,
+        version: str,
+        criteria: Criteria = Criteria(),  # noqa: B008 -- frozen
+        how: Served = sli.HTTP,
     ) -> None:
         """Begin an empty ledger.
 
@@ -96,17 +65,15 @@ class Ledger:
             since: Unix seconds; only events after it count for pods that were there before.
             interval: seconds between two scrapes.
             version: the canary's; leftovers of other canaries are not counted.
-            stale_scrapes: intervals after which a pod's newest sample is too old.
+            criteria: how stale samples may be, how long a pod is cold, how many routes are told apart.
+            how: how the service's requests are measured.
         """
         self._objectives = tuple(objectives)
-        self._since = since
-        self._stale_after = stale_scrapes * interval
+        self._counters = Counters(how, since=since, warm_up=criteria.warm_up, version=version)
+        self._stale_after = criteria.stale_scrapes * interval
         self._interval = interval
-        self._version = version
-        self._counters: dict[tuple[str, ...], _Counter] = {}
-        self._seen_first: dict[str, float] = {}
-        self._seen_last: dict[str, float] = {}
-        self._holes: dict[str, None] = {}
+        self._most_routes = criteria.most_routes
+        self._routes: dict[str, str] = {}
         self._tallies = tuple(Tally() for _ in self._objectives)
 
     def take(
@@ -120,12 +87,10 @@ class Ledger:
             pods: all pods of both tracks that the cluster knows.
             now: Unix seconds by Prometheus' clock.
         """
-        self._note_scrapes([*scrapes, *counters])
-        born = {pod.name for pod in pods if pod.born_during}
-        for key, group in self._grouped(counters).items():
-            self._count(key, group, born)
-        causes = [*self._holes, *self._missing(scrapes, pods, now)]
-        tallies = tuple(self._tally(objective) for objective in self._objectives)
+        self._counters.take(counters, scrapes, {pod.name for pod in pods if pod.born_during})
+        self._name_routes()
+        causes = [*self._counters.holes, *self._missing(scrapes, pods, now)]
+        tallies = tuple(map(self._tally, self._objectives))
         if not self._plausible(tallies):
             causes.append("the counters contradict each other: bad requests that were never made, or fewer than before")
             tallies = self._tallies
@@ -135,104 +100,44 @@ class Ledger:
 
     def samples(self) -> list[dict[str, object]]:
         """Return the raw samples counted in so far, without repetitions of an unchanged value, for the record."""
-        names = (*_IDENTITY, BUCKET_BOUND)
-        return [
-            {"labels": dict(zip(names, key, strict=True)), "samples": counter.kept}
-            for key, counter in sorted(self._counters.items())
-        ]
+        return self._counters.samples()
 
-    def _note_scrapes(self, all_series: Iterable[Series]) -> None:
-        for series in all_series:
-            pod = series.labels.get(labels.POD.prometheus, "")
-            if series.samples:
-                self._seen_first[pod] = min(series.samples[0][0], self._seen_first.get(pod, math.inf))
-                self._seen_last[pod] = max(series.samples[-1][0], self._seen_last.get(pod, -math.inf))
-
-    def _grouped(self, counters: Sequence[Series]) -> dict[tuple[str, ...], list[Series]]:
-        groups: dict[tuple[str, ...], list[Series]] = {}
-        for series in counters:
-            track = series.labels.get(labels.TRACK.prometheus, "")
-            if track not in TRACKS:
-                self._hole(f"a series has the track {track!r} where stable or canary is expected")
-            elif track == kubernetes.TRACK_STABLE or series.labels.get(labels.VERSION.prometheus) == self._version:
-                key = tuple(series.labels.get(name, "") for name in (*_IDENTITY, BUCKET_BOUND))
-                groups.setdefault(key, []).append(series)
-        clusters = {key[_IDENTITY.index(labels.CLUSTER.prometheus)] for key in groups}
-        if len(clusters) > 1:
-            self._hole(f"series of several clusters answer: {', '.join(sorted(clusters))}")
-        return groups
-
-    def _count(self, key: tuple[str, ...], group: list[Series], born: set[str]) -> None:
-        said = dict(zip((*_IDENTITY, BUCKET_BOUND), key, strict=True))
-        pod = said[labels.POD.prometheus]
-        group = sorted((series for series in group if series.samples), key=lambda series: series.samples[0][0])
-        if any(a.samples[-1][0] >= b.samples[0][0] for a, b in itertools.pairwise(group)):
-            self._hole(f"one counter of pod {pod} comes as {len(group)} series at once: it is scraped twice")
-            return
-        bound = _number(said[BUCKET_BOUND])
-        if math.isnan(bound):
-            self._hole(f"a bucket of pod {pod} has the bound {said[BUCKET_BOUND]!r}")
-            return
-        counter = self._counters.setdefault(
-            key,
-            _Counter(said[labels.TRACK.prometheus], bound, _is_failure(said[labels.HTTP_STATUS_CODE.prometheus])),
-        )
-        for series in group:
-            for moment, value in series.samples:
-                if moment > counter.time:
-                    self._advance(counter, pod, moment, value, born=pod in born or self._is_new_canary(counter, pod))
-        if counter.resets > max(_MOST_RESETS, counter.samples // 10):
-            self._hole(f"a counter of pod {pod} fell {counter.resets} times: several processes answer at its address")
-
-    def _is_new_canary(self, counter: _Counter, pod: str) -> bool:
-        """Return whether *pod* is a canary's that came and went between two looks at the cluster."""
-        return counter.track == kubernetes.TRACK_CANARY and self._seen_first[pod] > self._since
-
-    def _advance(self, counter: _Counter, pod: str, moment: float, value: float, *, born: bool) -> None:
-        if not math.isfinite(value) or value < 0:
-            self._hole(f"a counter of pod {pod} had the value {value}")
-            return
-        first = counter.samples == 0
-        if first and (born or self._seen_first.get(pod, math.inf) < moment):
-            events = value
-        elif first:
-            events = 0.0
-        elif value < counter.value:
-            events = value
-            counter.resets += 1
-        else:
-            events = value - counter.value
-        if moment > self._since or born:
-            counter.events += events
-        if len(counter.kept) > 1 and counter.kept[-1][1] == counter.kept[-2][1] == value:
-            counter.kept[-1] = (moment, value)
-        else:
-            counter.kept.append((moment, value))
-        counter.time, counter.value, counter.samples = moment, value, counter.samples + 1
+    def _name_routes(self) -> None:
+        """Give the busiest of the routes that were not seen before a name of their own, while there are any left."""
+        served: dict[str, float] = {}
+        for counter in self._counters.all():
+            if counter.route not in self._routes and math.isinf(counter.bound):
+                served[counter.route] = served.get(counter.route, 0.0) + counter.value
+        for route in sorted(served, key=lambda route: (-served[route], route)):
+            self._routes[route] = route if len(self._routes) < self._most_routes else OTHER_ROUTES
 
     def _plausible(self, tallies: Sequence[Tally]) -> bool:
-        pairs = [
-            pair
-            for now, then in zip(tallies, self._tallies, strict=True)
-            for pair in ((now.canary, then.canary), (now.stable, then.stable))
-        ]
-        return all(
-            then.bad <= now.bad and then.requests <= now.requests and now.bad - then.bad <= now.requests - then.requests
-            for now, then in pairs
-        )
+        for now, then in zip(tallies, self._tallies, strict=True):
+            new = now.since(then)
+            pairs = [new.canary, new.stable, *(pair for each in new.routes for pair in (each.canary, each.stable))]
+            if not all(0 <= pair.bad <= pair.requests for pair in pairs):
+                return False
+        return True
 
     def _tally(self, objective: Objective) -> Tally:
-        canary, stable = (self._counts(objective, track) for track in TRACKS)
-        return Tally(canary, stable)
-
-    def _counts(self, objective: Objective, track: str) -> Counts:
-        mine = [counter for counter in self._counters.values() if counter.track == track]
-        everything = [counter for counter in mine if math.isinf(counter.bound)]
-        if objective.bad is Bad.FAILED:
-            return Counts(_sum(everything), _sum(counter for counter in everything if counter.failed))
-        fast = [counter for counter in mine if counter.bound == objective.threshold and not counter.failed]
-        succeeded = _sum(counter for counter in everything if not counter.failed)
-        return Counts(succeeded, succeeded - _sum(fast))
+        sums: dict[str, dict[str, _Sums]] = {}
+        for counter in self._counters.all():
+            # Where the bucket of all requests was never seen, the others tell nothing.
+            route = self._routes.get(counter.route)
+            if route is not None and objective.concerns(counter.labels):
+                of_route = sums.setdefault(route, {track: _Sums() for track in TRACKS})
+                of_route[counter.track].add(counter, objective)
+        named = [route for route in dict.fromkeys(self._routes.values()) if route in sums]
+        return Tally.of(
+            tuple(
+                RouteCounts(
+                    route,
+                    canary=sums[route][kubernetes.TRACK_CANARY].counts(),
+                    stable=sums[route][kubernetes.TRACK_STABLE].counts(),
+                )
+                for route in named
+            )
+        )
 
     def _missing(self, scrapes: Sequence[Series], pods: Sequence[PodFact], now: float) -> list[str]:
         causes = []
@@ -243,7 +148,7 @@ class Ledger:
             if not ready:
                 causes.append(f"no {track} pod is ready")
             for pod in ready:
-                age = now - self._seen_last.get(pod.name, -math.inf)
+                age = now - self._counters.seen(pod.name)
                 if math.isinf(age):
                     causes.append(f"Prometheus has not scraped the {track} pod {pod.name} yet")
                 elif age > self._stale_after:
@@ -254,23 +159,29 @@ class Ledger:
         return causes
 
     def _newest(self, track: str) -> float:
-        return max((counter.time for counter in self._counters.values() if counter.track == track), default=0.0)
-
-    def _hole(self, cause: str) -> None:
-        """Note what can not be made good by later samples: the count has a hole from now on."""
-        self._holes[cause] = None
+        return max((counter.time for counter in self._counters.all() if counter.track == track), default=0.0)
 
 
-def _sum(counters: Iterable[_Counter]) -> int:
-    return round(sum(counter.events for counter in counters))
+@dataclass(slots=True)
+class _Sums:
+    """Events of one side on one route, for one objective, as counters have them: as floating-point numbers."""
 
+    everything: float = 0.0
+    failed: float = 0.0
+    fast: float = 0.0
+    slow_only: bool = False
 
-def _is_failure(status: str) -> bool:
-    return len(status) == len("500") and status.startswith("5")
+    def add(self, counter: Counter, objective: Objective) -> None:
+        """Add *counter* to what *objective* asks for."""
+        events = counter.warm if objective.bad is Bad.SLOW else counter.events
+        if math.isinf(counter.bound) and not (counter.failed and objective.bad is Bad.SLOW):
+            self.everything += events
+            self.failed += events if counter.failed else 0.0
+        elif counter.bound == objective.threshold and not counter.failed:
+            self.fast += events
+        self.slow_only = objective.bad is Bad.SLOW
 
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    def counts(self) -> Counts:
+        """Return them as whole requests."""
+        everything = round(self.everything)
+        return Counts(everything, everything - round(self.fast) if self.slow_only else round(self.failed))

@@ -7,29 +7,56 @@ from typing import TYPE_CHECKING
 from quarterdeck_scripts.rollout.criteria import Bad
 
 if TYPE_CHECKING:
+    from quarterdeck_scripts.rollout.counts import Counts
     from quarterdeck_scripts.rollout.criteria import Criteria, Objective
-    from quarterdeck_scripts.rollout.verdict import Counts, Judgement
+    from quarterdeck_scripts.rollout.routes import RouteJudgement
+    from quarterdeck_scripts.rollout.verdict import Judgement
 
 
 def explain(judgement: Judgement, criteria: Criteria) -> str:
     """Return *judgement* as one sentence: the counts first, then what they show, and what is allowed."""
+    route = judgement.route
+    about = route or judgement
     counted = (
-        f"the canary {_verb(judgement.objective)} {_counts(judgement.canary)}, "
-        f"the stable version {_counts(judgement.stable)}"
+        f"the canary {_verb(judgement.objective)} {_counts(about.canary)}, the stable version {_counts(about.stable)}"
     )
+    name = judgement.objective.name.capitalize() + (f" of {route.route}" if route else "")
+    shown = _shown_of_route(route, criteria) if route else _shown(judgement, criteria)
+    return f"{name}: {counted}: {shown}."
+
+
+def _shown(judgement: Judgement, criteria: Criteria) -> str:
     match judgement.verdict:
         case "FAIL":
             floor, low = percent(judgement.objective.floor), percent(judgement.canary_share.low)
-            shown = (
+            return (
                 f"shown to happen at least {judgement.effect.low:.1f} times as often as with stable "
                 f"({criteria.ratio:g} times is allowed), on more than {low} of requests ({floor} is always allowed); "
                 f"the chance that this is a false alarm is at most {percent(criteria.false_fail)}"
             )
         case "PASS":
-            shown = f"shown to happen {_shown_below(judgement, criteria)}"
+            return f"shown to happen {_shown_below(judgement, criteria)}{_untold(judgement)}"
         case _:
-            shown = f"not decided yet, {percent(judgement.allowed)} is allowed; {_needed(judgement)}"
-    return f"{judgement.objective.name.capitalize()}: {counted}: {shown}."
+            return f"not decided yet, {percent(judgement.allowed)} is allowed; {_needed(judgement)}"
+
+
+def _shown_of_route(route: RouteJudgement, criteria: Criteria) -> str:
+    if route.failed:
+        return (
+            f"shown to happen at least {route.times_low:.1f} times as often as with stable on this route "
+            f"({criteria.ratio:g} times is allowed); the chance that this is a false alarm is at most "
+            f"{percent(criteria.false_fail)}"
+        )
+    if not route.stable.requests:
+        return "the rest passes, but nothing can be compared with a route that the stable version has not served"
+    return "the rest passes, but this route is under suspicion and waits for more requests"
+
+
+def _untold(judgement: Judgement) -> str:
+    blind = sum(not route.telling for route in judgement.routes)
+    if not blind:
+        return ""
+    return f"; {blind} of {len(judgement.routes)} routes had too few requests to show even a total failure"
 
 
 def percent(share: float) -> str:

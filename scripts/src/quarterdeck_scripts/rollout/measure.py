@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.rollout import queries
-from quarterdeck_scripts.rollout.evidence import Ledger, Reading, Tally
+from quarterdeck_scripts.rollout.counts import Tally
+from quarterdeck_scripts.rollout.evidence import Ledger, Reading
 from quarterdeck_scripts.rollout.ports import AnswerError
 from quarterdeck_scripts.rollout.record import advance, begin
 from quarterdeck_scripts.rollout.tape import Tape, Taping
@@ -48,7 +49,7 @@ class Measurer:
             since=record.since,
             interval=record.interval,
             version=version,
-            stale_scrapes=record.criteria.stale_scrapes,
+            criteria=record.criteria,
         )
         self._trials = begin(record.objectives, record.criteria)
         self._previous: Reading | None = None

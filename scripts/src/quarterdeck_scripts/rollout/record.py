@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_scripts.rollout.counts import Batch, Counts, RouteCounts, Tally
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import Reading, Tally
-from quarterdeck_scripts.rollout.verdict import Assessment, Batch, Counts, Trial, assess
+from quarterdeck_scripts.rollout.evidence import Reading
+from quarterdeck_scripts.rollout.verdict import Assessment, Trial, assess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,9 +102,7 @@ class RolloutRecord:
         document = json.loads(text)
         document.pop("assessment", None)
         document["criteria"] = Criteria(**document["criteria"])
-        document["objectives"] = tuple(
-            Objective(**{**each, "bad": Bad(each["bad"])}) for each in document["objectives"]
-        )
+        document["objectives"] = tuple(map(_objective, document["objectives"]))
         document["steps"] = [Step(**each) for each in document["steps"]]
         document["readings"] = [_reading(each) for each in document["readings"]]
         return cls(**document)
@@ -137,17 +136,26 @@ def advance(trials: tuple[Trial, ...], previous: Reading | None, reading: Readin
         return trials
     before = previous.tallies if previous else tuple(Tally() for _ in trials)
     seconds = max(0.0, reading.at - (previous.at if previous else since))
+    news = (now.since(then) for now, then in zip(reading.tallies, before, strict=True))
     return tuple(
-        trial.add(Batch(_difference(now.canary, then.canary), _difference(now.stable, then.stable), seconds))
-        for trial, now, then in zip(trials, reading.tallies, before, strict=True)
+        trial.add(Batch(new.canary, new.stable, seconds, new.routes)) for trial, new in zip(trials, news, strict=True)
     )
 
 
-def _difference(now: Counts, then: Counts) -> Counts:
-    return Counts(now.requests - then.requests, now.bad - then.bad)
+def _objective(fields: dict[str, Any]) -> Objective:
+    where = tuple((label, pattern) for label, pattern in fields.pop("where", ()))
+    return Objective(**{**fields, "bad": Bad(fields["bad"])}, where=where)
 
 
 def _reading(fields: dict[str, Any]) -> Reading:
-    tallies = tuple(Tally(Counts(**each["canary"]), Counts(**each["stable"])) for each in fields["tallies"])
     canary, stable = fields["newest"]
-    return Reading(fields["at"], tallies, (canary, stable), tuple(fields["causes"]))
+    return Reading(fields["at"], tuple(map(_tally, fields["tallies"])), (canary, stable), tuple(fields["causes"]))
+
+
+def _tally(fields: dict[str, Any]) -> Tally:
+    routes = tuple(RouteCounts(each["route"], *_sides(each)) for each in fields.get("routes", ()))
+    return Tally(*_sides(fields), routes)
+
+
+def _sides(fields: dict[str, Any]) -> tuple[Counts, Counts]:
+    return Counts(**fields["canary"]), Counts(**fields["stable"])

@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.rollout.charts import Band, Chart, Line, draw
+from quarterdeck_scripts.rollout.counts import Tally
 from quarterdeck_scripts.rollout.criteria import Bad
-from quarterdeck_scripts.rollout.evidence import Tally
 from quarterdeck_scripts.rollout.explain import duration, percent
 from quarterdeck_scripts.rollout.state import Ending
 

@@ -17,6 +17,8 @@ is Lindon and Malek, "Anytime-valid inference for multinomial count data", NeurI
 the canary test of Lindon et al., arXiv:2205.14762. It is exact for Poisson counts, and holds for Bernoulli
 requests without approximation because (1 + p x)^n <= exp(n p x): a batch's term has a mean of at most
 exp(n_c p_c (a - 1) + n_s p_s (b - 1)) = 1 at p_c = r p_s. The proportion's likelihood is the binomial one.
+A batch may be in parts, a part a route, each with its own split: their likelihoods multiply. So it does not
+matter either that the canary is asked more for routes that fail more, as long as r holds on each of them.
 Turning tests into bounds: Howard et al., "Time-uniform, nonparametric, nonasymptotic confidence sequences", 2021.
 
 What it takes for granted: given its batch, a request fails independently of the others. Failures that come
@@ -26,7 +28,8 @@ in bursts weaken the guarantee; `criteria.Criteria.fail_scrapes` is there for th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from bisect import bisect_left
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -86,38 +89,43 @@ class Curve:
     def lower_bound(self, alpha: float) -> float:
         """Return what the truth is above, with an error chance of at most *alpha* over all time; 0 if nothing is."""
         need = -math.log(alpha)
-        previous = 0.0
-        for at, value in enumerate(self.values):
-            evidence = self.above(at)
-            if evidence < need:
-                return 0.0 if at == 0 else _between(self.values[at - 1], value, previous, evidence, need)
-            previous = evidence
-        return self.values[-1]
+        kept = bisect_left(range(len(self.values)), True, key=lambda at: self.above(at) < need)
+        if kept in {0, len(self.values)}:
+            return self.values[-1] if kept else 0.0
+        return _between(self.values[kept - 1], self.values[kept], self.above(kept - 1), self.above(kept), need)
 
     def upper_bound(self, alpha: float) -> float:
         """Return what the truth is below, with an error chance of at most *alpha* over all time; else infinity."""
         need = -math.log(alpha)
-        previous = 0.0
-        for at in range(len(self.values) - 1, -1, -1):
-            evidence = self.below(at)
-            if evidence < need:
-                top = at == len(self.values) - 1
-                return math.inf if top else _between(self.values[at + 1], self.values[at], previous, evidence, need)
-            previous = evidence
-        return self.values[0]
+        rejected = bisect_left(range(len(self.values)), True, key=lambda at: self.below(at) >= need)
+        if rejected in {0, len(self.values)}:
+            return math.inf if rejected else self.values[0]
+        return _between(
+            self.values[rejected], self.values[rejected - 1], self.below(rejected), self.below(rejected - 1), need
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class RatioLikelihood:
-    """Likelihood of the ratio canary / stable of two error ratios, over batches with their own traffic split."""
+    """Likelihood of the ratio canary / stable of two error ratios, over batches with their own traffic split.
+
+    Likelihoods of several routes add up (`+`) to that of a ratio which is the same on each.
+    """
 
     threshold: float
-    canary_errors: int = 0
+    canary_errors: float = 0
     pressures: tuple[float, ...] = (0.0,) * len(_FACTORS)
     """Per grid value r: the sum over batches of errors x ln(1 + r w)."""
+    expected: float = 0.0
+    """Canary errors to expect, given all errors, if the ratio were the threshold."""
+
+    @property
+    def seems_above(self) -> bool:
+        """Whether the likelihood grows at the threshold. It has one peak: else there is no evidence to be above it."""
+        return self.canary_errors > self.expected
 
     def add(
-        self, canary_requests: int, canary_errors: int, stable_requests: int, stable_errors: int
+        self, canary_requests: float, canary_errors: float, stable_requests: float, stable_errors: float
     ) -> RatioLikelihood:
         """Return the likelihood with one more batch. A batch without errors, or without one side, says nothing."""
         errors = canary_errors + stable_errors
@@ -126,7 +134,13 @@ class RatioLikelihood:
         split = self.threshold * canary_requests / stable_requests
         log1p = math.log1p
         pressures = tuple([p + errors * log1p(split * f) for p, f in zip(self.pressures, _FACTORS, strict=True)])
-        return replace(self, canary_errors=self.canary_errors + canary_errors, pressures=pressures)
+        expected = self.expected + errors * split / (1 + split)
+        return RatioLikelihood(self.threshold, self.canary_errors + canary_errors, pressures, expected)
+
+    def __add__(self, other: RatioLikelihood) -> RatioLikelihood:
+        pressures = tuple([a + b for a, b in zip(self.pressures, other.pressures, strict=True)])
+        canary_errors, expected = self.canary_errors + other.canary_errors, self.expected + other.expected
+        return RatioLikelihood(self.threshold, canary_errors, pressures, expected)
 
     def curve(self) -> Curve:
         """Return the likelihood over ratios around the threshold."""
@@ -136,7 +150,7 @@ class RatioLikelihood:
         return Curve(values, curve, -math.inf if self.canary_errors else 0.0)
 
 
-def proportion_curve(requests: int, errors: int, threshold: float) -> Curve:
+def proportion_curve(requests: float, errors: float, threshold: float) -> Curve:
     """Return the binomial likelihood of an error ratio around *threshold* (0 to 1, both excluded).
 
     The grid is geometric in the odds, so that it stays below 1.

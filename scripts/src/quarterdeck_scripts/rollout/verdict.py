@@ -1,9 +1,12 @@
 """PASS, FAIL or INCONCLUSIVE: a canary's counts beside the stable version's, judged at every scrape.
 
 FAIL when the evidence shows the canary above the margin: its error ratio above `ratio` times the stable one
-*and* above the floor. PASS when it shows the canary below either. Each is a time-uniform bound
-(`sequential`), so looking at every scrape costs nothing. Anything else, and any doubt about the data, is
-INCONCLUSIVE.
+*and* above the floor, on the whole or on one route. PASS when it shows the canary below either on the whole, and
+no route is under suspicion. Each is a time-uniform bound (`sequential`), so looking at every scrape costs nothing.
+Anything else, and any doubt about the data, is INCONCLUSIVE.
+
+On the whole, the two sides are compared route by route, and the ratio is one for all of them: a canary that is
+asked more for a route which fails more is not worse.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from quarterdeck_scripts.rollout.counts import Batch, Counts, RouteCounts
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.explain import explain
+from quarterdeck_scripts.rollout.routes import RouteJudgement, RouteTrial, scrapes_to_fail
 from quarterdeck_scripts.rollout.sequential import (
     Curve,
     RatioLikelihood,
@@ -24,7 +29,7 @@ from quarterdeck_scripts.rollout.sequential import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class Verdict(enum.StrEnum):
@@ -36,32 +41,6 @@ class Verdict(enum.StrEnum):
     """Shown to be worse than the margin."""
     INCONCLUSIVE = "INCONCLUSIVE"
     """Neither is shown, or the data cannot be trusted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Requests, and how many of them were bad."""
-
-    requests: int = 0
-    bad: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.requests + other.requests, self.bad + other.bad)
-
-    @property
-    def share(self) -> float:
-        """Share of bad requests, 0 to 1; 0 without requests."""
-        return self.bad / self.requests if self.requests else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What both sides counted between two looks."""
-
-    canary: Counts
-    stable: Counts
-    seconds: float
-    """Time between the looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +74,10 @@ class Judgement:
     """The same as time, at this traffic."""
     explanation: str
     """One sentence in plain words."""
+    routes: tuple[RouteJudgement, ...] = ()
+    """Each route by itself; empty where there is but one."""
+    route: RouteJudgement | None = None
+    """The one that decides: it failed, or a PASS waits for it. None when the whole does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +89,14 @@ class Trial:
     sharers: int = 1
     """How many objectives share the criteria's `false_fail`: each gets an equal part, so their union holds."""
     ratio: RatioLikelihood = field(default=RatioLikelihood(threshold=1.5))
-    canary: Counts = Counts()
-    stable: Counts = Counts()
+    """Of the ratio that is the same on every route."""
+    canary: Counts = field(default=Counts())
+    stable: Counts = field(default=Counts())
     seconds: float = 0.0
     canary_scrapes: int = 0
     bad_scrapes: int = 0
+    routes: Mapping[str, RouteTrial] = field(default_factory=dict)
+    """Never changed in place."""
 
     @classmethod
     def of(cls, objective: Objective, criteria: Criteria, sharers: int = 1) -> Trial:
@@ -119,77 +105,125 @@ class Trial:
 
     @property
     def alpha_fail(self) -> float:
-        """Chance that this objective ever fails a canary within the margin."""
-        return self.criteria.false_fail / self.sharers
+        """Chance that this objective ever fails, on the whole, a canary within the margin."""
+        return self.criteria.false_fail * (1 - self.criteria.route_share) / self.sharers
+
+    @property
+    def alpha_route(self) -> float:
+        """Chance that any one route ever fails a canary that is within the margin on it."""
+        return self.criteria.false_fail * self.criteria.route_share / self.sharers / (self.criteria.most_routes + 1)
 
     @property
     def alpha_pass(self) -> float:
         """Chance that either of the two ways to pass ever passes a canary at the margin."""
         return self.criteria.false_pass / 2
 
+    @property
+    def allowed(self) -> float:
+        """Share of bad requests that the canary is held against: the larger of ratio x stable and the floor."""
+        return max(self.criteria.ratio * self.stable.share, self.objective.floor)
+
     def add(self, batch: Batch) -> Trial:
         """Return the trial with one more batch."""
         canary, stable = batch.canary, batch.stable
+        ratio, routes = self.ratio, dict(self.routes)
+        for part in batch.routes or (RouteCounts("", canary, stable),):
+            ratio = ratio.add(part.canary.requests, part.canary.bad, part.stable.requests, part.stable.bad)
+            if part.route:
+                known = routes.get(part.route) or RouteTrial(part.route, RatioLikelihood(self.criteria.ratio))
+                routes[part.route] = known.add(part)
         return replace(
             self,
-            ratio=self.ratio.add(canary.requests, canary.bad, stable.requests, stable.bad),
+            ratio=ratio,
             canary=self.canary + canary,
             stable=self.stable + stable,
             seconds=self.seconds + batch.seconds,
             canary_scrapes=self.canary_scrapes + (canary.requests > 0),
             bad_scrapes=self.bad_scrapes + (canary.bad > 0),
+            routes=routes,
         )
 
     def verdict(self) -> Verdict:
         """Return what the evidence shows, without the bounds: cheap enough to ask at every scrape."""
-        return self._verdict(self.ratio.curve(), self._share_curve())
+        return self._decide()[0]
+
+    def share(self) -> Estimate:
+        """Return the canary's share of bad requests, with the bounds it is within at all times."""
+        curve = self._share_curve()
+        high = curve.upper_bound(self.alpha_pass)
+        return Estimate(
+            value=self.canary.share if self.canary.requests else None,
+            low=curve.lower_bound(self.alpha_fail),
+            high=1.0 if math.isinf(high) else high,
+        )
 
     def judge(self) -> Judgement:
         """Return what the evidence shows, with its bounds and its explanation."""
-        ratio, share = self.ratio.curve(), self._share_curve()
-        verdict = self._verdict(ratio, share)
-        high_ratio, high_share = ratio.upper_bound(self.alpha_pass), share.upper_bound(self.alpha_pass)
-        effect = Estimate(
-            value=self.canary.share / self.stable.share if self.canary.requests and self.stable.bad else None,
-            low=ratio.lower_bound(self.alpha_fail),
-            high=None if math.isinf(high_ratio) else high_ratio,
-        )
-        canary_share = Estimate(
-            value=self.canary.share if self.canary.requests else None,
-            low=share.lower_bound(self.alpha_fail),
-            high=1.0 if math.isinf(high_share) else high_share,
-        )
-        needed = None if verdict is not Verdict.INCONCLUSIVE else self._needed(ratio, share)
+        verdict, deciding = self._decide()
+        ratio = self.ratio.curve()
+        high = ratio.upper_bound(self.alpha_pass)
+        needed = None if verdict is not Verdict.INCONCLUSIVE or deciding else self._needed(ratio)
         rate = self.canary.requests / self.seconds if self.seconds else 0.0
+        routes = {route.route: self._judged(route) for route in self.routes.values()} if len(self.routes) > 1 else {}
         judgement = Judgement(
             objective=self.objective,
             verdict=verdict,
             canary=self.canary,
             stable=self.stable,
-            allowed=max(self.criteria.ratio * self.stable.share, self.objective.floor),
-            effect=effect,
-            canary_share=canary_share,
+            allowed=self.allowed,
+            effect=Estimate(
+                value=self.canary.share / self.stable.share if self.canary.requests and self.stable.bad else None,
+                low=ratio.lower_bound(self.alpha_fail),
+                high=None if math.isinf(high) else high,
+            ),
+            canary_share=self.share(),
             needed_requests=needed,
             needed_seconds=needed / rate if needed is not None and rate else None,
             explanation="",
+            routes=tuple(routes.values()),
+            route=routes[deciding.route] if deciding else None,
         )
         return replace(judgement, explanation=explain(judgement, self.criteria))
+
+    def _judged(self, route: RouteTrial) -> RouteJudgement:
+        return route.judge(self.objective, self.criteria, self.alpha_route, self.alpha_pass)
 
     def _share_curve(self) -> Curve:
         return proportion_curve(self.canary.requests, self.canary.bad, self.objective.floor)
 
-    def _verdict(self, ratio: Curve, share: Curve) -> Verdict:
-        need_fail, need_pass = -math.log(self.alpha_fail), -math.log(self.alpha_pass)
-        if self.bad_scrapes >= self.criteria.fail_scrapes and min(ratio.above(), share.above()) >= need_fail:
-            return Verdict.FAIL
-        if self.canary_scrapes >= self.criteria.pass_scrapes and max(ratio.below(), share.below()) >= need_pass:
-            return Verdict.PASS
-        return Verdict.INCONCLUSIVE
+    def _decide(self) -> tuple[Verdict, RouteTrial | None]:
+        """Return the verdict, and the route that it hangs on, if it is one."""
+        if self._fails():
+            return Verdict.FAIL, None
+        routes = self.routes.values() if len(self.routes) > 1 else ()
+        for route in routes:
+            if route.fails(self.objective, self.criteria, self.alpha_route):
+                return Verdict.FAIL, route
+        if not self._passes():
+            return Verdict.INCONCLUSIVE, None
+        suspect = next((route for route in routes if route.is_suspect(self.objective, self.criteria)), None)
+        return (Verdict.INCONCLUSIVE, suspect) if suspect else (Verdict.PASS, None)
 
-    def _needed(self, ratio: Curve, share: Curve) -> int | None:
+    def _fails(self) -> bool:
+        # A likelihood has one peak: what seems to be within the margin is no evidence against it.
+        if self.canary.share <= self.objective.floor or not self.ratio.seems_above:
+            return False
+        need = -math.log(self.alpha_fail)
+        enough = self.bad_scrapes >= scrapes_to_fail(self.objective, self.criteria)
+        return enough and self._share_curve().above() >= need and self.ratio.curve().above() >= need
+
+    def _passes(self) -> bool:
+        need = -math.log(self.alpha_pass)
+        if self.canary_scrapes < self.criteria.pass_scrapes:
+            return False
+        by_share = self.canary.share <= self.objective.floor and self._share_curve().below() >= need
+        return by_share or (not self.ratio.seems_above and self.ratio.curve().below() >= need)
+
+    def _needed(self, ratio: Curve) -> int | None:
         """Extrapolate the evidence at its expected growth, if both sides go on as they are."""
         if not (self.canary.requests and self.stable.requests):
             return None
+        share = self._share_curve()
         canary, stable = self.canary.share, self.stable.share
         split = self.canary.requests / self.stable.requests
         by_ratio = ratio_growth(canary, stable, split, self.criteria.ratio)
