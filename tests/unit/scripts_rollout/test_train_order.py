@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 
 from quarterdeck_contract.errors import RefusedError, UsageError
-from quarterdeck_scripts.rollout.actions import Outcome
+from quarterdeck_scripts.rollout.actions import Outcome, Situation
 from quarterdeck_scripts.rollout.state import Direction, Ending, State
-from quarterdeck_scripts.rollout.train import Finish, Member, RollOut, TakeBack, members_of, order, parse, run
+from quarterdeck_scripts.rollout.train import (
+    Finish,
+    Member,
+    RollOut,
+    TakeBack,
+    members_of,
+    order,
+    parse,
+    run,
+    under_way,
+)
 
 CALLS = {"web": ["checkout"], "checkout": ["cart", "payments"], "cart": ["payments"], "payments": []}
 
@@ -98,10 +108,10 @@ def test_one_that_fails_takes_all_back_in_reverse() -> None:
     """What had not begun is not rolled out any more."""
     taken, outcome = walk({}, [GOOD, BAD])
 
-    reason = "rolled out together with what was inconclusive. checkout: nobody came."
+    back = Outcome(Ending.ROLLED_BACK, "rolled out together with what was inconclusive. checkout: nobody came.")
     assert taken == [
         *map(RollOut, MEMBERS[:2]),
-        *(TakeBack(member, reason) for member in reversed(MEMBERS)),
+        *(TakeBack(member, back) for member in reversed(MEMBERS)),
         *map(Finish, MEMBERS),
     ]
     assert outcome == Outcome(Ending.INCONCLUSIVE, "checkout: nobody came.")
@@ -123,3 +133,33 @@ def test_a_train_that_was_killed_on_its_way_goes_on() -> None:
     taken, _ = walk({"payments": replace(STATE, direction=Direction.FORWARD)}, [GOOD, GOOD, GOOD])
 
     assert taken[:3] == [*map(RollOut, MEMBERS)]
+
+
+def situation(state: State | None = None, stable: str = "v1") -> Situation:
+    """Return what is seen of a service."""
+    return Situation(state=state, stable_image=stable, stable_settled=True, canary_image=None)
+
+
+def test_a_train_under_way_is_found_whole_by_any_of_its_services() -> None:
+    """Also by a command line that names another one, which has its version already."""
+    seen = {"checkout": situation(STATE), "ui": situation(stable="ui:v2")}
+
+    assert under_way((Member("checkout", "c:v2"), Member("ui", "ui:v2")), seen) == MEMBERS
+    assert under_way((Member("ui", "ui:v2"),), {"ui": situation(stable="ui:v1")}) == ()
+
+
+@pytest.mark.parametrize("asked", [Member("ui", "ui:v3"), Member("payments", "p:v3")])
+def test_another_rollout_does_not_join_a_train(asked: Member) -> None:
+    """Neither another service nor another version of one of its own."""
+    seen = {"checkout": situation(STATE), asked.service: situation(stable="p:v1")}
+
+    with pytest.raises(RefusedError, match=r"one of payments=p:v2 checkout=c:v2 web=w:v2"):
+        under_way((Member("checkout", "c:v2"), asked), seen)
+
+
+def test_two_trains_are_not_one() -> None:
+    """Each goes its own way."""
+    other = replace(STATE, train=("ui=ui:v2", "web=w:v2"))
+
+    with pytest.raises(RefusedError, match="no other rollout"):
+        under_way((), {"checkout": situation(STATE), "ui": situation(other)})

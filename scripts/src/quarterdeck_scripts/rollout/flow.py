@@ -89,9 +89,9 @@ def undo(plan: Plan) -> Flow:
     return _locked(_undo(plan))
 
 
-def take_back(plan: Plan, reason: str) -> Flow:
-    """Put a service back that goes with others of which one was put back; *reason* says which."""
-    return _locked(_take_back(plan, reason))
+def take_back(plan: Plan, outcome: Outcome) -> Flow:
+    """Put a service back that goes with others which go back; one that does so already ends as it was to."""
+    return _locked(_take_back(plan, outcome))
 
 
 def finish(plan: Plan) -> Flow:
@@ -125,11 +125,11 @@ def _abort(plan: Plan) -> Flow:
     return (yield from _back(plan, situation.canary_image or plan.image, outcome))
 
 
-def _take_back(plan: Plan, reason: str) -> Flow:
+def _take_back(plan: Plan, outcome: Outcome) -> Flow:
     situation: Situation = yield Inspect()
     state = begin_or_resume(plan, situation)
     if state.direction is not Direction.BACK:
-        state = _back_state(state, Ending.ROLLED_BACK, reason)
+        state = _back_state(state, outcome.ending, outcome.reason)
         yield SaveState(state)
     return (yield from _walk(plan, state))
 

@@ -6,6 +6,7 @@ where the train stands: as long as any of them goes back, all of them do.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
@@ -15,8 +16,9 @@ from quarterdeck_scripts.rollout.actions import Outcome
 from quarterdeck_scripts.rollout.state import Direction, Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from quarterdeck_scripts.rollout.actions import Situation
     from quarterdeck_scripts.rollout.state import State
 
 
@@ -55,6 +57,32 @@ def parse(images: Sequence[str], services: Sequence[str]) -> tuple[Member, ...]:
             "give --image IMAGE for one service, --image SERVICE=IMAGE for each of several",
         )
     return tuple(Member(service, image) for service, image in given)
+
+
+def under_way(asked: Sequence[Member], situations: Mapping[str, Situation]) -> tuple[Member, ...]:
+    """Return the train that some of *asked* belong to by their states, whole and in its order; empty if there is none.
+
+    Raises:
+        RefusedError: they belong to several, or one of them is no part of it and has not the version asked for.
+    """
+    trains = {situation.state.train for situation in situations.values() if situation.state and situation.state.train}
+    members = members_of(next(iter(trains), ()))
+    strangers = [str(each) for each in asked if each not in members and not runs_already(each, situations)]
+    if len(trains) > 1 or (trains and strangers):
+        others = "; ".join(" ".join(train) for train in sorted(trains))
+        raise RefusedError(
+            f"no other rollout of {', '.join(each.service for each in asked)} under way",
+            f"one of {others}",
+            f"go on with it (`quarterdeck rollout resume {members[0].service}`), or put it back "
+            f"(`quarterdeck rollout abort {members[0].service}`)",
+        )
+    return members
+
+
+def runs_already(member: Member, situations: Mapping[str, Situation]) -> bool:
+    """Return whether a service has its version, and no rollout of it is under way."""
+    situation = situations[member.service]
+    return situation.state is None and situation.canary_image is None and situation.stable_image == member.image
 
 
 def order(services: Sequence[str], calls: Mapping[str, Iterable[str]], after: Iterable[str] = ()) -> tuple[str, ...]:
@@ -116,7 +144,8 @@ class TakeBack:
     """Put a member back, if it was begun. Answered with nothing."""
 
     member: Member
-    reason: str
+    outcome: Outcome
+    """How its rollout is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +157,11 @@ class Finish:
 
 Step = RollOut | TakeBack | Finish
 
+Steps = Generator[Step, Outcome | None, Outcome]
+"""Yields steps, is sent what each is answered with; returns how the train ended."""
 
-def run(members: Sequence[Member], states: Mapping[str, State | None]) -> Generator[Step, Outcome | None, Outcome]:
+
+def run(members: Sequence[Member], states: Mapping[str, State | None]) -> Steps:
     """Walk a train to its end, from wherever it stands.
 
     Args:
@@ -146,11 +178,26 @@ def run(members: Sequence[Member], states: Mapping[str, State | None]) -> Genera
             break
         reasons.append(f"{member.service}: {outcome.reason}")
     if ending is not None:
-        for member in reversed(members):
-            yield TakeBack(member, f"rolled out together with what was {ending.ending}. {ending.reason}")
+        reason = f"rolled out together with what was {ending.ending}. {ending.reason}"
+        return (yield from take_back(members, Outcome(Ending.ROLLED_BACK, reason), ending))
     for member in members:
         yield Finish(member)
-    return ending or Outcome(Ending.PROMOTED, " ".join(reasons))
+    return Outcome(Ending.PROMOTED, " ".join(reasons))
+
+
+def take_back(members: Sequence[Member], outcome: Outcome, ending: Outcome | None = None) -> Steps:
+    """Put every member back that was begun, the last one first.
+
+    Args:
+        members: in their order.
+        outcome: how the rollouts end that are not going back already.
+        ending: how the train ends; as *outcome* says, unless given.
+    """
+    for member in reversed(members):
+        yield TakeBack(member, outcome)
+    for member in members:
+        yield Finish(member)
+    return ending or outcome
 
 
 def _goes_back(members: Sequence[Member], states: Mapping[str, State | None]) -> Outcome | None:
