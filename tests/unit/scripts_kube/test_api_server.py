@@ -15,6 +15,7 @@ import pytest
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, StaleError, UnreachableError
+from quarterdeck_scripts.kube.logs import PodLogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -565,3 +566,44 @@ class TestWatches:
 
         assert len(events) == 1
         assert took < 5
+
+
+class TestLogs:
+    """Logs are bytes, and only their end is kept."""
+
+    def test_a_log_comes_as_it_is(self, tmp_path: Path) -> None:
+        """Bytes that are no text stay; what is asked for is bounded, and says whose and which run."""
+        with serving(lambda exchange: exchange.stream(b"one\n\xff\xfe", b"\x80 two\n")) as (url, log):
+            cluster = connect(kubeconfig(tmp_path, url))
+            assert isinstance(cluster, PodLogs)
+            whole = cluster.log("shop", "a-1", "app", most=100)
+            end = cluster.log("shop", "a-1", "app", previous=True, most=9)
+
+        assert whole == b"one\n\xff\xfe\x80 two\n"
+        assert end == b"\xff\xfe\x80 two\n"
+        asked = "/api/v1/namespaces/shop/pods/a-1/log?container=app&tailLines=2000&timestamps=true&limitBytes=8388608"
+        assert [sent.path for sent in log] == [asked, f"{asked}&previous=true"]
+
+    def test_no_log_is_an_error_of_the_servers(self, tmp_path: Path) -> None:
+        """A container that never ran has none; the server says so as JSON."""
+        said = {"kind": "Status", "code": 400, "reason": "BadRequest", "message": "container app is waiting to start"}
+        with serving(lambda exchange: exchange.reply(400, said)) as (url, _):
+            cluster = connect(kubeconfig(tmp_path, url))
+            assert isinstance(cluster, PodLogs)
+            with pytest.raises(ApiError, match="waiting to start"):
+                cluster.log("shop", "a-1", "app", most=100)
+
+    def test_a_log_that_drips_has_a_deadline(self, tmp_path: Path) -> None:
+        """Evidence is read while a rollback waits."""
+        released = threading.Event()
+
+        def answer(exchange: Exchange) -> None:
+            exchange.stream(b"a line\n", end=False)
+            released.wait(30)
+
+        with serving(answer) as (url, _):
+            cluster = connect(kubeconfig(tmp_path, url))
+            assert isinstance(cluster, PodLogs)
+            with pytest.raises(UnreachableError, match="Read timed out"):
+                cluster.log("shop", "a-1", "app", most=100, timeout=0.3)
+            released.set()

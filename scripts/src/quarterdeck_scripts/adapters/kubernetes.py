@@ -20,7 +20,8 @@ from kubernetes.client import ApiClient
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_scripts.adapters.kubeconfig import configuration, contexts
 from quarterdeck_scripts.adapters.wire import Request, chunks, events
-from quarterdeck_scripts.kube.client import ApiError, Json, StaleError, UnreachableError
+from quarterdeck_scripts.kube.client import ApiError, Json, StaleError, UnreachableError, path
+from quarterdeck_scripts.kube.logs import LINES, end_of
 from quarterdeck_scripts.kube.retries import TRIES, Backoff, may_be_sent_again
 from quarterdeck_scripts.kube.server_time import ServerTime
 from quarterdeck_scripts.kube.versions import Versions
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 _HTTP_UNAUTHORISED = 401
 _BOOKMARKS = "allowWatchBookmarks"
+_MOST_LOG = 8 << 20
+"""Bytes of a log that are read, whatever its lines are like; its newest are what is left out beyond them."""
 _NEVER_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 """What urllib3 raises before there is a connection to send anything on."""
 
@@ -136,6 +139,22 @@ class ApiServer:
                     raise
             finally:
                 response.close()
+
+    def log(
+        self, namespace: str, pod: str, container: str, *, previous: bool = False, most: int, timeout: float = 10.0
+    ) -> bytes:
+        """Return the end of a container's log; see `kube.logs.PodLogs`. It is asked for once."""
+        query = {"container": container, "tailLines": str(LINES), "timestamps": "true", "limitBytes": str(_MOST_LOG)}
+        if previous:
+            query["previous"] = "true"
+        asked = Request("GET", path("Pod", namespace, pod, "log"), query)
+        deadline = time.monotonic() + timeout
+        with self._failures_named(asked):
+            response = self._send(asked, deadline)
+            data = b"".join(chunks(response, deadline))
+        if response.status != 200:  # noqa: PLR2004 -- HTTP's own number
+            self._decoded(response, data, asked)
+        return end_of(data, most)
 
     def _answered(self, asked: Request, deadline: float) -> Json:
         """Send one request once, and return the answer if it is one of the present."""

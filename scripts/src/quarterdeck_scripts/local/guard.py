@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quarterdeck_scripts.kube.client import UnreachableError
+from quarterdeck_contract.errors import UsageError
+from quarterdeck_scripts.kube.client import ApiError, UnreachableError
+from quarterdeck_scripts.kube.logs import LINES, end_of
 from quarterdeck_scripts.local.lifecycle import require_running
+from quarterdeck_scripts.local.logs import choose, read
+from quarterdeck_scripts.local.state import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from quarterdeck_scripts.kube.client import Cluster, Json
+
+_NOT_FOUND = 404
 
 
 class GuardedCluster:
@@ -74,3 +80,15 @@ class GuardedCluster:
         except UnreachableError:
             require_running(self._state)
             raise
+
+    def log(
+        self, namespace: str, pod: str, container: str, *, previous: bool = False, most: int, timeout: float = 10.0
+    ) -> bytes:
+        """Return the end of a container's log; see `kube.logs.PodLogs`. Here the pods' logs are files."""
+        del timeout
+        try:
+            log = choose(Layout(self._state), pod, namespace, container, previous=previous)
+            return end_of(b"".join(read(log, tail=LINES)), most)
+        except (UsageError, OSError) as error:
+            found = error.found if isinstance(error, UsageError) else str(error)
+            raise ApiError(_NOT_FOUND, "NotFound", f"no such log: {found}") from error
