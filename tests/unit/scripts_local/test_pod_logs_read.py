@@ -8,11 +8,12 @@ import pytest
 
 from quarterdeck_scripts.kube.client import ApiError
 from quarterdeck_scripts.kube.fake import FakeCluster
-from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.local.guard import GuardedCluster
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from quarterdeck_scripts.kube.logs import PodLogs
 
 
 @pytest.fixture
