@@ -40,8 +40,9 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
 }
 """Name of a case to the keys that differ from the stack's file; the case's first word is the stack."""
 
-RELEASED = Path(__file__).parent / "released-prod.yaml"
-"""The rendering of `prod` that users have in their clusters: written anew with each release."""
+RELEASED = {path.stem.removeprefix("released-"): path for path in Path(__file__).parent.glob("released-*.yaml")}
+"""Stack to the rendering of it that users have in their clusters: `quarterdeck stack render --env STACK`, written anew
+with each release."""
 
 QUOTA = {"requests.cpu": "500", "requests.memory": "1Ti", "limits.memory": "1Ti", "pods": "500"}
 """Where there is a quota, a pod without the request or the limit it counts is refused."""
@@ -237,10 +238,11 @@ def _unlike(applied: Any, stored: Any, where: str = "") -> Iterator[str]:
         yield f"{where} is {stored!r}, not {applied!r}"
 
 
-def test_what_is_released_can_be_upgraded_to_it(api: Api, root: Path) -> None:
+@pytest.mark.parametrize("stack", ["local", "dev", "staging", "prod"])
+def test_what_is_released_can_be_upgraded_to_it(api: Api, root: Path, stack: str) -> None:
     """What is gone from the rendering is deleted, the rest applied without force; every pod is Ready again."""
-    released = list(yaml.safe_load_all(RELEASED.read_text(encoding="utf-8")))
-    manifests = _rendered(root, "prod")
+    released = list(yaml.safe_load_all(RELEASED[stack].read_text(encoding="utf-8")))
+    manifests = _rendered(root, stack)
     kept = {api.path(each) for each in manifests}
     try:
         _install(api, released)
