@@ -19,6 +19,7 @@ from quarterdeck_dashboards.catalogue.fields import (
     Model,
     Name,
 )
+from quarterdeck_dashboards.catalogue.freeze import Freeze
 from quarterdeck_dashboards.catalogue.objective import Slo, SloKind, check_bound
 from quarterdeck_dashboards.catalogue.own import OwnMetric, measured
 from quarterdeck_dashboards.catalogue.running import Dependency, Resources
@@ -28,6 +29,7 @@ from quarterdeck_dashboards.duration import format_duration
 __all__ = [
     "Catalogue",
     "Dependency",
+    "Freeze",
     "OwnMetric",
     "Resources",
     "RolloutPlan",
@@ -193,6 +195,19 @@ class Catalogue(Model):
 
     @field_validator("webhooks")
     @classmethod
+    freezes: Annotated[tuple[Freeze, ...], UniqueNames("freeze")] = ()
+    """When no rollout begins. Going back is never frozen."""
+
+    @field_validator("freezes")
+    @classmethod
+    def _of_known_services(cls, value: tuple[Freeze, ...], info: ValidationInfo) -> tuple[Freeze, ...]:
+        known = {service.name for service in info.data.get("services", ())}
+        for number, freeze in enumerate(value):
+            for place, name in enumerate(freeze.services):
+                if known and name not in known:
+                    at = ("freezes", number, "services", place)
+                    raise wrong("a service of the catalogue", repr(name), at=at, word=name, words=known)
+        return value
     def _of_known_owners(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         services: tuple[Service, ...] = info.data.get("services", ())
         owners = {service.owner for service in services}
