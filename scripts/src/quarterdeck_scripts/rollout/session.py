@@ -162,20 +162,30 @@ class Session:
             forced=plan.forced,
         )
 
-    def run(self, steps: Flow, record: RolloutRecord, *, take_over: bool = False) -> tuple[Outcome, int]:
-        """Run a flow to its end; return how it ended and the exit code."""
-        cluster, stop = self.environment.cluster, StopRequest()
+    def run(
+        self, steps: Flow, record: RolloutRecord, *, take_over: bool = False, stop: StopRequest | None = None
+    ) -> tuple[Outcome, int]:
+        """Run a flow to its end; return how it ended and the exit code. *stop* is shared by flows that are one run."""
+        cluster, stop, lock = self.environment.cluster, stop or StopRequest(), self.lock()
         hands = Hands(
             cluster=cluster,
             prometheus=self.prometheus,
             audit=self.audit(),
-            lock=self.lock(),
+            lock=lock,
             clock=self.clock,
             stop=stop,
             record=record,
             take_over=take_over,
         )
-        runner = Runner(hands=hands, record=record, folder=self.records, stop=stop, clock=self.clock, show=console.step)
+        runner = Runner(
+            hands=hands,
+            record=record,
+            folder=self.records,
+            stop=stop,
+            clock=self.clock,
+            show=console.step,
+            tell=lock.tell,
+        )
         with listening(stop, console.say):
             outcome = runner.run(steps)
         return outcome, EXIT_TERMINATED if stop.signal == signal.SIGTERM else outcome.ending.exit_code
