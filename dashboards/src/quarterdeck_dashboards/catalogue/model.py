@@ -192,9 +192,6 @@ class Catalogue(Model):
     An owner without one is still alerted in Alertmanager, which then tells nobody. `platform` is whoever gets the
     alerts on what nobody in the catalogue owns; `watchdog` is called every few minutes, and has to raise the alarm
     itself when it is not."""
-
-    @field_validator("webhooks")
-    @classmethod
     freezes: Annotated[tuple[Freeze, ...], UniqueNames("freeze")] = ()
     """When no rollout begins. Going back is never frozen."""
 
@@ -208,6 +205,9 @@ class Catalogue(Model):
                     at = ("freezes", number, "services", place)
                     raise wrong("a service of the catalogue", repr(name), at=at, word=name, words=known)
         return value
+
+    @field_validator("webhooks")
+    @classmethod
     def _of_known_owners(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         services: tuple[Service, ...] = info.data.get("services", ())
         owners = {service.owner for service in services}
