@@ -38,6 +38,11 @@ def is_held(workload: Json) -> bool:
     return HELD in (workload["metadata"].get("annotations") or {})
 
 
+def held_at(workload: Json) -> int:
+    """Return how many pods a held update is to have renewed, at least."""
+    return int(_noted(workload)["pods"])
+
+
 def is_steady(workload: Json) -> bool:
     """Return whether the hold has no effect besides: a Deployment's pods count as available again."""
     return workload["kind"] != "Deployment" or bool(workload["spec"].get("paused"))
@@ -66,14 +71,14 @@ def hold(workload: Json, pods: int) -> list[Json]:
     else:
         _check_more(workload, workload.get("status", {}).get("desiredNumberScheduled", 0), pods)
         wanted = {"updateStrategy": {"type": "OnDelete"}}
-    return [*_note(workload, _present(workload)), *_set(spec, wanted)]
+    return [*_note(workload, pods), *_set(spec, wanted)]
 
 
 def freeze(workload: Json) -> list[Json]:
     """Return the operations by which a Deployment's update stays as it is, whether a rollout began it or not."""
-    before = _noted(workload) if is_held(workload) else _present(workload)
+    before = _noted(workload)["spec"] if is_held(workload) else workload["spec"]
     kept = {key: before.get(key) for key in ("minReadySeconds", "progressDeadlineSeconds")}
-    note = [] if is_held(workload) else _note(workload, before)
+    note = [] if is_held(workload) else _note(workload, 1)
     return [*note, *_set(workload["spec"], {**kept, "paused": True})]
 
 
@@ -81,7 +86,7 @@ def release(workload: Json) -> list[Json]:
     """Return the operations that put back how *workload* updates itself; none when nothing is held."""
     if not is_held(workload):
         return []
-    before = _noted(workload)
+    before = _noted(workload)["spec"]
     wanted = {key: before.get(key) for key in _FIELDS[workload["kind"]]}
     gone = {"op": "remove", "path": pointer("metadata", "annotations", HELD)}
     return [gone, *_set(workload["spec"], wanted)]
@@ -108,17 +113,14 @@ def _check_more(workload: Json, there: int, pods: int) -> None:
         )
 
 
-def _present(workload: Json) -> Json:
-    return {key: workload["spec"][key] for key in _FIELDS[workload["kind"]] if key in workload["spec"]}
-
-
 def _noted(workload: Json) -> Json:
     noted: Json = json.loads(workload["metadata"]["annotations"][HELD])
     return noted
 
 
-def _note(workload: Json, before: Json) -> list[Json]:
-    text = json.dumps(before, separators=(",", ":"), sort_keys=True)
+def _note(workload: Json, pods: int) -> list[Json]:
+    before = {key: workload["spec"][key] for key in _FIELDS[workload["kind"]] if key in workload["spec"]}
+    text = json.dumps({"pods": pods, "spec": before}, separators=(",", ":"), sort_keys=True)
     if workload["metadata"].get("annotations"):
         return [{"op": "add", "path": pointer("metadata", "annotations", HELD), "value": text}]
     return [{"op": "add", "path": pointer("metadata", "annotations"), "value": {HELD: text}}]

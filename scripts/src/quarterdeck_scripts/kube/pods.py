@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,6 +75,16 @@ def is_terminating(pod: Json) -> bool:
 def is_finished(pod: Json) -> bool:
     """Return whether *pod* ran to its end and will not run again."""
     return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def label(found: Json, name: str) -> str:
+    """Return the label *name* of any object; empty without one."""
+    return str((found["metadata"].get("labels") or {}).get(name, ""))
+
+
+def created(found: Json) -> float:
+    """Return when any object was created, in Unix seconds by the API server's clock."""
+    return datetime.fromisoformat(found["metadata"]["creationTimestamp"]).timestamp()
 
 
 def condition(found: Json, kind: str) -> Json:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import UsageError
@@ -26,7 +26,7 @@ from quarterdeck_contract.kubernetes import (
 )
 from quarterdeck_scripts.kube import in_place
 from quarterdeck_scripts.kube.patches import pointer
-from quarterdeck_scripts.kube.pods import PodProblem, condition, problems_of
+from quarterdeck_scripts.kube.pods import PodProblem, condition, is_ready, is_terminating, label, problems_of
 from quarterdeck_scripts.kube.revisions import (
     RESTARTED_AT,
     Revision,
@@ -43,10 +43,13 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json
 
 __all__ = [
+    "KINDS",
     "WorkloadStatus",
     "canary_name",
     "canary_of",
+    "held_status",
     "hold_patch",
+    "is_still",
     "previous_revision",
     "promote_patch",
     "restart_patch",
@@ -58,6 +61,9 @@ __all__ = [
     "undo_patch",
     "version_of",
 ]
+
+KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+"""Kinds of workloads that can be rolled out, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,17 @@ def status_of(deployment: Json, pods: Iterable[Json]) -> WorkloadStatus:
     )
 
 
+def held_status(workload: Json, pods: Iterable[Json]) -> WorkloadStatus:
+    """Return how far the new pods of a held update of *workload* are; *pods* are all its pods."""
+    version = _version_label(workload["spec"]["template"])
+    new = [pod for pod in pods if label(pod, APP_VERSION) == version and not is_terminating(pod)]
+    whole = status_of(workload, new)
+    count = len(new)
+    wanted = max(in_place.held_at(workload), count)
+    ready = sum(map(is_ready, new))
+    return replace(whole, desired=wanted, updated=count, ready=ready, total=count)
+
+
 def undo_patch(deployment: Json, revision: Revision) -> list[Json]:
     """Return the JSON patch that brings back *revision*: the whole pod template and the version label.
 
@@ -136,7 +153,7 @@ def promote_patch(stable: Json, image: str) -> list[Json]:
     Where a rollout holds the update to it, it is let go.
     """
     if in_place.is_held(stable) and serving_image(stable) == image:
-        return [*_tests(stable), *in_place.release(stable)]
+        return [*is_still(stable), *in_place.release(stable)]
     return _template_patch(stable, _with_image(stable, image, TRACK_STABLE), {})
 
 
@@ -154,6 +171,14 @@ def restart_patch(now: datetime) -> Json:
     """Return the merge patch that replaces every pod, a few at a time; *now* is aware, and marks the restart."""
     annotations = {RESTARTED_AT: now.isoformat(timespec="seconds")}
     return {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+
+
+def is_still(deployment: Json) -> list[Json]:
+    """Return the precondition of a JSON patch: it is still this object, with this template."""
+    return [
+        {"op": "test", "path": pointer("metadata", "uid"), "value": deployment["metadata"]["uid"]},
+        {"op": "test", "path": pointer("spec", "template"), "value": copy.deepcopy(deployment["spec"]["template"])},
+    ]
 
 
 def canary_name(service: str, track: str = TRACK_CANARY) -> str:
@@ -245,15 +270,7 @@ def _template_patch(deployment: Json, template: Json, annotations: dict[str, str
         elif entries:
             operations.append(("add", pointer("metadata", part), entries))
     changes = [{"op": op, "path": where, "value": copy.deepcopy(value)} for op, where, value in operations]
-    return [*_tests(deployment), *changes]
-
-
-def _tests(deployment: Json) -> list[Json]:
-    """Return the preconditions of a change: still this object, still with this template."""
-    return [
-        {"op": "test", "path": pointer("metadata", "uid"), "value": deployment["metadata"]["uid"]},
-        {"op": "test", "path": pointer("spec", "template"), "value": copy.deepcopy(deployment["spec"]["template"])},
-    ]
+    return [*is_still(deployment), *changes]
 
 
 def _version_label(template: Json) -> str:

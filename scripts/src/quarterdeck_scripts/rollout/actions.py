@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 
 class Side(enum.StrEnum):
-    """Which Deployment is meant."""
+    """Which pods are meant, and the Deployment that has them where they have one of their own."""
 
     STABLE = "stable"
     CANARY = "canary"
+    """The new version's."""
+    BASELINE = "baseline"
+    """Fresh ones of the stable version, which the canary is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +91,58 @@ class CreateCanary:
 
     image: str
     replicas: int
+    side: Side = Side.CANARY
+    """The canary, or the baseline it is compared with."""
 
     @property
     def title(self) -> str:
         """What a person is shown."""
-        return f"Create the canary: {self.replicas} of {self.image}"
+        return f"Create the {self.side}: {self.replicas} of {self.image}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Let the Service lead to the stable pods alone, if it leads to all. Answered with nothing."""
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Keep requests with the stable pods"
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Let the Service lead to the pods of one *side* alone, or to all (None). Answered with nothing."""
+
+    side: Side | None
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return f"Send requests to the {self.side} pods" if self.side else "Let the Service lead where it led before"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Begin the workload's own update to *image*, and hold it at its first *pods*. Answered with nothing."""
+
+    image: str
+    pods: int
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return f"Begin the update: {self.pods} of {self.image}"
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Keep a held update as it is, now that its first pods are there. Answered with nothing."""
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Hold the update there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +194,7 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class DeleteCanary:
-    """Remove the canary, and wait until its pods are gone or going. Answered with nothing."""
+    """Remove the canary and its baseline, and wait until their pods are gone or going. Answered with nothing."""
 
     @property
     def title(self) -> str:
@@ -154,7 +204,10 @@ class DeleteCanary:
 
 @dataclass(frozen=True, slots=True)
 class RestoreStable:
-    """Bring the stable version's previous template back, if *image* had been promoted. Answered with nothing."""
+    """Bring the stable version's previous template back, if *image* had been promoted or begun to be.
+
+    Answered with nothing.
+    """
 
     image: str
 
@@ -171,6 +224,10 @@ Action = (
     | SaveState
     | ClearState
     | CreateCanary
+    | Fence
+    | Direct
+    | Hold
+    | Freeze
     | WaitReady
     | Measure
     | Pause
@@ -189,7 +246,13 @@ class Situation:
     stable_settled: bool
     """Whether the stable Deployment is done: as many Ready pods as asked for, all of its newest template."""
     canary_image: str | None
-    """None without a canary."""
+    """The version that is being let in: a canary's, or that of a held update; None without either."""
+    kind: str = "Deployment"
+    """What the stable version is."""
+    replicas: int = 1
+    """Pods of the stable version."""
+    directed: bool = False
+    """Whether the Service leads to the pods of one side alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,42 +5,33 @@ Each reads first and makes only the difference, so it may be repeated after a ti
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
-from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE, TRACK, TRACK_CANARY
-from quarterdeck_scripts.kube import workloads
-from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Json, UnreachableError, path
+from quarterdeck_scripts.kube.client import ApiError, UnreachableError
 from quarterdeck_scripts.kube.pods import is_terminating, problems_of
 from quarterdeck_scripts.kube.retries import Backoff, may_pass
 from quarterdeck_scripts.rollout import actions as do
 from quarterdeck_scripts.rollout.asks import Wish, read_ask
+from quarterdeck_scripts.rollout.changes import Changes
 from quarterdeck_scripts.rollout.explain import number_of
 from quarterdeck_scripts.rollout.measure import Measurer
 from quarterdeck_scripts.rollout.sightings import Patience, Sightings
-from quarterdeck_scripts.rollout.state import Direction
-from quarterdeck_scripts.rollout.view import ServiceView, created, label, pod_facts
+from quarterdeck_scripts.rollout.view import ServiceView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quarterdeck_scripts.audit import AuditLog
     from quarterdeck_scripts.kube.client import Cluster
-    from quarterdeck_scripts.rollout.asks import Ask
+    from quarterdeck_scripts.rollout.lens import Lens
     from quarterdeck_scripts.rollout.lock import LeaseLock
     from quarterdeck_scripts.rollout.ports import Clock, Prometheus
     from quarterdeck_scripts.rollout.record import RolloutRecord
-    from quarterdeck_scripts.rollout.state import State
     from quarterdeck_scripts.rollout.stop import StopRequest
 
 T = TypeVar("T")
-
-FIELD_MANAGER = "quarterdeck-rollout"
-"""Who, in `managedFields`, changed what a rollout changed."""
-
-_AS_US = {"fieldManager": FIELD_MANAGER}
-
-_NOT_FOUND = 404
 
 _SLICE = 0.25
 """Seconds of waiting between two looks at whether somebody asked to stop."""
@@ -63,24 +54,22 @@ class Hands:
         patience: Patience = Patience(),  # noqa: B008 -- frozen
     ) -> None:
         """*record* says which service; *take_over* takes the lock from a holder that is alive."""
-        self._cluster = cluster
         self._prometheus = prometheus
-        self._audit = audit
         self._lock = lock
         self._clock = clock
         self._stop = stop
         self._record = record
         self._take_over = take_over
         self._patience = patience
-        self._canary_name = workloads.canary_name(record.service)
         self._view = ServiceView(cluster, record.namespace, record.service, record.cluster)
-        self._measurer: Measurer | None = None
+        self._changes = Changes(cluster, audit, lock, self._view, record)
+        self._measuring: tuple[Measurer, Lens] | None = None
         self._sightings = Sightings(patience)
         self._judging_since: float | None = None
         self.tell: Callable[[str], None] = lambda _: None
         """Called with where the current step stands."""
 
-    def carry_out(self, action: do.Action) -> Any:  # noqa: C901, PLR0911 -- a table, a line an action
+    def carry_out(self, action: do.Action) -> Any:  # noqa: C901, PLR0911, PLR0912 -- a table, a line an action
         """Do what *action* says and return its answer.
 
         Raises:
@@ -95,11 +84,19 @@ class Hands:
             case do.Inspect(any_state):
                 return self._patiently(lambda: self._view.inspect(any_state=any_state))
             case do.SaveState(state):
-                return self._patiently(lambda: self._annotate(state, f"{state.direction}: {state.reason}"))
+                return self._patiently(lambda: self._changes.note(state, f"{state.direction}: {state.reason}"))
             case do.ClearState():
-                return self._patiently(lambda: self._annotate(None, "the rollout is over"))
-            case do.CreateCanary(image, replicas):
-                return self._patiently(lambda: self._create_canary(image, replicas))
+                return self._patiently(lambda: self._changes.note(None, "the rollout is over"))
+            case do.CreateCanary(image, replicas, side):
+                return self._patiently(lambda: self._changes.create(side, image, replicas))
+            case do.Fence():
+                return self._patiently(self._changes.fence)
+            case do.Direct(led_to):
+                return self._patiently(lambda: self._changes.direct(led_to))
+            case do.Hold(image, pods):
+                return self._patiently(lambda: self._changes.hold(image, pods))
+            case do.Freeze():
+                return self._patiently(self._changes.freeze)
             case do.WaitReady(side, within):
                 return self._wait_ready(side, within)
             case do.Measure():
@@ -107,96 +104,19 @@ class Hands:
             case do.Pause(seconds):
                 return self._sleep(seconds)
             case do.Promote(image):
-                return self._patiently(lambda: self._promote(image))
+                return self._patiently(lambda: self._changes.promote(image))
             case do.DeleteCanary():
                 return self._delete_canary()
             case do.RestoreStable(image):
-                return self._patiently(lambda: self._restore(image))
-
-    # Changing
-
-    def _annotate(self, state: State | None, why: str) -> Ask | None:
-        """Write *state*, or take it away; return the pause that stands in its way, if one does.
-
-        What was asked for goes with the decision: a pause that comes between is seen, for it makes a new version.
-        """
-        self._lock.holds()
-        stable = self._view.stable()
-        ask = read_ask(stable, state.id) if state else None
-        if state and state.direction is Direction.FORWARD and ask and ask.wish is Wish.PAUSE:
-            return ask
-        present = stable["metadata"].get("annotations") or {}
-        text = state.to_annotation() if state else None
-        wanted: dict[str, str | None] = {ROLLOUT_STATE: text}
-        if ROLLOUT_ASK in present and not (state and state.direction is Direction.UNDECIDED):
-            wanted[ROLLOUT_ASK] = None
-        if all(present.get(name) == value for name, value in wanted.items()):
-            return None
-        patch = {"metadata": {"resourceVersion": stable["metadata"]["resourceVersion"], "annotations": wanted}}
-        with self._change("note", present.get(ROLLOUT_STATE), why) as change:
-            self._cluster.request(
-                "PATCH", self._path(self._record.service), query=_AS_US, body=patch, content_type=MERGE_PATCH
-            )
-            change.after = text
-        return None
-
-    def _create_canary(self, image: str, replicas: int) -> None:
-        self._lock.holds()
-        present = self._view.deployment(do.Side.CANARY)
-        if present is not None:
-            if workloads.serving_image(present) != image:
-                raise RefusedError(
-                    f"no other canary of {self._record.service}",
-                    f"one of {workloads.serving_image(present)}",
-                    f"run `quarterdeck rollout abort {self._record.service}` first",
-                )
-            return
-        wanted = workloads.canary_of(self._view.stable(), image, replicas)
-        with self._change("create canary", None, f"judge {image}", self._canary_name) as change:
-            self._cluster.request("POST", path("Deployment", self._record.namespace), query=_AS_US, body=wanted)
-            change.after = {"image": image, "replicas": replicas}
-
-    def _promote(self, image: str) -> None:
-        self._lock.holds()
-        stable = self._view.stable()
-        before = workloads.serving_image(stable)
-        if before == image:
-            return
-        changed = self._view.changed(stable)
-        if changed:
-            raise RefusedError(
-                f"the stable version of {self._record.service} to be the one the canary was compared with",
-                f"somebody else changed {changed}",
-                f"run `quarterdeck rollout abort {self._record.service}`, then start again",
-            )
-        with self._change("promote", {"image": before}, self._record.reason or f"promote {image}") as change:
-            self._patch_template(workloads.promote_patch(stable, image))
-            change.after = {"image": image}
-
-    def _restore(self, image: str) -> None:
-        self._lock.holds()
-        stable = self._view.stable()
-        if workloads.serving_image(stable) != image:
-            return
-        replica_sets = self._view.replica_sets()
-        if workloads.rolled_back(stable, replica_sets):
-            return  # by us, and only the answer was lost
-        previous = workloads.previous_revision(stable, replica_sets)
-        if previous is None:
-            raise RefusedError(
-                f"an earlier revision of {self._record.service} to go back to",
-                "none is kept by the cluster (revisionHistoryLimit)",
-                "deploy the wanted version by hand",
-            )
-        with self._change("restore", {"image": image}, self._record.reason or "put everything back") as change:
-            self._patch_template(workloads.undo_patch(stable, previous))
-            change.after = {"images": previous.images, "revision": previous.number}
+                return self._restore(image)
 
     def _delete_canary(self) -> None:
-        self._patiently(self._delete_canary_deployment)
+        sides = (do.Side.CANARY, do.Side.BASELINE)
+        for side in sides:
+            self._patiently(partial(self._changes.delete, side))
         deadline = self._clock.monotonic() + self._patience.unanswered
         while self._clock.monotonic() < deadline:
-            pods = self._patiently(lambda: self._view.pods(do.Side.CANARY))
+            pods = self._patiently(lambda: [pod for side in sides for pod in self._view.pods(side)])
             left = [pod for pod in pods if not is_terminating(pod)]
             self.tell(f"{number_of(len(left), 'pod')} left" if left else "")
             if not left:
@@ -208,30 +128,9 @@ class Hands:
             "see that the controller manager runs; then run `quarterdeck rollout abort` again",
         )
 
-    def _delete_canary_deployment(self) -> None:
-        self._lock.holds()
-        canary = self._view.deployment(do.Side.CANARY)
-        if canary is None:
-            return
-        before = {"image": workloads.serving_image(canary), "replicas": canary["spec"].get("replicas", 1)}
-        with self._change("delete canary", before, self._record.reason or "the canary has served", self._canary_name):
-            try:
-                self._cluster.request("DELETE", self._path(self._canary_name), body={"propagationPolicy": "Background"})
-            except ApiError as error:
-                if error.status != _NOT_FOUND:
-                    raise
-
-    def _patch_template(self, patch: list[Json]) -> None:
-        self._cluster.request(
-            "PATCH", self._path(self._record.service), query=_AS_US, body=patch, content_type=JSON_PATCH
-        )
-
-    def _change(self, action: str, before: object, why: str, name: str | None = None) -> Any:
-        subject = f"Deployment {self._record.namespace}/{name or self._record.service}"
-        return self._audit.change(action=f"rollout: {action}", subject=subject, before=before, why=why)
-
-    def _path(self, name: str) -> str:
-        return path("Deployment", self._record.namespace, name)
+    def _restore(self, image: str) -> None:
+        self._patiently(lambda: self._changes.restore(image))
+        self._patiently(self._changes.free)
 
     # Waiting and measuring
 
@@ -254,14 +153,14 @@ class Hands:
             self._sleep(self._patience.poll)
 
     def _measure(self) -> do.Look:
-        measurer = self._measurer or self._begin_measuring()
+        measurer, lens = self._measuring or self._begin_measuring()
         now = self._clock.monotonic()
         if self._judging_since is None:
             self._judging_since = now
         pods = self._view.pods()
-        assessment = measurer.look(pod_facts(pods, self._record.since))
+        assessment = measurer.look(lens.facts(pods))
         self.tell(assessment.explanation)
-        canaries = [pod for pod in pods if label(pod, TRACK) == TRACK_CANARY]
+        canaries = [pod for pod in pods if lens.side_of(pod) is do.Side.CANARY]
         trouble = self._sightings.see([problem for pod in canaries for problem in problems_of(pod)], now)
         stable = self._view.stable()
         ask = read_ask(stable, self._record.id)
@@ -270,14 +169,11 @@ class Hands:
             self._record.forced = f"{ask}" if ask.wish is Wish.PROMOTE else ""
         return do.Look(assessment, now - self._judging_since, trouble, self._view.changed(stable), ask)
 
-    def _begin_measuring(self) -> Measurer:
-        canary = self._view.deployment(do.Side.CANARY)
-        if canary is None:
-            raise QuarterdeckError("a canary to measure", "none: somebody deleted it", "start the rollout again")
-        self._record.since = created(canary)
-        version = workloads.version_of(workloads.serving_image(canary))
-        self._measurer = Measurer(self._prometheus, self._record, version=version)
-        return self._measurer
+    def _begin_measuring(self) -> tuple[Measurer, Lens]:
+        lens = self._view.lens(self._prometheus, self._clock.now(), self._record.max_wait)
+        self._record.since = lens.since
+        self._measuring = Measurer(lens, self._record, version=lens.version), lens
+        return self._measuring
 
     def _sleep(self, seconds: float) -> None:
         """Wait, keeping the lock, leaving when somebody asks to stop."""

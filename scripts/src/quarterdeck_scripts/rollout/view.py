@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import RefusedError
-from quarterdeck_contract.kubernetes import APP_NAME, TRACK, TRACK_CANARY, TRACK_STABLE
-from quarterdeck_scripts.kube import workloads
+from quarterdeck_contract.errors import QuarterdeckError, RefusedError
+from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, TRACK, TRACK_CANARY
+from quarterdeck_scripts.kube import in_place, traffic, workloads
 from quarterdeck_scripts.kube.client import ApiError, Json, list_all, path
-from quarterdeck_scripts.kube.pods import is_ready
+from quarterdeck_scripts.kube.pods import created, label
+from quarterdeck_scripts.rollout import lens
 from quarterdeck_scripts.rollout.actions import Side, Situation
-from quarterdeck_scripts.rollout.evidence import PodFact
 from quarterdeck_scripts.rollout.state import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.rollout.ports import Prometheus
 
 _NOT_FOUND = 404
-_TRACKS = {Side.STABLE: TRACK_STABLE, Side.CANARY: TRACK_CANARY}
+
+_CLOCKS = 30.0
+"""Seconds by which this machine's clock and Prometheus' may differ."""
 
 
 class ServiceView:
-    """One service's two Deployments, their ReplicaSets and pods."""
+    """One service's workloads, what keeps their templates, their pods and their Service."""
 
     def __init__(self, cluster: Cluster, namespace: str, service: str, cluster_uid: str) -> None:
         self._cluster = cluster
@@ -34,17 +34,13 @@ class ServiceView:
         self._first_seen: Json | None = None
 
     def deployment(self, side: Side) -> Json | None:
-        """Return a Deployment; None when there is none."""
-        name = self._service if side is Side.STABLE else workloads.canary_name(self._service)
-        try:
-            return self._cluster.request("GET", path("Deployment", self._namespace, name))
-        except ApiError as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
+        """Return the workload of one side, of whatever kind the stable one is; None when there is none."""
+        if side is not Side.STABLE:
+            return self._get("Deployment", workloads.canary_name(self._service, lens.TRACKS[side]))
+        return next(filter(None, (self._get(kind, self._service) for kind in workloads.KINDS)), None)
 
     def stable(self) -> Json:
-        """Return the stable Deployment.
+        """Return the stable workload.
 
         Raises:
             RefusedError: there is none.
@@ -58,19 +54,40 @@ class ServiceView:
             )
         return found
 
+    def service(self) -> Json:
+        """Return the Service that leads to the pods.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        found = self._get("Service", self._service)
+        if found is None:
+            raise RefusedError(
+                f"the Service {self._namespace}/{self._service}, whose selector is switched",
+                "none",
+                "make it, or roll out with another strategy",
+            )
+        return found
+
     def pods(self, side: Side | None = None) -> list[Json]:
-        """Return the pods of one side, or of both."""
-        selector = f"{APP_NAME}={self._service}" + (f",{TRACK}={_TRACKS[side]}" if side else "")
+        """Return the pods of one side by their track, or all."""
+        selector = f"{APP_NAME}={self._service}" + (f",{TRACK}={lens.TRACKS[side]}" if side else "")
         return list(list_all(self._cluster, path("Pod", self._namespace), {"labelSelector": selector}))
 
     def replica_sets(self) -> list[Json]:
-        """Return the ReplicaSets of both sides."""
+        """Return what keeps the templates of earlier revisions: ReplicaSets, or ControllerRevisions."""
         query = {"labelSelector": f"{APP_NAME}={self._service}"}
-        return list(list_all(self._cluster, path("ReplicaSet", self._namespace), query))
+        kind = "ReplicaSet" if self.stable()["kind"] == "Deployment" else "ControllerRevision"
+        return list(list_all(self._cluster, path(kind, self._namespace), query))
 
     def status(self, side: Side) -> workloads.WorkloadStatus | None:
-        """Return how far a Deployment is; None when there is none."""
+        """Return how far one side is; None when there is nothing of it."""
         deployment = self.deployment(side)
+        if deployment is None and side is Side.CANARY:
+            deployment = self.deployment(Side.STABLE)
+            if deployment is None or not in_place.is_held(deployment):
+                return None
+            return workloads.held_status(deployment, self.pods())
         return None if deployment is None else workloads.status_of(deployment, self.pods(side))
 
     def inspect(self, *, any_state: bool = False) -> Situation:
@@ -80,22 +97,68 @@ class ServiceView:
             any_state: leave out a state that cannot be used, where none is needed.
 
         Raises:
-            RefusedError: no Deployment, or a state that is not this cluster's.
+            RefusedError: no workload, or a state that is not this cluster's.
         """
         stable, canary = self.stable(), self.deployment(Side.CANARY)
-        self._first_seen = stable
+        self.remember(stable)
         try:
             state = read_state(stable, self._cluster_uid)
         except RefusedError:
             if not any_state:
                 raise
             state = None
+        status = workloads.status_of(stable, ())
+        let_in = canary or (stable if in_place.is_held(stable) else None)
+        service = self._get("Service", self._service)
         return Situation(
             state=state,
             stable_image=workloads.serving_image(stable),
-            stable_settled=workloads.status_of(stable, ()).done and stable["spec"].get("replicas", 1) > 0,
-            canary_image=None if canary is None else workloads.serving_image(canary),
+            stable_settled=status.done and status.desired > 0,
+            canary_image=None if let_in is None else workloads.serving_image(let_in),
+            kind=stable["kind"],
+            replicas=status.desired,
+            directed=service is not None and traffic.track_of(service) is not None,
         )
+
+    def remember(self, stable: Json) -> None:
+        """Take *stable* for what nobody else has changed."""
+        self._first_seen = stable
+
+    def lens(self, prometheus: Prometheus, now: float, max_wait: float) -> lens.Lens:
+        """Return *prometheus* as it is to be asked about the two sides that are there now.
+
+        Args:
+            prometheus: whom to ask.
+            now: Unix seconds.
+            max_wait: seconds that will be judged at most.
+
+        Raises:
+            QuarterdeckError: there is no new version to judge.
+        """
+        stable, canary = self.stable(), self.deployment(Side.CANARY)
+        service = self._get("Service", self._service)
+        if canary is None and in_place.is_held(stable):
+            version = label({"metadata": stable["spec"]["template"]["metadata"]}, APP_VERSION)
+            new = [pod for pod in self.pods() if label(pod, APP_VERSION) == version]
+            if new:
+                return lens.Lens(prometheus, lens.By.VERSION, version, min(map(created, new)))
+        if canary is None:
+            raise QuarterdeckError("a canary to measure", "none: somebody deleted it", "start the rollout again")
+        version, since = workloads.version_of(workloads.serving_image(canary)), created(canary)
+        if service is not None and traffic.track_of(service) == TRACK_CANARY:
+            # What is compared has to be over before the switch, even at the last look of a run begun now.
+            back = max(0.0, now - since) + max_wait + _CLOCKS
+            return lens.Lens(prometheus, lens.By.TIME, version, since, back)
+        by = lens.By.TRACK if self.deployment(Side.BASELINE) is None else lens.By.BASELINE
+        return lens.Lens(prometheus, by, version, since)
+
+    def _get(self, kind: str, name: str) -> Json | None:
+        try:
+            return self._cluster.request("GET", path(kind, self._namespace, name))
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
 
     def changed(self, stable: Json) -> str:
         """Say what somebody else changed about the stable version since `inspect`; nothing if nobody did."""
@@ -105,26 +168,3 @@ class ServiceView:
         if stable["spec"]["template"] != seen["spec"]["template"]:
             return f"its pods' template (now {workloads.serving_image(stable)})"
         return ""
-
-
-def pod_facts(pods: Iterable[Json], since: float) -> list[PodFact]:
-    """Return what the evidence has to know of *pods*; *since* is the canary's creation, Unix seconds."""
-    return [
-        PodFact(
-            name=pod["metadata"]["name"],
-            track=label(pod, TRACK),
-            ready=is_ready(pod),
-            born_during=label(pod, TRACK) == TRACK_CANARY or created(pod) > since,
-        )
-        for pod in pods
-    ]
-
-
-def label(found: Json, name: str) -> str:
-    """Return the label *name*; empty without one."""
-    return str((found["metadata"].get("labels") or {}).get(name, ""))
-
-
-def created(found: Json) -> float:
-    """Return when *found* was created, in Unix seconds by the API server's clock."""
-    return datetime.fromisoformat(found["metadata"]["creationTimestamp"]).timestamp()

@@ -1,0 +1,239 @@
+"""The changes that a rollout makes in a cluster.
+
+Each holds the lock, reads first, makes only the difference, and is audited: it may be repeated after a timeout, a
+kill or a conflict. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
+from quarterdeck_scripts.kube import in_place, traffic, workloads
+from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Json, path
+from quarterdeck_scripts.kube.pods import is_ready, is_terminating
+from quarterdeck_scripts.rollout.actions import Side
+from quarterdeck_scripts.rollout.asks import Wish, read_ask
+from quarterdeck_scripts.rollout.lens import TRACKS
+from quarterdeck_scripts.rollout.state import Direction
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.audit import AuditLog
+    from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.rollout.asks import Ask
+    from quarterdeck_scripts.rollout.lock import LeaseLock
+    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.state import State
+    from quarterdeck_scripts.rollout.view import ServiceView
+
+FIELD_MANAGER = "quarterdeck-rollout"
+"""Who, in `managedFields`, changed what a rollout changed."""
+
+_AS_US = {"fieldManager": FIELD_MANAGER}
+
+_NOT_FOUND = 404
+
+
+class Changes:
+    """Changes one service's objects."""
+
+    def __init__(
+        self, cluster: Cluster, audit: AuditLog, lock: LeaseLock, view: ServiceView, record: RolloutRecord
+    ) -> None:
+        """*record* says which service, and why things are done."""
+        self._cluster = cluster
+        self._audit = audit
+        self._lock = lock
+        self._view = view
+        self._record = record
+
+    def note(self, state: State | None, why: str) -> Ask | None:
+        """Write *state*, or take it away; return the pause that stands in its way, if one does.
+
+        What was asked for goes with the decision: a pause that comes between is seen, for it makes a new version.
+        """
+        self._lock.holds()
+        stable = self._view.stable()
+        ask = read_ask(stable, state.id) if state else None
+        if state and state.direction is Direction.FORWARD and ask and ask.wish is Wish.PAUSE:
+            return ask
+        present = stable["metadata"].get("annotations") or {}
+        text = state.to_annotation() if state else None
+        wanted: dict[str, str | None] = {ROLLOUT_STATE: text}
+        if ROLLOUT_ASK in present and not (state and state.direction is Direction.UNDECIDED):
+            wanted[ROLLOUT_ASK] = None
+        if all(present.get(name) == value for name, value in wanted.items()):
+            return None
+        patch = {"metadata": {"resourceVersion": stable["metadata"]["resourceVersion"], "annotations": wanted}}
+        with self._change("note", stable, present.get(ROLLOUT_STATE), why) as change:
+            self._patch(stable, patch, MERGE_PATCH)
+            change.after = text
+        return None
+
+    def create(self, side: Side, image: str, replicas: int) -> None:
+        """Run *replicas* pods of *image* beside the stable ones, as their own Deployment."""
+        self._lock.holds()
+        service = self._record.service
+        present = self._view.deployment(side)
+        if present is not None:
+            if workloads.serving_image(present) != image:
+                raise RefusedError(
+                    f"no other {side} of {service}",
+                    f"one of {workloads.serving_image(present)}",
+                    f"run `quarterdeck rollout abort {service}` first",
+                )
+            return
+        wanted = workloads.canary_of(self._view.stable(), image, replicas, TRACKS[side])
+        with self._change(f"create {side}", wanted, None, f"judge {self._record.image}") as change:
+            self._cluster.request("POST", path("Deployment", self._record.namespace), query=_AS_US, body=wanted)
+            change.after = {"image": image, "replicas": replicas}
+
+    def delete(self, side: Side) -> None:
+        """Delete a Deployment beside the stable one."""
+        self._lock.holds()
+        found = self._view.deployment(side)
+        if found is None:
+            return
+        before = {"image": workloads.serving_image(found), "replicas": found["spec"].get("replicas", 1)}
+        why = self._record.reason or f"the {side} has served"
+        with self._change(f"delete {side}", found, before, why):
+            try:
+                self._cluster.request("DELETE", self._path(found), body={"propagationPolicy": "Background"})
+            except ApiError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+
+    def promote(self, image: str) -> None:
+        """Make *image* the stable version; an update to it that is held is let go."""
+        self._lock.holds()
+        stable = self._view.stable()
+        before = workloads.serving_image(stable)
+        if before == image and not in_place.is_held(stable):
+            return
+        self._check_unchanged(stable)
+        with self._change("promote", stable, {"image": before}, self._record.reason or f"promote {image}") as change:
+            self._patch(stable, workloads.promote_patch(stable, image))
+            change.after = {"image": image}
+
+    def restore(self, image: str) -> None:
+        """Bring the template before *image* back, if the stable version has it; a held update ends with it."""
+        self._lock.holds()
+        stable = self._view.stable()
+        if workloads.serving_image(stable) != image:
+            return
+        kept = self._view.replica_sets()
+        if workloads.rolled_back(stable, kept) and not in_place.is_held(stable):
+            return  # by us, and only the answer was lost
+        previous = workloads.previous_revision(stable, kept)
+        if previous is None:
+            raise RefusedError(
+                f"an earlier revision of {self._record.service} to go back to",
+                "none is kept by the cluster (revisionHistoryLimit)",
+                "deploy the wanted version by hand",
+            )
+        why = self._record.reason or "put everything back"
+        with self._change("restore", stable, {"image": image}, why) as change:
+            self._patch(stable, workloads.undo_patch(stable, previous))
+            change.after = {"images": previous.images, "revision": previous.number}
+
+    def free(self) -> None:
+        """Delete a restored StatefulSet's pods that are of another version and broken: its controller waits for them.
+
+        Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback.
+        """
+        stable = self._view.stable()
+        if stable["kind"] != "StatefulSet":
+            return
+        image = workloads.serving_image(stable)
+        for pod in self._view.pods():
+            if not (is_ready(pod) or is_terminating(pod)) and image not in _images(pod):
+                self._delete_pod(pod, "it is broken, and its StatefulSet would wait for it")
+
+    def hold(self, image: str, pods: int) -> None:
+        """Begin the stable workload's own update to *image*, and hold it at its first *pods*."""
+        self._lock.holds()
+        stable = self._view.stable()
+        before = workloads.serving_image(stable)
+        if before != image:
+            self._check_unchanged(stable)
+            with self._change("begin update", stable, {"image": before}, f"judge {image}") as change:
+                self._patch(stable, workloads.hold_patch(stable, image, pods))
+                change.after = {"image": image, "held at": pods}
+            stable = self._view.stable()
+        self._view.remember(stable)
+        if stable["kind"] == "DaemonSet" and in_place.is_held(stable):
+            self._renew(stable, pods)
+
+    def freeze(self) -> None:
+        """Keep a held update as it is, whatever becomes available."""
+        self._lock.holds()
+        stable = self._view.stable()
+        if in_place.is_steady(stable):
+            return
+        with self._change("hold update", stable, {"paused": False}, self._record.reason or "judge it") as change:
+            self._patch(stable, [*workloads.is_still(stable), *in_place.freeze(stable)])
+            change.after = {"paused": True}
+
+    def fence(self) -> None:
+        """Let the Service lead to the stable pods alone, if it leads to all."""
+        if traffic.track_of(self._view.service()) is None:
+            self.direct(Side.STABLE)
+
+    def direct(self, side: Side | None) -> None:
+        """Let the Service lead to the pods of *side* alone, or to all (None)."""
+        self._lock.holds()
+        track = None if side is None else TRACKS[side]
+        service = self._view.service()
+        before = traffic.track_of(service)
+        if before == track:
+            return
+        why = self._record.reason or f"judge {self._record.image}"
+        with self._change("direct", service, {"track": before}, why) as change:
+            self._patch(service, traffic.direct_patch(service, track))
+            change.after = {"track": track}
+
+    def _renew(self, daemon_set: Json, pods: int) -> None:
+        """Delete pods of a held DaemonSet, the first nodes' first, until *pods* are renewed or being so."""
+        image = workloads.serving_image(daemon_set)
+        old = [pod for pod in self._view.pods() if not is_terminating(pod) and image not in _images(pod)]
+        renewed = daemon_set.get("status", {}).get("desiredNumberScheduled", 0) - len(old)
+        for pod in sorted(old, key=_node)[: max(0, pods - renewed)]:
+            self._delete_pod(pod, f"judge {image}")
+
+    def _delete_pod(self, pod: Json, why: str) -> None:
+        self._lock.holds()
+        with self._change("delete pod", {"kind": "Pod", **pod}, {"images": _images(pod)}, why):
+            where = path("Pod", self._record.namespace, pod["metadata"]["name"])
+            try:
+                self._cluster.request("DELETE", where, body={"preconditions": {"uid": pod["metadata"]["uid"]}})
+            except ApiError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+
+    def _check_unchanged(self, stable: Json) -> None:
+        changed = self._view.changed(stable)
+        if changed:
+            raise RefusedError(
+                f"the stable version of {self._record.service} to be the one the canary was compared with",
+                f"somebody else changed {changed}",
+                f"run `quarterdeck rollout abort {self._record.service}`, then start again",
+            )
+
+    def _patch(self, found: Json, body: Json | list[Json], content_type: str = JSON_PATCH) -> None:
+        self._cluster.request("PATCH", self._path(found), query=_AS_US, body=body, content_type=content_type)
+
+    def _change(self, action: str, found: Json, before: object, why: str) -> Any:
+        subject = f"{found['kind']} {self._record.namespace}/{found['metadata']['name']}"
+        return self._audit.change(action=f"rollout: {action}", subject=subject, before=before, why=why)
+
+    def _path(self, found: Json) -> str:
+        return path(found["kind"], self._record.namespace, found["metadata"]["name"])
+
+
+def _images(pod: Json) -> list[str]:
+    return [container["image"] for container in pod["spec"]["containers"]]
+
+
+def _node(pod: Json) -> str:
+    return str(pod["spec"].get("nodeName", ""))
