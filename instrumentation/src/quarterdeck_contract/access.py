@@ -18,6 +18,8 @@ IDENTITY_NAMESPACE = "kube-system"
 
 ALWAYS = ""
 """Part of what every rollout needs."""
+TELLING = "telling"
+"""Part of what none needs: to be told of in the cluster. Without it the rollout goes on, and says who was not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ IN_SERVICES = (
     Rule("autoscaling", "horizontalpodautoscalers", ("list",)),
     Rule("keda.sh", "scaledobjects", ("list",)),
     Rule("policy", "poddisruptionbudgets", ("list",)),
+    Rule("", "events", ("create",), part=TELLING),
 )
 """In each namespace of services."""
 

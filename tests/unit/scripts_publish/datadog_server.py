@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 KEYS = {"DD-API-KEY": "an-api-key", "DD-APPLICATION-KEY": "an-application-key"}
 
+_EVENTS = "/api/v1/events"
+"""Takes an API key alone."""
+
 Fault = tuple[str, str, Any]
 """Method, beginning of the path, and what happens: a status before anything was done, `lost` (the connection)
 or `silent` after it was done, or a function that is called before it is."""
 
 
 class DatadogServer:
-    """Monitors, SLOs, dashboards and downtimes."""
+    """Monitors, SLOs, dashboards, downtimes and events."""
 
     def __init__(self, description: Description) -> None:
         self._description = description
@@ -34,6 +37,8 @@ class DatadogServer:
             "dashboard": {},
             "downtime": {},
         }
+        self.events: list[dict[str, Any]] = []
+        """What was posted to the event stream."""
         self.wrong: list[str] = []
         """What did not fit the description, calls and answers."""
         self.calls: list[tuple[str, str]] = []
@@ -50,7 +55,8 @@ class DatadogServer:
 
             def _serve(self) -> None:
                 sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if any(self.headers.get(name) != value for name, value in KEYS.items()):
+                needed = list(KEYS)[:1] if self.path == _EVENTS else KEYS
+                if any(self.headers.get(name) != KEYS[name] for name in needed):
                     self._answer(403, {"errors": ["Forbidden"]}, {})
                     return
                 status, body, headers = server.serve(self.command, self.path, json.loads(sent) if sent else None)
@@ -122,6 +128,10 @@ class DatadogServer:
             return (0, fault[2], {}) if fault is not None and is_cut else (status, answer, {})
 
     def _do(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
+        if path == _EVENTS:
+            self.events.append(body)
+            event = {"id": next(self._numbers), "title": body["title"], "text": body["text"], "tags": body["tags"]}
+            return 202, {"event": event, "status": "ok"}
         kind, _, number = path.removeprefix("/api/v1/").partition("/")
         there = self.objects[kind]
         if not number:

@@ -10,7 +10,6 @@ from tests.unit.scripts_publish.conftest import CATALOGUE, MORE, wanted
 from tests.unit.scripts_publish.datadog_server import KEYS
 
 from quarterdeck_contract.errors import QuarterdeckError
-from quarterdeck_dashboards.catalogue import parse
 from quarterdeck_dashboards.datadog.downtimes import of_rollout
 from quarterdeck_scripts.publish import plan as plans
 from quarterdeck_scripts.publish.plan import Act
@@ -272,15 +271,20 @@ def test_to_destroy_leaves_what_is_not_ours(desk: Desk) -> None:
 
 def test_a_downtime_is_a_lease(desk: Desk) -> None:
     """It is prolonged in place, outlives an apply of the catalogue, and is cancelled with everything else."""
-    service = parse(CATALOGUE, "services.yaml").services[0]
-    until = [of_rollout(service, "prod", datetime(2026, 11, 23, hour, tzinfo=UTC)) for hour in (4, 5)]
+    hours = [datetime(2026, 11, 23, hour, tzinfo=UTC) for hour in (4, 5)]
+    until = [of_rollout("checkout", "prod", "WorkersSaturated", hour) for hour in hours]
 
     desk.apply((until[0],))
     desk.apply((until[1],))
     desk.apply(wanted())
     (downtime,) = desk.server.objects["downtime"].values()
     assert (downtime["end"], downtime.get("canceled")) == (1795410000, None)
-    assert downtime["monitor_tags"] == ["service:checkout", "env:prod"]
+    assert downtime["monitor_tags"] == [
+        "service:checkout",
+        "env:prod",
+        "alert:workerssaturated",
+        "severity:ticket",
+    ]
 
     desk.destroy()
     assert downtime["canceled"] is not None

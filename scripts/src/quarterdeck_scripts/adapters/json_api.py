@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -14,7 +15,7 @@ from quarterdeck_scripts.publish.ports import NoAnswerError, NotTakenError, Reje
 from quarterdeck_scripts.rollout.ports import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from quarterdeck_dashboards.resource import Json
     from quarterdeck_scripts.rollout.ports import Clock
@@ -55,6 +56,8 @@ class JsonApi:
         clock: Clock | None = None,
         timeout: float = 20.0,
         within: float = 120.0,
+        secret_url: bool = False,
+        decode: Callable[[bytes], Any] = json.loads,
     ) -> None:
         """Open nothing yet.
 
@@ -65,14 +68,22 @@ class JsonApi:
             clock: for pauses and deadlines.
             timeout: seconds for one try, body included.
             within: seconds for a call with all its tries and the pauses that a rate limit asks for.
+            secret_url: whether who knows the URL may call it, as of a webhook: it is kept out of every message too.
+            decode: makes what is returned of an answer's body; a ValueError says that it is none.
         """
         self._url = url
         self._headers = {"Accept": "application/json", **headers}
-        self._secrets = [value for value in headers.values() if value]
+        parts = urlsplit(url)
+        hidden = (url, parts.path.rstrip("/"), parts.query) if secret_url else ()
+        self._secrets = [value for value in (*headers.values(), *hidden) if value]
         self._called = called
         self._clock = clock or SystemClock()
         self._timeout = timeout
         self._within = within
+        self._decode = decode
+        self.ahead = 0.0
+        """Seconds by which the other side's clock was ahead of this machine's, by its last answer; a second's share
+        and the way are in it."""
         self._pool = urllib3.PoolManager(retries=False)
 
     def request(
@@ -124,12 +135,13 @@ class JsonApi:
                     raise TimeoutError("the answer took too long, or is too long")
         finally:
             response.close()
+        self.ahead = _seconds_ahead(response.headers.get("Date"), self._clock.now(), self.ahead)
         return response.status, response.headers, bytes(text)
 
     def _decoded(self, method: str, target: str, status: int, text: bytes) -> Any:
         if status >= _BAD:
             raise RejectedError(
-                f"{self._called} to take {method} {target}",
+                f"{self._called} to take {method} {target}".rstrip(),
                 self._without_secrets(f"HTTP {status}: {_glimpse(text)}"),
                 "mend what it says"
                 if status not in {401, 403}
@@ -139,7 +151,7 @@ class JsonApi:
         if not text:
             return None
         try:
-            return json.loads(text)
+            return self._decode(text)
         except ValueError:
             raise self._no_answer(method, target, f"HTTP {status} with what is not JSON: {_glimpse(text)}") from None
 
@@ -147,7 +159,7 @@ class JsonApi:
         self, method: str, target: str, reason: str, kind: type[NoAnswerError] = NoAnswerError
     ) -> NoAnswerError:
         return kind(
-            f"{self._called} to answer {method} {target} within {self._within:g} s",
+            f"{self._called} to answer {f'{method} {target}'.rstrip()} within {self._within:g} s",
             self._without_secrets(reason),
             "run it again later: it goes on from what was done",
         )
@@ -165,6 +177,13 @@ def _until_reset(headers: Mapping[str, str], otherwise: float) -> float:
         except (KeyError, ValueError):
             continue
     return otherwise
+
+
+def _seconds_ahead(date: str | None, now: float, otherwise: float) -> float:
+    try:
+        return parsedate_to_datetime(date).timestamp() - now if date else otherwise
+    except ValueError:
+        return otherwise
 
 
 def _told(error: Exception) -> str:

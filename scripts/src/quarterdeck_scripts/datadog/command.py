@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from quarterdeck_scripts.datadog.connection import DEFAULT_SITE, SITE
 from quarterdeck_scripts.options import context_option, env_option, output_option, yes_option
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ _services = click.option(
 )
 _site = click.option(
     "--site",
-    envvar="DD_SITE",
-    default="datadoghq.com",
+    envvar=SITE,
+    default=DEFAULT_SITE,
     show_default=True,
     help="Datadog's site, such as datadoghq.eu, or the URL of a proxy before its API.",
 )

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 API_KEY, APP_KEY = "DD_API_KEY", "DD_APP_KEY"
 """Environment variables of the two keys: the names that Datadog's own clients read."""
 
+API_KEY_HEADER = "DD-API-KEY"
+"""Header of the first; enough to post events."""
+SITE, DEFAULT_SITE = "DD_SITE", "datadoghq.com"
+"""Environment variable of the site, and the one where it says nothing."""
+
 
 def url_of(site: str) -> str:
     """Return the base URL of *site*: a site of Datadog's, or the URL of something in front of its API.
@@ -35,4 +40,4 @@ def headers_of(environ: Mapping[str, str]) -> dict[str, str]:
             f"no {' and no '.join(absent)}",
             "set them; an application key needs the scopes for monitors, SLOs, dashboards and downtimes",
         )
-    return {"DD-API-KEY": environ[API_KEY].strip(), "DD-APPLICATION-KEY": environ[APP_KEY].strip()}
+    return {API_KEY_HEADER: environ[API_KEY].strip(), "DD-APPLICATION-KEY": environ[APP_KEY].strip()}

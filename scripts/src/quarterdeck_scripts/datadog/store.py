@@ -38,11 +38,12 @@ class DatadogStore:
 
     def found(self) -> tuple[Found, ...]:
         """Return everything of this environment."""
-        ours = []
-        for kind, listed in _LISTS.items():
-            each = {str(body["id"]): body for body in listed(self._api, in_environment(self._environment))}
-            ours += sorted(filter(None, (self._read(kind, body) for body in each.values())), key=_age)
-        return tuple(ours)
+        return tuple(found for kind in _LISTS for found in self.of_kind(kind))
+
+    def of_kind(self, kind: str) -> tuple[Found, ...]:
+        """Return everything of this environment that is of *kind*, the oldest first."""
+        each = {str(body["id"]): body for body in _LISTS[kind](self._api, in_environment(self._environment))}
+        return tuple(sorted(filter(None, (self._read(kind, body) for body in each.values())), key=_age))
 
     def others(self, resource: Resource) -> tuple[str, ...]:
         """Return what has *resource*'s name without our marks. Downtimes have no names, so none is in the way."""

@@ -12,9 +12,6 @@ from quarterdeck_scripts.options import context_option, env_option, output_optio
 if TYPE_CHECKING:
     from quarterdeck_scripts.publish.run import Publication
 
-TOKEN = "GRAFANA_TOKEN"  # noqa: S105 -- the name of the variable that has it
-"""Environment variable of a service account's token, with the role Editor."""
-
 _services = click.option(
     "--services",
     type=click.Path(path_type=Path),
@@ -87,17 +84,14 @@ def _publication(services: Path, url: str, output: str) -> Publication:
     """Return what should be in Grafana."""
     import os  # noqa: PLC0415 -- --help needs no more than click
 
-    from quarterdeck_contract.errors import UsageError  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards import dashboards  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.catalogue import load  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.dashboards.grafana import render  # noqa: PLC0415 -- as above
     from quarterdeck_scripts.adapters.json_api import JsonApi, checked_url  # noqa: PLC0415 -- the network
+    from quarterdeck_scripts.grafana.connection import headers_of  # noqa: PLC0415 -- as above
     from quarterdeck_scripts.grafana.store import GrafanaStore, dashboard, folder  # noqa: PLC0415 -- as above
     from quarterdeck_scripts.publish.run import Publication  # noqa: PLC0415 -- as above
 
-    token = os.environ.get(TOKEN, "").strip()
-    if not token:
-        raise UsageError(f"the token of a service account in {TOKEN}", "none", "make one in Grafana and set it")
-    api = JsonApi(checked_url(url), {"Authorization": f"Bearer {token}"}, called="Grafana")
+    api = JsonApi(checked_url(url), headers_of(os.environ), called="Grafana")
     wanted = (folder(), *(dashboard(render(each)) for each in dashboards.of(load(services))))
     return Publication(f"Grafana at {url}", GrafanaStore(api), wanted, kept=frozenset({folder().kind}), output=output)

@@ -16,6 +16,7 @@ from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_scripts import console
 from quarterdeck_scripts.audit import AuditLog, actor_of
 from quarterdeck_scripts.kube import workloads
+from quarterdeck_scripts.notices.courier import Courier
 from quarterdeck_scripts.rollout import flow, preflight, write_back
 from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
 from quarterdeck_scripts.rollout.hands import Hands
@@ -25,6 +26,7 @@ from quarterdeck_scripts.rollout.record import RolloutRecord
 from quarterdeck_scripts.rollout.run import Runner
 from quarterdeck_scripts.rollout.state import State
 from quarterdeck_scripts.rollout.stop import StopRequest, listening
+from quarterdeck_scripts.rollout.told import Herald
 from quarterdeck_scripts.rollout.view import ServiceView
 from quarterdeck_scripts.workspace import AUDIT, state_of
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_dashboards.catalogue import Service
     from quarterdeck_scripts.environment import Environment
+    from quarterdeck_scripts.notices.ports import Listener
     from quarterdeck_scripts.rollout.actions import Flow, Outcome, Situation
     from quarterdeck_scripts.rollout.finding import Finding
     from quarterdeck_scripts.rollout.ports import Clock, Prometheus
@@ -50,6 +53,8 @@ class Session:
     """Where this machine keeps the environment's files."""
     actor: str
     """Who runs the command: a person and a machine."""
+    listeners: tuple[Listener, ...] = ()
+    """Who is told of what it does."""
 
     @classmethod
     def open(cls, environment: Environment, service: str) -> Session:
@@ -59,8 +64,9 @@ class Session:
             UsageError: the environment has no such service.
         """
         from quarterdeck_scripts.adapters.prometheus import PrometheusApi  # noqa: PLC0415 -- the one real network
+        from quarterdeck_scripts.notices.opening import Opening  # noqa: PLC0415 -- likewise
 
-        return cls(
+        session = cls(
             environment=environment,
             service=environment.service(service),
             prometheus=PrometheusApi(environment.facts.prometheus_url),
@@ -68,6 +74,10 @@ class Session:
             folder=state_of(environment.name),
             actor=f"{getpass.getuser()}@{socket.gethostname()}",
         )
+        hearing = Opening(environment, session.service, os.environ, session.clock, session.audit).hearing()
+        for line in hearing.deaf:
+            console.say(line)
+        return replace(session, listeners=tuple(hearing.listeners))
 
     @property
     def interval(self) -> float:
@@ -186,6 +196,11 @@ class Session:
             show=console.step,
             tell=lock.tell,
         )
-        with listening(stop, console.say):
-            outcome = runner.run(steps)
+        courier = Courier(self.listeners)
+        try:
+            with listening(stop, console.say):
+                outcome = runner.run(Herald(record, self.clock.now, courier.tell).follow(steps))
+        finally:
+            for line in courier.close():
+                console.say(line)
         return outcome, EXIT_TERMINATED if stop.signal == signal.SIGTERM else outcome.ending.exit_code
