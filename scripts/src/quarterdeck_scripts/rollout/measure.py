@@ -6,8 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError
-from quarterdeck_scripts.rollout import queries
+from quarterdeck_dashboards.slo import sli
+from quarterdeck_scripts.rollout import queries, usual
 from quarterdeck_scripts.rollout.counts import Tally
+from quarterdeck_scripts.rollout.criteria import UNPROMISED_LATENCY
 from quarterdeck_scripts.rollout.evidence import Ledger, Reading
 from quarterdeck_scripts.rollout.ports import AnswerError
 from quarterdeck_scripts.rollout.record import advance, begin
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.rollout.evidence import PodFact
     from quarterdeck_scripts.rollout.ports import Answer, Prometheus
-from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.verdict import Trial
 
 _LOOKBACK_SCRAPES = 5
 """Scrape intervals before the canary's creation that are asked for: a stable counter needs one sample there to
@@ -44,17 +47,14 @@ class Measurer:
         self._tape.begin(version)
         self._prometheus = Taping(prometheus, self._tape)
         self._record = record
-        self._ledger = Ledger(
-            record.objectives,
-            since=record.since,
-            interval=record.interval,
-            version=version,
-            criteria=record.criteria,
-        )
-        self._trials = begin(record.objectives, record.criteria)
+        self._version = version
+        self._how = sli.RPC if record.rpc else sli.HTTP
+        self._ledger: Ledger | None = None
+        self._trials: tuple[Trial, ...] = ()
         self._previous: Reading | None = None
         self._from = record.since - _LOOKBACK_SCRAPES * record.interval
         record.readings.clear()
+        record.objectives = tuple(each for each in record.objectives if each.name != UNPROMISED_LATENCY)
 
     def look(self, pods: Sequence[PodFact]) -> Assessment:
         """Take in what is new and judge. Never raises for what Prometheus does: that is a cause of doubt."""
@@ -64,12 +64,13 @@ class Measurer:
         if not reading.causes:
             self._previous = reading
         self._record.readings.append(reading)
-        self._record.samples = self._ledger.samples()
+        self._record.samples = self._ledger.samples() if self._ledger else []
         return assess(self._trials, reading.causes)
 
     def _read(self, pods: Sequence[PodFact]) -> Reading:
         try:
             now = self._now()
+            ledger = self._ledger or self._begin()
             counters, scrapes = self._ask(now)
         except QuarterdeckError as error:
             return self._nothing(f"Prometheus gave no answer ({error.found})")
@@ -78,7 +79,25 @@ class Measurer:
             return self._nothing(f"Prometheus warns that its answer may be incomplete ({warnings[0]})", now)
         # The next question reaches back over this one: a sample may have been on its way.
         self._from = now - _LOOKBACK_SCRAPES * self._record.interval
-        return self._ledger.take(counters.series, scrapes.series, pods, now)
+        return ledger.take(counters.series, scrapes.series, pods, now)
+
+    def _begin(self) -> Ledger:
+        """Complete what is judged, for which Prometheus has to answer, and begin to count."""
+        record = self._record
+        if usual.is_wanted(record.objectives):
+            text = queries.durations(record.namespace, record.service, usual.WINDOW, self._how)
+            found = usual.objective(self._prometheus.query(text, at=record.since), record.criteria)
+            record.objectives += (found,) if found else ()
+        self._trials = begin(record.objectives, record.criteria)
+        self._ledger = Ledger(
+            record.objectives,
+            since=record.since,
+            interval=record.interval,
+            version=self._version,
+            criteria=record.criteria,
+            how=self._how,
+        )
+        return self._ledger
 
     def _now(self) -> float:
         values = [value for series in self._prometheus.query(queries.CLOCK).series for _, value in series.samples]
@@ -91,7 +110,7 @@ class Measurer:
         window = max(now - self._from, record.interval)
         thresholds = [objective.threshold for objective in record.objectives if objective.threshold is not None]
         texts = {
-            "requests": queries.requests(record.namespace, record.service, thresholds, window),
+            "requests": queries.requests(record.namespace, record.service, thresholds, window, self._how),
             "scrapes": queries.scrapes(record.namespace, record.service, window),
         }
         record.queries = texts

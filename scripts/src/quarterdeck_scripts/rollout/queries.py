@@ -8,13 +8,15 @@ import re
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import kubernetes, labels
-from quarterdeck_contract.metrics import BUILD_INFO, HTTP_SERVER_DURATION
+from quarterdeck_contract.metrics import BUILD_INFO
 from quarterdeck_contract.naming import prometheus_name, series_names
+from quarterdeck_dashboards.slo import sli
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from quarterdeck_dashboards.catalogue import Catalogue
+    from quarterdeck_dashboards.slo.sli import Served
 
 BUCKET_BOUND = "le"
 """Prometheus' own label of a histogram's series: the bucket's upper bound."""
@@ -23,7 +25,7 @@ CLOCK = "time()"
 """Prometheus' own time: all other queries are asked for that moment, whatever this machine's clock says."""
 
 
-def requests(namespace: str, service: str, thresholds: Iterable[float], window: float) -> str:
+def requests(namespace: str, service: str, thresholds: Iterable[float], window: float, how: Served = sli.HTTP) -> str:
     """Return the query for raw request counters: every pod's histogram buckets +Inf and *thresholds*.
 
     The bucket +Inf counts all requests; one selector for all makes them samples of the same scrapes.
@@ -33,10 +35,30 @@ def requests(namespace: str, service: str, thresholds: Iterable[float], window: 
         service: its name in the catalogue.
         thresholds: seconds, bucket bounds.
         window: seconds of samples to return.
+        how: how its requests are measured.
     """
     bounds = "|".join(re.escape(spelling) for bound in (math.inf, *thresholds) for spelling in _spellings(bound))
-    (bucket, _, _) = series_names(HTTP_SERVER_DURATION)
+    (bucket, _, _) = series_names(how.duration)
     return _select(bucket, namespace, service, window, f"{BUCKET_BOUND}=~{_quote(bounds)}")
+
+
+def durations(namespace: str, service: str, window: float, how: Served = sli.HTTP) -> str:
+    """Return the query for how many successful requests of the stable version were within each bucket's bound.
+
+    Args:
+        namespace: the service's.
+        service: its name in the catalogue.
+        window: seconds that are looked back.
+        how: how its requests are measured.
+    """
+    (bucket, _, _) = series_names(how.duration)
+    matchers = (
+        f"{labels.NAMESPACE.prometheus}={_quote(namespace)}",
+        f"{labels.SERVICE.prometheus}={_quote(service)}",
+        f"{labels.TRACK.prometheus}={_quote(kubernetes.TRACK_STABLE)}",
+        f"{how.status.prometheus}!~{_quote(how.errors)}",
+    )
+    return f"sum by ({BUCKET_BOUND}) (increase({bucket}{{{','.join(matchers)}}}[{math.ceil(window)}s]))"
 
 
 def scrapes(namespace: str, service: str, window: float) -> str:
@@ -46,7 +68,7 @@ def scrapes(namespace: str, service: str, window: float) -> str:
 
 def served(namespace: str, service: str, version: str) -> str:
     """Return the selector of all requests that pods of *version* served, whose exemplars name traces."""
-    (bucket, _, _) = series_names(HTTP_SERVER_DURATION)
+    (bucket, _, _) = series_names(sli.HTTP.duration)
     version_is = f"{labels.VERSION.prometheus}={_quote(version)}"
     return _select(bucket, namespace, service, None, version_is)
 
@@ -61,6 +83,8 @@ def examples(catalogue: Catalogue) -> Mapping[str, str]:
     del catalogue
     return {
         "rollout-requests": requests("shop", "checkout", (0.25,), 60),
+        "rollout-calls": requests("shop", "checkout", (0.25,), 60, sli.RPC),
+        "rollout-durations": durations("shop", "checkout", 600),
         "rollout-scrapes": scrapes("shop", "checkout", 60),
         "rollout-served": served("shop", "checkout", "v2"),
     }

@@ -57,6 +57,8 @@ class RolloutRecord:
     objectives: tuple[Objective, ...]
     forced: str = ""
     """Why the gate was passed by; empty when it was not."""
+    rpc: bool = False
+    """Whether its requests are remote procedure calls, of gRPC."""
     since: float = 0.0
     """Unix seconds by the API server's clock: the canary's creation, from which on requests count."""
     queries: dict[str, str] = field(default_factory=dict)
