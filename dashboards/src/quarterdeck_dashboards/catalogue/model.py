@@ -57,6 +57,9 @@ class RolloutPlan(Model):
     """Give up as INCONCLUSIVE when the evidence decides neither way within this time."""
     ready_within: Duration = timedelta(minutes=5)
     """A new pod that is not Ready by then fails the rollout."""
+    warm_up: Duration = timedelta(seconds=30)
+    """How long a new pod may be slow, from its first sample on: imports, pools and caches fill once. Its failures count
+    from the first request."""
     silence: tuple[Annotated[str, Field(pattern=ALERT_PATTERN)], ...] = ()
     """Alerts on this service that tell nobody while it is rolled out, by name: those that new pods set off by coming
     and going. Only what opens a ticket is kept quiet, never what pages, and no longer than the rollout's run lives."""

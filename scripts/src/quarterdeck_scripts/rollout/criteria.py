@@ -39,7 +39,7 @@ class Criteria:
     """The same of slow requests: one pause of a process makes all that it was serving slow at once."""
     warm_up: float = 30.0
     """Seconds after a new pod's first sample in which what is slow does not count: imports, pools and caches fill
-    once. A service that takes longer says so in the catalogue. Failures count from the first request on."""
+    once. A service that takes longer says so in the catalogue (`warm_up`). Failures count from the first request on."""
     most_routes: int = 50
     """Routes told apart, the busiest first; the others are judged together. Each has an equal part of `route_share`,
     so that twice as many would cost each 0.7 nats: one more bad request."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_TERMINATED
 from quarterdeck_dashboards.duration import parse_duration
+from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts import console
 from quarterdeck_scripts.audit import AuditLog, actor_of
 from quarterdeck_scripts.kube import workloads
@@ -154,7 +155,7 @@ class Session:
 
     def record(self, plan: flow.Plan) -> RolloutRecord:
         """Return an empty record for *plan*."""
-        criteria = Criteria()
+        criteria = Criteria(warm_up=self.service.rollout.warm_up.total_seconds())
         return RolloutRecord(
             id=plan.new.id,
             service=self.service.name,
@@ -170,6 +171,7 @@ class Session:
             criteria=criteria,
             objectives=objectives_of(self.service, criteria),
             forced=plan.forced,
+            rpc=sli.served(self.service) is sli.RPC,
         )
 
     def run(
