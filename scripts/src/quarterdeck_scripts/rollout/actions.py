@@ -193,6 +193,19 @@ class Promote:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepEvidence:
+    """Keep what the cluster has before pods are taken away. Answered with nothing; never fails."""
+
+    moment: str
+    """Before what, in a word."""
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return "Keep the evidence"
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteCanary:
     """Remove the canary and its baseline, and wait until their pods are gone or going. Answered with nothing."""
 
@@ -232,6 +245,7 @@ Action = (
     | Measure
     | Pause
     | Promote
+    | KeepEvidence
     | DeleteCanary
     | RestoreStable
 )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.audit import AuditLog
     from quarterdeck_scripts.kube.client import Cluster
     from quarterdeck_scripts.rollout.lens import Lens
+    from quarterdeck_scripts.rollout.keeper import Keeper
     from quarterdeck_scripts.rollout.lock import LeaseLock
     from quarterdeck_scripts.rollout.ports import Clock, Prometheus
     from quarterdeck_scripts.rollout.record import RolloutRecord
@@ -50,6 +51,7 @@ class Hands:
         clock: Clock,
         stop: StopRequest,
         record: RolloutRecord,
+        keeper: Keeper,
         take_over: bool = False,
         patience: Patience = Patience(),  # noqa: B008 -- frozen
     ) -> None:
@@ -59,6 +61,7 @@ class Hands:
         self._clock = clock
         self._stop = stop
         self._record = record
+        self._keeper = keeper
         self._take_over = take_over
         self._patience = patience
         self._view = ServiceView(cluster, record.namespace, record.service, record.cluster)
@@ -105,6 +108,8 @@ class Hands:
                 return self._sleep(seconds)
             case do.Promote(image):
                 return self._patiently(lambda: self._changes.promote(image))
+            case do.KeepEvidence(moment):
+                return self.tell(self._keeper.keep(moment))
             case do.DeleteCanary():
                 return self._delete_canary()
             case do.RestoreStable(image):
@@ -172,7 +177,7 @@ class Hands:
     def _begin_measuring(self) -> tuple[Measurer, Lens]:
         lens = self._view.lens(self._prometheus, self._clock.now(), self._record.max_wait)
         self._record.since = lens.since
-        self._measuring = Measurer(lens, self._record, version=lens.version), lens
+        self._measuring = Measurer(lens, self._record, version=lens.version, tape=self._keeper.tape), lens
         return self._measuring
 
     def _sleep(self, seconds: float) -> None:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_contract.kubernetes import APP_NAME, TRACK
 from quarterdeck_scripts.kube.client import path
-from quarterdeck_scripts.kube.pods import is_ready, problems_of
+from quarterdeck_scripts.kube.pods import is_ready, label, problems_of
 from quarterdeck_scripts.kube.secrets import scrubbed, secrets_in, without_secrets
 from quarterdeck_scripts.rollout.configuration import changes, config_maps_of, template_of
-from quarterdeck_scripts.rollout.view import label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -80,7 +79,7 @@ class Witness:
     limits: Limits = Limits()
 
     def look(self, origin: str, image: str) -> Scene:
-        """Return what there is; *origin* and *image* are the images of the old and the new version."""
+        """Return what there is; *origin* and *image* are the old and the new version's, the latter empty without one."""
         look = _Look(self, self.clock.monotonic() + self.limits.seconds)
         look.take(origin, image)
         return look.scene
@@ -114,7 +113,7 @@ class _Look:
         old, new = template_of(origin, workloads), template_of(image, workloads)
         if old is not None and new is not None:
             self._write_lines("changes.txt", changes(old, new, maps))
-        else:
+        elif image:
             self.scene.missing.append(f"changes.txt: no template of {origin if old is None else image} is left")
         self._write_objects("pods.json", chosen)
         self._write_objects("workloads.json", workloads)

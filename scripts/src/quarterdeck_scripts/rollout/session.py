@@ -17,14 +17,17 @@ from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts import console
 from quarterdeck_scripts.audit import AuditLog, actor_of
 from quarterdeck_scripts.kube import workloads
+from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.notices.courier import Courier
 from quarterdeck_scripts.rollout import flow, preflight, write_back
 from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
 from quarterdeck_scripts.rollout.hands import Hands
+from quarterdeck_scripts.rollout.keeper import Keeper, keeping
 from quarterdeck_scripts.rollout.lock import LeaseLock
 from quarterdeck_scripts.rollout.ports import SystemClock
 from quarterdeck_scripts.rollout.record import RolloutRecord
 from quarterdeck_scripts.rollout.run import Runner
+from quarterdeck_scripts.rollout.scene import Witness
 from quarterdeck_scripts.rollout.state import State
 from quarterdeck_scripts.rollout.stop import StopRequest, listening
 from quarterdeck_scripts.rollout.told import Herald
@@ -174,11 +177,29 @@ class Session:
             rpc=sli.served(self.service) is sli.RPC,
         )
 
+    def keeper(self, record: RolloutRecord) -> Keeper:
+        """Return who keeps the evidence of *record*'s rollout, in a folder beside its record."""
+        cluster = self.environment.cluster
+        return Keeper(
+            folder=self.records / record.id,
+            record=record,
+            witness=Witness(
+                cluster,
+                cluster if isinstance(cluster, PodLogs) else None,
+                self.clock,
+                self.service.namespace,
+                self.service.name,
+            ),
+            prometheus=self.prometheus,
+            clock=self.clock,
+        )
+
     def run(
         self, steps: Flow, record: RolloutRecord, *, take_over: bool = False, stop: StopRequest | None = None
     ) -> tuple[Outcome, int]:
         """Run a flow to its end; return how it ended and the exit code. *stop* is shared by flows that are one run."""
         cluster, stop, lock = self.environment.cluster, stop or StopRequest(), self.lock()
+        keeper = self.keeper(record)
         hands = Hands(
             cluster=cluster,
             prometheus=self.prometheus,
@@ -187,6 +208,7 @@ class Session:
             clock=self.clock,
             stop=stop,
             record=record,
+            keeper=keeper,
             take_over=take_over,
         )
         runner = Runner(
@@ -201,8 +223,8 @@ class Session:
         courier = Courier(self.listeners)
         try:
             with listening(stop, console.say):
-                outcome = runner.run(Herald(record, self.clock.now, courier.tell).follow(steps))
+                outcome = runner.run(keeping(Herald(record, self.clock.now, courier.tell).follow(steps)))
         finally:
-            for line in courier.close():
+            for line in filter(None, [keeper.close(), *courier.close()]):
                 console.say(line)
         return outcome, EXIT_TERMINATED if stop.signal == signal.SIGTERM else outcome.ending.exit_code
