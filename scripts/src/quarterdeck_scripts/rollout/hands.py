@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.audit import AuditLog
     from quarterdeck_scripts.kube.client import Cluster
-    from quarterdeck_scripts.rollout.lens import Lens
     from quarterdeck_scripts.rollout.keeper import Keeper
+    from quarterdeck_scripts.rollout.lens import Lens
     from quarterdeck_scripts.rollout.lock import LeaseLock
     from quarterdeck_scripts.rollout.ports import Clock, Prometheus
     from quarterdeck_scripts.rollout.record import RolloutRecord

@@ -79,7 +79,7 @@ class Witness:
     limits: Limits = Limits()
 
     def look(self, origin: str, image: str) -> Scene:
-        """Return what there is; *origin* and *image* are the old and the new version's, the latter empty without one."""
+        """Return what there is; *origin* and *image* are the old and the new version's; *image* may be empty."""
         look = _Look(self, self.clock.monotonic() + self.limits.seconds)
         look.take(origin, image)
         return look.scene
