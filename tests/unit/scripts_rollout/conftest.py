@@ -90,6 +90,7 @@ class World:
     scraping: bool = True
     at_time: dict[float, Callable[[], None]] = field(default_factory=dict)
     """What somebody else does, by seconds since the start."""
+    catalogue: str = CATALOGUE
 
     def __post_init__(self) -> None:
         # The API server stamps objects with the true time: the world has half a minute's history before that.
@@ -104,13 +105,29 @@ class World:
         """Say how pods of *image* serve: see `Behaviour`."""
         self.behaviours[image] = Behaviour(**how)
 
-    def session(self) -> Session:
-        """Return a session on the service, as its commands open one."""
-        facts = EnvironmentFacts("local", "http://p.invalid", "http://a.invalid", CATALOGUE, f"{SCRAPE:g}s")
+    def session(self, name: str = "checkout") -> Session:
+        """Return a session on a service, as its commands open one."""
+        facts = EnvironmentFacts("local", "http://p.invalid", "http://a.invalid", self.catalogue, f"{SCRAPE:g}s")
         uid = self.cluster.request("GET", path("Namespace", name="kube-system"))["metadata"]["uid"]
         environment = Environment("local", self.cluster, facts, uid)
-        service = environment.service("checkout")
+        service = environment.service(name)
         return Session(environment, service, self.prometheus, self.clock, self.folder / "local", "anna@bridge")
+
+    def deploy(self, name: str, image: str, replicas: int = 3) -> None:
+        """Have a service run *image*."""
+        labels = {"app.kubernetes.io/name": name, "quarterdeck.dev/track": "stable"}
+        versioned = {**labels, "app.kubernetes.io/version": image.rpartition(":")[2]}
+        template = {
+            "metadata": {"labels": versioned},
+            "spec": {"containers": [{"name": name, "image": image, "env": [{"name": "A", "value": "1"}]}]},
+        }
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": "shop", "labels": versioned},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
+        }
+        self.cluster.request("POST", path("Deployment", "shop"), body=body)
 
     def deployment(self, name: str = "checkout") -> Json:
         """Return a Deployment as it is."""
@@ -153,7 +170,7 @@ class World:
             target = {
                 "cluster": "local",
                 "namespace": "shop",
-                "service": "checkout",
+                "service": labels["app.kubernetes.io/name"],
                 "pod": pod["metadata"]["name"],
                 "version": labels["app.kubernetes.io/version"],
                 "track": labels["quarterdeck.dev/track"],
@@ -181,7 +198,8 @@ class World:
         found = []
         for labels, samples in self._series.items():
             recent = tuple(sample for sample in samples if now - window < sample[0] <= now)
-            if dict(labels)["__name__"] == name and recent:
+            its_own = "service=" not in promql or f'service="{dict(labels)["service"]}"' in promql
+            if dict(labels)["__name__"] == name and its_own and recent:
                 found.append(Series(dict(labels), recent))
         return Answer(tuple(found))
 
@@ -196,18 +214,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         cluster.request("POST", path("Namespace"), body={"metadata": {"name": name}})
     world = World(cluster, controllers, tmp_path / ".quarterdeck")
     (world.folder / "local").mkdir(parents=True)
-    labels = {"app.kubernetes.io/name": "checkout", "quarterdeck.dev/track": "stable"}
-    template = {
-        "metadata": {"labels": {**labels, "app.kubernetes.io/version": "v1"}},
-        "spec": {"containers": [{"name": "checkout", "image": V1, "env": [{"name": "A", "value": "1"}]}]},
-    }
-    body = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "checkout", "namespace": "shop", "labels": {**labels, "app.kubernetes.io/version": "v1"}},
-        "spec": {"replicas": 3, "selector": {"matchLabels": labels}, "template": template},
-    }
-    cluster.request("POST", path("Deployment", "shop"), body=body)
+    world.deploy("checkout", V1)
     world.pass_time(HISTORY)
     return world
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quarterdeck_scripts.options import context_option, dry_run_option, env_option, output_option, yes_option
+from quarterdeck_scripts.rollout.line.command import freeze, thaw
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.session import Session
@@ -18,9 +19,26 @@ def rollout() -> None:
     """Let a new version in beside the old one, judge it from evidence, promote it or put everything back."""
 
 
+rollout.add_command(freeze)
+rollout.add_command(thaw)
+
+
 @rollout.command()
-@click.argument("service")
-@click.option("--image", required=True, help="The new version, as repository:tag.")
+@click.argument("services", metavar="SERVICE…", nargs=-1, required=True)
+@click.option(
+    "--image",
+    "images",
+    metavar="[SERVICE=]IMAGE",
+    multiple=True,
+    required=True,
+    help="The new version, as repository:tag; with several services once for each, as service=repository:tag.",
+)
+@click.option(
+    "--after",
+    metavar="LATER=EARLIER",
+    multiple=True,
+    help="Of several services, which comes after which. [default: as the catalogue's dependencies say]",
+)
 @click.option("--force", "reason", metavar="REASON", help="Promote without a verdict. The reason is audited.")
 @click.option(
     "--override",
@@ -42,8 +60,9 @@ def rollout() -> None:
 @yes_option
 @dry_run_option
 def start(  # noqa: PLR0917 -- click passes each option by name
-    service: str,
-    image: str,
+    services: tuple[str, ...],
+    images: tuple[str, ...],
+    after: tuple[str, ...],
     reason: str | None,
     override: str | None,
     write_back: bool,  # noqa: FBT001 -- click passes options by name
@@ -54,50 +73,47 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     yes: bool,  # noqa: FBT001 -- likewise
     dry_run: bool,  # noqa: FBT001 -- likewise
 ) -> int:
-    """Roll SERVICE out to a new image, or go on with the rollout to it that a killed run left.
+    """Roll each SERVICE out to a new image, or go on with the rollout to it that a killed run left.
+
+    Several services go one after the other, what is called before who calls it. Either all of them are promoted, or
+    all are put back, the last one first.
 
     Exit code 0: promoted. 1: the canary failed, everything is back. 3: the evidence decided neither way in time,
     everything is back. 4: refused, nothing was changed. 130, 143: stopped, everything is back.
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
-    from quarterdeck_scripts.rollout import flow, preflight, text  # noqa: PLC0415 -- likewise
-    from quarterdeck_scripts.rollout.finding import require  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout import beginning, text, train  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.state import Ending  # noqa: PLC0415 -- likewise
 
-    session = _open(env, context, service)
-    session.lock().refuse_if_held()
-    situation = session.view().inspect()
-    plan = session.plan(image, situation, reason or "")
-    flow.begin_or_resume(plan, situation)
-    preflight.require_rights(session.environment.cluster, preflight.rights(session.service.namespace))
-    if not reason:
-        namespace, name = session.service.namespace, session.service.name
-        preflight.require_measurable(session.prometheus, namespace, name, session.interval)
-    record, findings = session.record(plan), session.findings(plan)
-    console.say(text.plan(plan, session.environment, record, resumed=situation.state is not None))
-    if findings:
-        console.say(text.findings(findings))
+    members = train.parse(images, services)
+    found = beginning.starts(lambda service: _open(env, context, service), members, after, reason or "")
+    if not found:
+        console.say(f"Nothing has to be done: {', '.join(map(str, members))} already.")
+        return 0
+    for each in found:
+        console.say(text.plan(each.plan, each.session.environment, each.record, resumed=each.resumed))
+        if each.findings:
+            console.say(text.findings(each.findings))
+    back = [(each.session, each.plan.image) for each in found] if write_back else []
     if dry_run:
-        console.say(text.dry_run(session.environment.cluster, session.view().stable(), plan))
-        if write_back:
+        for each in found:
+            console.say(text.dry_run(each.session.environment.cluster, each.session.view().stable(), each.plan))
+        for session, image in back:
             console.emit(session.write_back(image))
         return 0
-    if situation.state is None:  # what is under way may be why: it is walked to its end in any case
-        require(service, findings, override or "")
-    preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
+    beginning.require(found, override or "")
     console.confirm("Go ahead?", yes=yes)
-    if override and situation.state is None:
-        session.note_override(findings, override)
-    outcome, code = session.run(flow.start(plan), record)
+    beginning.note_overrides(found, override or "")
+    outcome, code = beginning.carry_out(found)
     if report is not None:
         from quarterdeck_scripts.rollout.report import render  # noqa: PLC0415 -- only who asks for it
 
         report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(render([record]), encoding="utf-8")
-    file = session.records / f"{record.id}.json"
-    console.emit(record.to_json() if output == "json" else text.ending(record, outcome, file))
-    if write_back and outcome.ending is Ending.PROMOTED:
-        (console.say if output == "json" else console.emit)(session.write_back(image))
+        report.write_text(render([each.record for each in found]), encoding="utf-8")
+    console.emit(text.endings([(each.record, each.file) for each in found], outcome, output))
+    if outcome.ending is Ending.PROMOTED:
+        for session, image in back:
+            (console.say if output == "json" else console.emit)(session.write_back(image))
     return code
 
 

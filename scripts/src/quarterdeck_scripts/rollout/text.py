@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,17 @@ from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.client import JSON_PATCH, path
 from quarterdeck_scripts.kube.differences import differences
+from quarterdeck_scripts.rollout.actions import Outcome
 from quarterdeck_scripts.rollout.criteria import Bad
 from quarterdeck_scripts.rollout.explain import duration, number_of, percent
+from quarterdeck_scripts.rollout.state import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from quarterdeck_scripts.environment import Environment
     from quarterdeck_scripts.kube.client import Cluster, Json
-    from quarterdeck_scripts.rollout.actions import Outcome
     from quarterdeck_scripts.rollout.criteria import Criteria, Objective
     from quarterdeck_scripts.rollout.finding import Finding
     from quarterdeck_scripts.rollout.flow import Plan
@@ -90,6 +92,32 @@ def ending(record: RolloutRecord, outcome: Outcome, file: Path) -> str:
     lines += [f"  {judgement.verdict:12} {judgement.explanation}" for judgement in judgements]
     lines.append(f"  {duration(record.ended - record.began)} in all; the record of it is {file}")
     return "\n".join(lines)
+
+
+def endings(records: Sequence[tuple[RolloutRecord, Path]], outcome: Outcome, output: str) -> str:
+    """Return how one rollout, or several together, ended, as the data of a command.
+
+    Args:
+        records: each with the file that has it.
+        outcome: of all of them.
+        output: `text` or `json`.
+    """
+    if output == "json":
+        every = [record.to_json() for record, _ in records]
+        return every[0] if len(every) == 1 else json.dumps([json.loads(each) for each in every], indent=1)
+    if len(records) == 1:
+        (record, file), *_ = records
+        return ending(record, outcome, file)
+    lines = [outcome_of("together", outcome)]
+    return "\n".join(
+        lines
+        + [
+            ending(record, Outcome(Ending(record.ending), record.reason), file)
+            if record.ending
+            else f"{record.service}: not begun"
+            for record, file in records
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)

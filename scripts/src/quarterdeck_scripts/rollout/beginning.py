@@ -1,0 +1,133 @@
+"""What a start needs to know of each service before anything is changed: looked at, planned, refused here or never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_scripts.rollout import finding, flow, preflight, train
+from quarterdeck_scripts.rollout.line.freezes import GUARD
+from quarterdeck_scripts.rollout.together import Together
+from quarterdeck_scripts.rollout.train import Member
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from quarterdeck_scripts.rollout.actions import Outcome, Situation
+    from quarterdeck_scripts.rollout.finding import Finding
+    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.session import Session
+
+Open = Callable[[str], "Session"]
+"""Takes a service's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One service about to be rolled out, or gone on with."""
+
+    session: Session
+    plan: flow.Plan
+    record: RolloutRecord
+    findings: tuple[Finding, ...]
+    resumed: bool
+
+    @property
+    def file(self) -> Path:
+        """Where its record is written."""
+        return self.session.records / f"{self.record.id}.json"
+
+
+def require(found: Iterable[Start], override: str) -> None:
+    """Refuse what a guard speaks against, and another cluster of the same name.
+
+    What is under way may itself be why a guard speaks: it is walked to its end in any case, and pauses in a freeze.
+
+    Raises:
+        RefusedError: at least one finding refuses, and nobody overrides.
+    """
+    for each in found:
+        if not each.resumed:
+            finding.require(each.plan.service, each.findings, override)
+        environment = each.session.environment
+        preflight.bind_cluster(each.session.folder, environment.name, environment.cluster_uid)
+
+
+def note_overrides(found: Iterable[Start], override: str) -> None:
+    """Write down what *override*, a reason, passes by; nothing where it is empty.
+
+    Raises:
+        RefusedError: the audit log cannot be written.
+    """
+    for each in found if override else ():
+        passed = [found for found in each.findings if not each.resumed or found.guard == GUARD]
+        each.session.note_override(passed, override)
+        each.record.overridden = override
+
+
+def carry_out(found: Sequence[Start]) -> tuple[Outcome, int]:
+    """Roll one service out, or several together; return how it ended and the exit code."""
+    first = found[0]
+    if len(found) == 1:
+        return first.session.run(flow.start(first.plan), first.record)
+    members = [Member(each.plan.service, each.plan.image) for each in found]
+    together = Together({each.plan.service: (each.session, each.record) for each in found})
+    return together.roll_out(members, first.plan.forced)
+
+
+def starts(open_session: Open, asked: Sequence[Member], after: Iterable[str], forced: str) -> tuple[Start, ...]:
+    """Return what is to be rolled out, in order; services that run their version already are left out.
+
+    Args:
+        open_session: opens a service of the environment.
+        asked: services and their versions.
+        after: see `train.order`.
+        forced: why the gate is passed by; empty when it is not.
+
+    Raises:
+        QuarterdeckError: something stands against it; nothing was changed.
+    """
+    sessions = {member.service: open_session(member.service) for member in asked}
+    for session in sessions.values():
+        session.lock().refuse_if_held()
+    seen = {service: session.view().inspect() for service, session in sessions.items()}
+    members = train.under_way(asked, seen)
+    for service in {member.service for member in members} - set(sessions):
+        sessions[service] = open_session(service)
+        seen[service] = sessions[service].view().inspect()
+    if not members:
+        members = _in_order(asked, after, sessions, seen)
+    together = tuple(map(str, members)) if len(members) > 1 else ()
+    return tuple(_start(sessions[each.service], each, seen[each.service], together, forced) for each in members)
+
+
+def _in_order(
+    asked: Sequence[Member], after: Iterable[str], sessions: dict[str, Session], seen: dict[str, Situation]
+) -> tuple[Member, ...]:
+    if len(asked) == 1:
+        return tuple(asked)
+    catalogue = sessions[asked[0].service].environment.catalogue
+    calls = {service.name: [each.name for each in service.dependencies] for service in catalogue.services}
+    images = {member.service: member for member in asked}
+    ordered = [images[service] for service in train.order([member.service for member in asked], calls, after)]
+    return tuple(member for member in ordered if not train.runs_already(member, seen))
+
+
+def _start(session: Session, member: Member, situation: Situation, together: tuple[str, ...], forced: str) -> Start:
+    plan = session.plan(member.image, situation, forced, train=together)
+    finished = bool(together) and train.runs_already(member, {member.service: situation})
+    if not finished:
+        flow.begin_or_resume(plan, situation)
+    preflight.require_rights(session.environment.cluster, preflight.rights(session.service.namespace))
+    if not forced and not finished:
+        namespace, name = session.service.namespace, session.service.name
+        preflight.require_measurable(session.prometheus, namespace, name, session.interval)
+    return Start(
+        session=session,
+        plan=plan,
+        record=session.record(plan),
+        findings=() if finished else session.findings(plan),
+        resumed=situation.state is not None,
+    )

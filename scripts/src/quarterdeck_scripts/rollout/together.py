@@ -1,0 +1,78 @@
+"""Carries a train out: the thin loop that takes its steps one by one to the services' own flows."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import EXIT_TERMINATED
+from quarterdeck_scripts.rollout import flow, train
+from quarterdeck_scripts.rollout.actions import Interrupted, Outcome
+from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.stop import StopRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.session import Session
+
+
+class Together:
+    """The services of one train, and the one request to stop that they share."""
+
+    def __init__(self, parts: Mapping[str, tuple[Session, RolloutRecord]], *, take_over: bool = False) -> None:
+        """*parts* are a session and a record for each service, in order; *take_over*: see `LeaseLock.acquire`."""
+        self._parts = parts
+        self._take_over = take_over
+        self._stop = StopRequest()
+
+    def roll_out(self, members: Sequence[train.Member], forced: str = "") -> tuple[Outcome, int]:
+        """Roll all *members* out, or go on with that; return how it ended and the exit code.
+
+        Raises:
+            QuarterdeckError: it could not be brought to either end; the services' states say how far it came.
+        """
+        states = {service: session.view().inspect().state for service, (session, _) in self._parts.items()}
+        return self._walk(train.run(members, states), tuple(map(str, members)), forced)
+
+    def take_back(self, members: Sequence[train.Member], outcome: Outcome) -> tuple[Outcome, int]:
+        """Put back all *members* that were begun, with *outcome*.
+
+        Raises:
+            QuarterdeckError: it could not be brought to an end.
+        """
+        return self._walk(train.take_back(members, outcome), tuple(map(str, members)), "")
+
+    def _walk(self, steps: train.Steps, together: tuple[str, ...], forced: str) -> tuple[Outcome, int]:
+        answer: Outcome | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+                return outcome, EXIT_TERMINATED if self._stop.signal == signal.SIGTERM else outcome.ending.exit_code
+            answer = self._take(step, together, forced)
+
+    def _take(self, step: train.Step, together: tuple[str, ...], forced: str) -> Outcome | None:
+        session, record = self._parts[step.member.service]
+        situation = session.view().inspect()
+        plan = session.plan(step.member.image, situation, forced, train=together)
+        match step:
+            case train.RollOut(member) if train.runs_already(member, {member.service: situation}):
+                return Outcome(Ending.PROMOTED, f"{member.image} runs already.")
+            case train.RollOut():
+                try:
+                    self._stop.check()
+                    return session.run(flow.start(plan), record, stop=self._stop)[0]
+                except Interrupted as interrupted:
+                    return Outcome(interrupted.ending, interrupted.reason)
+            case _ if situation.state is None:
+                return None
+            case train.TakeBack(_, outcome):
+                self._stop.shield()
+                session.run(flow.take_back(plan, outcome), record, take_over=self._take_over, stop=self._stop)
+            case train.Finish():
+                self._stop.shield()
+                session.run(flow.finish(plan), record, take_over=self._take_over, stop=self._stop)
+        return None

@@ -1,0 +1,184 @@
+"""Services that are rolled out together are all promoted, or all as they were: also when a run dies on its way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.kubernetes import ROLLOUT_STATE
+from quarterdeck_scripts.rollout import beginning
+from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.train import Member
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.rollout.actions import Outcome
+
+CHECKOUT, PAYMENTS = Member("checkout", "localhost/checkout:v2"), Member("payments", "localhost/payments:v2")
+
+OLD, NEW = [False] * 2, [True] * 2
+
+
+@pytest.fixture
+def shop(world: Any) -> Any:
+    """Return the world with a second service, which the first one calls."""
+    head, _, service = world.catalogue.partition("  - name: checkout\n")
+    calls = "    dependencies: [{name: payments}]\n"
+    other = service.replace("checkout", "payments")
+    world.catalogue = f"{head}  - name: checkout\n{calls}{service}  - name: payments\n{other}"
+    world.deploy("payments", "localhost/payments:v1")
+    world.pass_time(30)
+    return world
+
+
+def roll_out(shop: Any, *members: Member) -> Outcome:
+    """Type `rollout start` for *members*, checkout and payments unless given."""
+    found = beginning.starts(shop.session, members or (CHECKOUT, PAYMENTS), (), "")
+    return beginning.carry_out(found)[0]
+
+
+def is_new(shop: Any) -> list[bool]:
+    """Return whether the pods of checkout, and of payments, are of the new version; nothing is left of a rollout."""
+    assert shop.deployments() == ["checkout", "payments"]
+    found = []
+    for service in ("checkout", "payments"):
+        assert ROLLOUT_STATE not in (shop.deployment(service)["metadata"].get("annotations") or {})
+        images = [image for image in shop.images() if f"/{service}:" in image]
+        assert images in ([f"localhost/{service}:v1"] * 3, [f"localhost/{service}:v2"] * 3)
+        found.append(images[0].endswith("v2"))
+    return found
+
+
+def test_what_is_called_is_promoted_before_its_caller_begins(shop: Any) -> None:
+    """In the order of the catalogue's dependencies, whatever order they are typed in."""
+    assert roll_out(shop).ending is Ending.PROMOTED
+
+    changed = [where for method, where in shop.cluster.requests if method == "POST" and "/deployments" in where]
+    assert is_new(shop) == NEW
+    assert len(changed) == 4  # two services, two canaries
+    creations = [entry for entry in _changes(shop) if entry == "create canary"]
+    assert len(creations) == 2
+
+
+def test_a_caller_that_fails_takes_back_what_it_calls(shop: Any) -> None:
+    """Its own rollout ends as it did, the other one's says with whom it went."""
+    shop.behave(CHECKOUT.image, failing=0.05)
+
+    outcome = roll_out(shop)
+
+    assert outcome.ending is Ending.ROLLED_BACK
+    assert outcome.reason.startswith("checkout: ")
+    assert is_new(shop) == OLD
+
+
+def test_what_is_called_fails_before_its_caller_begins(shop: Any) -> None:
+    """Nothing is done to the caller."""
+    shop.behave(PAYMENTS.image, failing=0.05)
+    before = shop.deployment("checkout")["spec"]
+
+    assert roll_out(shop).ending is Ending.ROLLED_BACK
+
+    assert is_new(shop) == OLD
+    assert shop.deployment("checkout")["spec"] == before
+
+
+def test_a_service_that_has_its_version_is_left_as_it_is(shop: Any) -> None:
+    """It is no part of the train, and not taken back with it."""
+    roll_out(shop, PAYMENTS)
+    shop.behave(CHECKOUT.image, failing=0.05)
+
+    assert roll_out(shop).ending is Ending.ROLLED_BACK
+
+    assert is_new(shop) == [False, True]
+
+
+class Killed(BaseException):
+    """The process dies: nothing more of it runs."""
+
+
+class Mortal:
+    """A cluster that kills its client before or after one change of a Deployment."""
+
+    def __init__(self, cluster: Any, number: int, when: str) -> None:
+        self._cluster, self._left, self._when = cluster, number, when
+        self.struck = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    def request(self, method: str, where: str, **options: Any) -> Any:
+        """Pass on, or die."""
+        if method == "GET" or "/deployments" not in where:
+            return self._cluster.request(method, where, **options)
+        strikes, self._left = self._left == 0, self._left - 1
+        self.struck = self.struck or strikes
+        if strikes and self._when == "before":
+            raise Killed
+        answer = self._cluster.request(method, where, **options)
+        if strikes:
+            raise Killed
+        return answer
+
+
+GOOD = [(0.0, number) for number in range(3, 12)]
+"""Changes of Deployments from payments' promotion on: it (3) and the canary's deletion; a note, a canary, a note, a
+promotion, a deletion for checkout (5 to 9); both notes cleared. Earlier ones are those of one service alone."""
+BAD = [(0.05, number) for number in range(7, 13)]
+"""Those from checkout's FAIL on: its note and its canary's deletion; payments' note and roll-back; both notes."""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("failing", "number"), [*GOOD, *BAD])
+def test_killed_at_any_change_it_comes_to_the_same_end(shop: Any, failing: float, number: int, when: str) -> None:
+    """The same command goes on: no canary is made twice, and what was decided stands."""
+    shop.behave(CHECKOUT.image, failing=failing)
+    real = shop.cluster
+    shop.cluster = mortal = Mortal(real, number, when)
+    with pytest.raises(Killed):
+        roll_out(shop)
+    shop.cluster = real
+    shop.pass_time(31)
+
+    found = beginning.starts(shop.session, (CHECKOUT, PAYMENTS), (), "")
+    if found:
+        beginning.carry_out(found)
+
+    assert mortal.struck
+    over = failing and number == BAD[-1][1] and when == "after"  # the note went: the next command begins anew
+    assert is_new(shop) == (OLD if failing else NEW)
+    creations = [where for method, where in real.requests if method == "POST" and where.endswith("/deployments")]
+    assert len(creations) == (6 if over else 4)
+
+
+def test_either_service_leads_to_the_whole_train(shop: Any) -> None:
+    """Whoever goes on need not know what it was begun with."""
+    real = shop.cluster
+    shop.cluster = Mortal(real, 6, "before")
+    with pytest.raises(Killed):
+        roll_out(shop)
+    shop.cluster = real
+    shop.pass_time(31)
+
+    assert roll_out(shop, PAYMENTS).ending is Ending.PROMOTED
+
+    assert is_new(shop) == NEW
+
+
+def test_another_version_of_a_service_under_way_is_refused(shop: Any) -> None:
+    """Also while it waits, promoted, for the others."""
+    real = shop.cluster
+    shop.cluster = Mortal(real, 6, "before")
+    with pytest.raises(Killed):
+        roll_out(shop)
+    shop.cluster = real
+    shop.pass_time(31)
+
+    with pytest.raises(RefusedError, match=r"one of payments=localhost/payments:v2 checkout=localhost/checkout:v2"):
+        roll_out(shop, Member("payments", "localhost/payments:v3"))
+
+
+def _changes(shop: Any) -> list[str]:
+    """Return the actions in the audit log, each once."""
+    entries = shop.session().audit().verify().entries
+    return [entry.action.removeprefix("rollout: ") for entry in entries if entry.phase == "before"]
