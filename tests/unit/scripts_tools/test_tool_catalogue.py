@@ -26,6 +26,7 @@ def test_every_tool_of_the_local_environment_and_the_tests_is_there_biggest_modu
         "kube-apiserver",
         "kube-controller-manager",
         "kube-scheduler",
+        "loki",
         "prometheus",
         "promtool",
         "otelcol-contrib",

@@ -56,6 +56,8 @@ _COLLECTOR = "0.155.0"
 """The version whose components the Go module proxy has, and of whose image a digest is known."""
 _THANOS = "0.42.4"
 """The newest that Go 1.26 builds, and of whose image a digest is known."""
+_LOKI = "3.7.8"
+"""The version whose image is pinned."""
 _ETCD = "3.6.8"
 _KWOK = "0.8.0"
 _KUBECONFORM = "0.8.0"
@@ -94,6 +96,12 @@ THANOS = Module(
     tags=("slicelabels",),
     ldflags=(f"-X github.com/prometheus/common/version.Version={_THANOS}",),
 )
+LOKI = Module(
+    "loki",
+    "github.com/grafana/loki/v3",
+    f"v{_LOKI}",
+    ldflags=(f"-X github.com/grafana/loki/v3/pkg/util/build.Version={_LOKI}",),
+)
 ETCD = Module("etcd", "go.etcd.io/etcd/server/v3", f"v{_ETCD}")
 KUBECONFORM = Module(
     "kubeconform",
@@ -106,6 +114,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool("kube-apiserver", _KUBERNETES, KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver"),
     Tool("kube-controller-manager", _KUBERNETES, KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager"),
     Tool("kube-scheduler", _KUBERNETES, KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler"),
+    Tool("loki", _LOKI, LOKI, "github.com/grafana/loki/v3/cmd/loki"),
     Tool("prometheus", _PROMETHEUS, PROMETHEUS, "github.com/prometheus/prometheus/cmd/prometheus"),
     Tool("promtool", _PROMETHEUS, PROMETHEUS, "github.com/prometheus/prometheus/cmd/promtool"),
     Tool("otelcol-contrib", _COLLECTOR, COLLECTOR, "quarterdeck.dev/tools/otelcol-contrib"),

@@ -46,9 +46,11 @@ class Loki:
             "auth_enabled": False,
             "server": {"http_listen_port": LOKI_PORT, "log_level": "warn"},
             "common": {
+                # Its parts find each other there, whatever the pod's network interface is called.
+                "instance_addr": "127.0.0.1",
                 "path_prefix": self.directory,
                 "replication_factor": 1,
-                "ring": {"instance_addr": "127.0.0.1", "kvstore": {"store": "inmemory"}},
+                "ring": {"kvstore": {"store": "inmemory"}},
             },
             "schema_config": {
                 "configs": [
