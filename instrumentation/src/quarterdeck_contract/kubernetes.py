@@ -36,6 +36,8 @@ ROLLOUT_ASK = f"{DOMAIN}/rollout-ask"
 """Beside ROLLOUT_STATE, JSON: what somebody asks of the running rollout (pause, promote), until it was done."""
 HELD = f"{DOMAIN}/held"
 """On a workload whose own update a rollout holds, JSON: the fields of its specification that do so, as they were."""
+STOP_THE_LINE = f"{DOMAIN}/stop-the-line"
+"""On the ConfigMap of the environment's facts, JSON: for which services nothing is rolled out, who said so and why."""
 ROLLED_BACK = f"{DOMAIN}/rolled-back"
 """On a Deployment, JSON: which version was taken back and which one restored, so that rolling back twice does
 not bring the bad version back. It holds until another template is deployed."""

@@ -59,11 +59,16 @@ def actor_of(cluster: Cluster) -> str:
         known = review["status"]["userInfo"]["username"]
     except ApiError:
         known = "a user it does not name"
+    return f"{actor_here()} as {known}"
+
+
+def actor_here() -> str:
+    """Return who runs this process: user and machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user often has no name
         user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()} as {known}"
+    return f"{user}@{socket.gethostname()}"
 
 
 class AuditLog:

@@ -1,0 +1,134 @@
+"""Stops an environment's line, and lets it run again: one annotation beside its facts, each change of it audited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, STOP_THE_LINE, SYSTEM_NAMESPACE
+from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError, path
+from quarterdeck_scripts.rollout.asks import Ask, Wish
+from quarterdeck_scripts.rollout.line.freezes import ALL, Stop, findings, read_stops, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from quarterdeck_scripts.audit import AuditLog
+    from quarterdeck_scripts.environment import Environment
+    from quarterdeck_scripts.kube.client import Json
+    from quarterdeck_scripts.rollout.finding import Finding
+    from quarterdeck_scripts.rollout.ports import Clock
+
+_FACTS = path("ConfigMap", SYSTEM_NAMESPACE, ENVIRONMENT_CONFIGMAP)
+_NOT_FOUND, _CONFLICT = 404, 409
+_TURNS = 5
+"""How often it is tried when others write the facts at the same moment."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What may be rolled out in one environment, now."""
+
+    environment: Environment
+    clock: Clock
+
+    def findings(self, service: str) -> tuple[Finding, ...]:
+        """Return what holds every rollout of *service* now.
+
+        Raises:
+            RefusedError: what was written cannot be read.
+        """
+        stops = read_stops(self._facts())
+        return tuple(findings(service, self.environment.catalogue.freezes, stops, self._now()))
+
+    def pause(self, service: str, rollout: str) -> Ask | None:
+        """Return what holds *service*'s rollout with the id *rollout*, as if somebody had asked it to pause.
+
+        None when nothing does. What cannot be read counts as a pause: waiting loses nothing.
+        """
+        try:
+            held = "; ".join(finding.found for finding in self.findings(service))
+        except RefusedError as error:
+            held = error.found
+        return Ask(Wish.PAUSE, rollout, "a freeze", self._now().isoformat(timespec="seconds"), held) if held else None
+
+    def stops(self) -> dict[str, Stop]:
+        """Return the stops that hold now, by service, or ALL."""
+        return {scope: stop for scope, stop in read_stops(self._facts()).items() if stop.holds(self._now())}
+
+    def stop(
+        self, services: Iterable[str], *, by: str, why: str, lasting: timedelta | None, audit: AuditLog
+    ) -> dict[str, Stop]:
+        """Stop the line of *services*, or all of it without any; return the stops there are then.
+
+        Args:
+            services: of the environment's catalogue.
+            by: who: a person and a machine.
+            why: the reason, which whoever is refused reads.
+            lasting: until it runs again by itself; None: until `run`.
+            audit: where it is written down, before and after.
+        """
+        now = self._now()
+        until = (now + lasting).isoformat(timespec="seconds") if lasting else ""
+        stop = Stop(by, now.isoformat(timespec="seconds"), why, until)
+        added = dict.fromkeys(tuple(services) or (ALL,), stop)
+        return self._change("rollout: freeze", why, audit, removed=(), added=added)
+
+    def run(self, services: Iterable[str], *, why: str, audit: AuditLog) -> dict[str, Stop]:
+        """Let the line of *services* run again, or all of it without any; return the stops that are left."""
+        return self._change("rollout: thaw", why, audit, removed=tuple(services), added={})
+
+    def _change(
+        self, action: str, why: str, audit: AuditLog, *, removed: tuple[str, ...], added: Mapping[str, Stop]
+    ) -> dict[str, Stop]:
+        before = read_stops(self._facts())
+        subject = f"environment {self.environment.name}"
+        with audit.change(action=action, subject=subject, before=written(before), why=why) as change:
+            for _ in range(_TURNS):
+                facts = self._facts()
+                held = {scope: stop for scope, stop in read_stops(facts).items() if stop.holds(self._now())}
+                wanted = _wanted(held, removed, added)
+                if self._write(facts, written(wanted)):
+                    change.after = written(wanted)
+                    return wanted
+            raise RefusedError(
+                f"the ConfigMap {SYSTEM_NAMESPACE}/{ENVIRONMENT_CONFIGMAP} to stand still for a moment",
+                f"{_TURNS} changes by others",
+                "run the command again",
+            )
+
+    def _write(self, facts: Json, text: str | None) -> bool:
+        """Write the annotation; return False when the facts are others by now. A lost answer is read back."""
+        if (facts["metadata"].get("annotations") or {}).get(STOP_THE_LINE) == text:
+            return True
+        version = facts["metadata"].get("resourceVersion")
+        body = {"metadata": {"resourceVersion": version, "annotations": {STOP_THE_LINE: text}}}
+        try:
+            self.environment.cluster.request("PATCH", _FACTS, body=body, content_type=MERGE_PATCH)
+        except UnreachableError:
+            return False
+        except ApiError as error:
+            if error.status != _CONFLICT:
+                raise
+            return False
+        return True
+
+    def _facts(self) -> Json:
+        try:
+            return self.environment.cluster.request("GET", _FACTS)
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return {"metadata": {}}
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock.now(), UTC)
+
+
+def _wanted(held: Mapping[str, Stop], removed: tuple[str, ...], added: Mapping[str, Stop]) -> dict[str, Stop]:
+    """Return the stops after a change: to let run without naming services is to let everything run."""
+    if added:
+        return {**held, **added}
+    return {scope: stop for scope, stop in held.items() if removed and scope not in removed}
