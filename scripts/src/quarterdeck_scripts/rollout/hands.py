@@ -13,7 +13,7 @@ from quarterdeck_scripts.kube.client import ApiError, UnreachableError
 from quarterdeck_scripts.kube.pods import is_terminating, problems_of
 from quarterdeck_scripts.kube.retries import Backoff, may_pass
 from quarterdeck_scripts.rollout import actions as do
-from quarterdeck_scripts.rollout.asks import Wish, read_ask
+from quarterdeck_scripts.rollout.asks import Ask, Wish, read_ask
 from quarterdeck_scripts.rollout.changes import Changes
 from quarterdeck_scripts.rollout.explain import number_of
 from quarterdeck_scripts.rollout.measure import Measurer
@@ -53,9 +53,13 @@ class Hands:
         record: RolloutRecord,
         keeper: Keeper,
         take_over: bool = False,
+        held: Callable[[], Ask | None] = lambda: None,
         patience: Patience = Patience(),  # noqa: B008 -- frozen
     ) -> None:
-        """*record* says which service; *take_over* takes the lock from a holder that is alive."""
+        """*record* says which service; *take_over* takes the lock from a holder that is alive.
+
+        *held* says what holds every rollout of the service now, before whatever somebody asks of this one.
+        """
         self._prometheus = prometheus
         self._lock = lock
         self._clock = clock
@@ -63,6 +67,7 @@ class Hands:
         self._record = record
         self._keeper = keeper
         self._take_over = take_over
+        self._held = held
         self._patience = patience
         self._view = ServiceView(cluster, record.namespace, record.service, record.cluster)
         self._changes = Changes(cluster, audit, lock, self._view, record)
@@ -168,7 +173,7 @@ class Hands:
         canaries = [pod for pod in pods if lens.side_of(pod) is do.Side.CANARY]
         trouble = self._sightings.see([problem for pod in canaries for problem in problems_of(pod)], now)
         stable = self._view.stable()
-        ask = read_ask(stable, self._record.id)
+        ask = self._held() or read_ask(stable, self._record.id)
         if ask:
             self.tell(f"{ask}. {assessment.explanation}")
             self._record.forced = f"{ask}" if ask.wish is Wish.PROMOTE else ""

@@ -57,6 +57,8 @@ class RolloutRecord:
     objectives: tuple[Objective, ...]
     forced: str = ""
     """Why the gate was passed by; empty when it was not."""
+    overridden: str = ""
+    """Why the guards were passed by, freezes among them; empty when they were not."""
     rpc: bool = False
     """Whether its requests are remote procedure calls, of gRPC."""
     since: float = 0.0

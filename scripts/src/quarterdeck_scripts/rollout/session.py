@@ -23,6 +23,7 @@ from quarterdeck_scripts.rollout import flow, preflight, write_back
 from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
 from quarterdeck_scripts.rollout.hands import Hands
 from quarterdeck_scripts.rollout.keeper import Keeper, keeping
+from quarterdeck_scripts.rollout.line.keeper import Line
 from quarterdeck_scripts.rollout.lock import LeaseLock
 from quarterdeck_scripts.rollout.ports import SystemClock
 from quarterdeck_scripts.rollout.record import RolloutRecord
@@ -130,10 +131,14 @@ class Session:
         )
 
     def findings(self, plan: flow.Plan) -> tuple[Finding, ...]:
-        """Return what the rollout will meet: autoscalers, disruption budgets, whoever else describes the service."""
+        """Return what the rollout will meet: autoscalers, disruption budgets, other owners of the service, freezes."""
         stable = self.view().stable()
         canary = None if plan.forced else workloads.canary_of(stable, plan.image, plan.replicas)
-        return preflight.look(self.environment.cluster, stable, canary)
+        return (*preflight.look(self.environment.cluster, stable, canary), *self.line().findings(self.service.name))
+
+    def line(self) -> Line:
+        """Return what may be rolled out in the environment, now."""
+        return Line(self.environment, self.clock)
 
     def note_override(self, findings: Iterable[Finding], reason: str) -> None:
         """Write down which findings *reason* passes by, before anything is changed; nothing when none of them refuses.
@@ -210,6 +215,7 @@ class Session:
             record=record,
             keeper=keeper,
             take_over=take_over,
+            held=lambda: None if record.overridden else self.line().pause(self.service.name, record.id),
         )
         runner = Runner(
             hands=hands,
