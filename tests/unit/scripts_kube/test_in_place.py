@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import HELD
 from quarterdeck_scripts.kube import in_place
 from quarterdeck_scripts.kube.client import JSON_PATCH, path
@@ -142,37 +141,41 @@ def test_an_owners_own_settings_come_back() -> None:
     assert "paused" not in spec
 
 
-def test_anybodys_update_can_be_frozen() -> None:
-    """What was begun without a rollout is noted and paused all the same."""
-    place = Place("Deployment")
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_anybodys_update_can_be_held(kind: str) -> None:
+    """What was begun without a rollout stays where it is found, and is let go as it was."""
+    place = Place(kind)
+    place.controllers.faults[V2] = "CrashLoopBackOff"
+    before = {key: value for key, value in place.now()["spec"].items() if key != "template"}
+    place.patch(promote_patch(place.now(), V2))
+    begun = place.versions()
 
-    place.patch(in_place.freeze(place.now()))
-    assert place.now()["spec"]["paused"] is True
-    place.patch(in_place.release(place.now()))
+    place.patch(hold_patch(place.now(), V2, 1))
+    place.controllers.faults.clear()
+    place.controllers.settle(place.cluster)
+    assert place.versions() == begun
+    assert "v1" in begun
+    place.patch(promote_patch(place.now(), V2))
 
-    assert "paused" not in place.now()["spec"]
-    assert not in_place.is_held(place.now())
+    assert place.versions() == ["v2", "v2", "v2"]
+    assert {key: value for key, value in place.now()["spec"].items() if key != "template"} == before
 
 
 @pytest.mark.parametrize(
     ("kind", "spec", "found"),
     [
-        ("Deployment", {"strategy": {"type": "Recreate"}}, "Recreate"),
-        ("StatefulSet", {"updateStrategy": {"type": "OnDelete"}}, "OnDelete"),
+        ("Deployment", {"strategy": {"type": "Recreate"}}, "strategy: Recreate"),
+        ("Deployment", {"paused": True}, "it is paused"),
+        ("StatefulSet", {"updateStrategy": {"type": "OnDelete"}}, "updateStrategy: OnDelete"),
         (
             "StatefulSet",
             {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}},
-            "partition 2",
+            "updateStrategy: RollingUpdate, partition 2",
         ),
-        ("DaemonSet", {"updateStrategy": {"type": "OnDelete"}}, "OnDelete"),
-        ("StatefulSet", {"replicas": 1}, "1"),
+        ("DaemonSet", {"updateStrategy": {"type": "OnDelete"}}, "updateStrategy: OnDelete"),
+        ("StatefulSet", {}, ""),
     ],
 )
-def test_what_is_not_updated_a_few_pods_at_a_time_is_refused(kind: str, spec: Json, found: str) -> None:
-    """Whoever set that does not want two versions side by side, or holds it already; or there is nothing to compare."""
-    place = Place(kind, **spec)
-
-    with pytest.raises(RefusedError) as refused:
-        hold_patch(place.now(), V2, 1)
-
-    assert found in refused.value.found
+def test_what_is_not_updated_a_few_pods_at_a_time_is_named(kind: str, spec: Json, found: str) -> None:
+    """Whoever set that does not want two versions side by side, or holds it already."""
+    assert in_place.unfit(Place(kind, **spec).now()) == found

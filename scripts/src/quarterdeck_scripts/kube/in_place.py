@@ -14,7 +14,6 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import HELD
 from quarterdeck_scripts.kube.patches import pointer
 
@@ -38,6 +37,21 @@ def is_held(workload: Json) -> bool:
     return HELD in (workload["metadata"].get("annotations") or {})
 
 
+def unfit(workload: Json) -> str:
+    """Return why its update cannot be held: its owner updates it another way, or some of it never; empty if it can."""
+    field = _FIELDS[workload["kind"]][0]
+    strategy = workload["spec"].get(field) or {}
+    kind = strategy.get("type", "RollingUpdate")
+    partition = (strategy.get("rollingUpdate") or {}).get("partition", 0)
+    if is_held(workload):
+        return ""
+    if workload["spec"].get("paused"):
+        return "it is paused"
+    if kind == "RollingUpdate" and not partition:
+        return ""
+    return f"{field}: {kind}" + (f", partition {partition}" if partition else "")
+
+
 def held_at(workload: Json) -> int:
     """Return how many pods a held update is to have renewed, at least."""
     return int(_noted(workload)["pods"])
@@ -48,14 +62,9 @@ def is_steady(workload: Json) -> bool:
     return workload["kind"] != "Deployment" or bool(workload["spec"].get("paused"))
 
 
-def hold(workload: Json, pods: int) -> list[Json]:
-    """Return the operations by which *workload* updates *pods* pods, and no more.
-
-    Raises:
-        RefusedError: it has not more pods than that, or is not made to be updated a few at a time.
-    """
+def hold(workload: Json, pods: int, *, updated: int = 0) -> list[Json]:
+    """Return the operations by which *workload* updates *pods* pods and no more, or stays at those *updated*."""
     spec = workload["spec"]
-    _check_rolling(workload)
     if workload["kind"] == "Deployment":
         surge = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": pods, "maxUnavailable": 0}}
         wanted: Json = {
@@ -65,21 +74,18 @@ def hold(workload: Json, pods: int) -> list[Json]:
             "paused": None,
         }
     elif workload["kind"] == "StatefulSet":
-        _check_more(workload, spec.get("replicas", 1), pods)
-        partition = {"partition": spec.get("replicas", 1) - pods}
+        partition = {"partition": spec.get("replicas", 1) - max(pods, updated)}
         wanted = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": partition}}
     else:
-        _check_more(workload, workload.get("status", {}).get("desiredNumberScheduled", 0), pods)
         wanted = {"updateStrategy": {"type": "OnDelete"}}
     return [*_note(workload, pods), *_set(spec, wanted)]
 
 
 def freeze(workload: Json) -> list[Json]:
-    """Return the operations by which a Deployment's update stays as it is, whether a rollout began it or not."""
-    before = _noted(workload)["spec"] if is_held(workload) else workload["spec"]
+    """Return the operations by which a held update of a Deployment stays as it is: its first pods are there."""
+    before = _noted(workload)["spec"]
     kept = {key: before.get(key) for key in ("minReadySeconds", "progressDeadlineSeconds")}
-    note = [] if is_held(workload) else _note(workload, 1)
-    return [*note, *_set(workload["spec"], {**kept, "paused": True})]
+    return _set(workload["spec"], {**kept, "paused": True})
 
 
 def release(workload: Json) -> list[Json]:
@@ -90,27 +96,6 @@ def release(workload: Json) -> list[Json]:
     wanted = {key: before.get(key) for key in _FIELDS[workload["kind"]]}
     gone = {"op": "remove", "path": pointer("metadata", "annotations", HELD)}
     return [gone, *_set(workload["spec"], wanted)]
-
-
-def _check_rolling(workload: Json) -> None:
-    """Refuse what its owner updates another way: then its pods are not to run side by side, or it is held already."""
-    field = _FIELDS[workload["kind"]][0]
-    strategy = workload["spec"].get(field) or {}
-    name, kind = workload["metadata"]["name"], strategy.get("type", "RollingUpdate")
-    partition = (strategy.get("rollingUpdate") or {}).get("partition", 0)
-    if kind != "RollingUpdate" or partition:
-        found = f"{kind}, partition {partition}" if partition else kind
-        raise RefusedError(f"{field} of {name} to be RollingUpdate, of all its pods", found, "change that first")
-
-
-def _check_more(workload: Json, there: int, pods: int) -> None:
-    if there <= pods:
-        name = workload["metadata"]["name"]
-        raise RefusedError(
-            f"more than {pods} pods of {name}, so that some are left to compare with",
-            str(there),
-            f"scale {name} up, lower canary_replicas, or pass the gate by with --force REASON",
-        )
 
 
 def _noted(workload: Json) -> Json:

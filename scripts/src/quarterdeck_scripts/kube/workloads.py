@@ -160,9 +160,11 @@ def promote_patch(stable: Json, image: str) -> list[Json]:
 def hold_patch(stable: Json, image: str, pods: int) -> list[Json]:
     """Return the JSON patch that begins the update of *stable* to *image*, and holds it at its first *pods*.
 
-    Raises:
-        RefusedError: it has not more pods than that, so none would be left to compare with.
+    An update to it that is under way is held where it is.
     """
+    if serving_image(stable) == image:
+        updated = status_of(stable, ()).updated
+        return [*is_still(stable), *in_place.hold(stable, pods, updated=updated)]
     patch = _template_patch(stable, _with_image(stable, image, TRACK_STABLE), {})
     return [*patch, *in_place.hold(stable, pods)]
 

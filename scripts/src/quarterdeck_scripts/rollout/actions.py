@@ -265,8 +265,10 @@ class Situation:
     """What the stable version is."""
     replicas: int = 1
     """Pods of the stable version."""
-    directed: bool = False
-    """Whether the Service leads to the pods of one side alone."""
+    directed: bool | None = False
+    """Whether the Service leads to the pods of one side alone; None without a Service."""
+    unfit: str = ""
+    """Why the workload's own update cannot be held at its first pods; empty when it can."""
 
 
 @dataclass(frozen=True, slots=True)

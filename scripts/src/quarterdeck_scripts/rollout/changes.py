@@ -151,18 +151,18 @@ class Changes:
                 self._delete_pod(pod, "it is broken, and its StatefulSet would wait for it")
 
     def hold(self, image: str, pods: int) -> None:
-        """Begin the stable workload's own update to *image*, and hold it at its first *pods*."""
+        """Begin the stable workload's own update to *image*, or find it begun, and hold it at its first *pods*."""
         self._lock.holds()
         stable = self._view.stable()
         before = workloads.serving_image(stable)
-        if before != image:
+        if before != image or not in_place.is_held(stable):
             self._check_unchanged(stable)
             with self._change("begin update", stable, {"image": before}, f"judge {image}") as change:
                 self._patch(stable, workloads.hold_patch(stable, image, pods))
                 change.after = {"image": image, "held at": pods}
             stable = self._view.stable()
         self._view.remember(stable)
-        if stable["kind"] == "DaemonSet" and in_place.is_held(stable):
+        if stable["kind"] == "DaemonSet":
             self._renew(stable, pods)
 
     def freeze(self) -> None:

@@ -15,15 +15,12 @@ from quarterdeck_scripts.kube.client import ApiError
 from quarterdeck_scripts.rollout.actions import (
     AcquireLock,
     ClearState,
-    CreateCanary,
     DeleteCanary,
+    Direct,
     Flow,
     Inspect,
     Interrupted,
-    Look,
-    Measure,
     Outcome,
-    Pause,
     Promote,
     ReleaseLock,
     RestoreStable,
@@ -33,9 +30,9 @@ from quarterdeck_scripts.rollout.actions import (
     Waited,
     WaitReady,
 )
-from quarterdeck_scripts.rollout.asks import Wish
+from quarterdeck_scripts.rollout.entry import begin_or_resume, guard_or_resume
+from quarterdeck_scripts.rollout.judging import judge
 from quarterdeck_scripts.rollout.state import Direction, Ending, State, Strategy
-from quarterdeck_scripts.rollout.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -43,6 +40,8 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.rollout.actions import Action
     from quarterdeck_scripts.rollout.asks import Ask
+
+__all__ = ["Plan", "abort", "begin_or_resume", "finish", "guard", "guard_or_resume", "start", "take_back", "undo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Plan:
     new: State
     """The state to begin with, unless the same rollout is already under way."""
     replicas: int
-    """Pods of the canary."""
+    """Pods of the new version while it is judged."""
     interval: float
     """Seconds between two looks: the scrape interval, because nothing is new in between."""
     ready_within: float
@@ -82,6 +81,11 @@ def start(plan: Plan) -> Flow:
 def abort(plan: Plan) -> Flow:
     """Put everything back, whatever is there; needs no stored state."""
     return _locked(_abort(plan))
+
+
+def guard(plan: Plan) -> Flow:
+    """Hold an update that somebody else began, judge it, and let it go on or take it back."""
+    return _locked(_guard(plan))
 
 
 def undo(plan: Plan) -> Flow:
@@ -119,17 +123,26 @@ def _start(plan: Plan) -> Flow:
     return (yield from _walk(plan, state))
 
 
+def _guard(plan: Plan) -> Flow:
+    situation: Situation = yield Inspect()
+    state = guard_or_resume(plan, situation)
+    if state != situation.state:
+        yield SaveState(state)
+    return (yield from _walk(plan, state))
+
+
 def _abort(plan: Plan) -> Flow:
     situation: Situation = yield Inspect(any_state=True)
     outcome = Outcome(Ending.ABORTED, f"aborted by {plan.new.by}")
-    return (yield from _back(plan, situation.canary_image or plan.image, outcome))
+    image = situation.canary_image or plan.image
+    return (yield from _back(plan, image, outcome, directed=bool(situation.directed)))
 
 
 def _take_back(plan: Plan, outcome: Outcome) -> Flow:
     situation: Situation = yield Inspect()
     state = begin_or_resume(plan, situation)
     if state.direction is not Direction.BACK:
-        state = _back_state(state, outcome.ending, outcome.reason)
+        state = state.back(outcome.ending, outcome.reason)
         yield SaveState(state)
     return (yield from _walk(plan, state))
 
@@ -158,61 +171,26 @@ def _undo(plan: Plan) -> Flow:
     return Outcome(Ending.UNDONE, f"undone by {plan.new.by}")
 
 
-def begin_or_resume(plan: Plan, situation: Situation) -> State:
-    """Return the state to go on with.
-
-    Raises:
-        RefusedError: another rollout is under way or left something behind, or there is nothing to roll out.
-    """
-    abort_first = f"run `quarterdeck rollout abort {plan.service}` first"
-    state = situation.state
-    if state is not None:
-        if state.image == plan.image and state.train != plan.new.train:
-            raise _goes_with(plan, state)
-        if state.image == plan.image:
-            return state
-        raise RefusedError(
-            f"no other rollout of {plan.service}",
-            f"one to {state.image} by {state.by}, begun {state.began}",
-            f"finish it with `quarterdeck rollout start {plan.service} --image {state.image}`, or {abort_first}",
-        )
-    if situation.canary_image is not None:
-        raise RefusedError(f"no canary of {plan.service}", f"one of {situation.canary_image}, left behind", abort_first)
-    if situation.stable_image == plan.image:
-        raise RefusedError(
-            f"an image that {plan.service} does not run yet", plan.image, "give the new version's image with --image"
-        )
-    if not situation.stable_settled:
-        raise RefusedError(
-            f"{plan.service} to be settled: every pod Ready and of the newest template",
-            "a rollout in progress or a broken stable version",
-            f"see `quarterdeck rollout status {plan.service}`; undo it with `quarterdeck rollout undo {plan.service}`",
-        )
-    return plan.new
-
-
 def _walk(plan: Plan, state: State) -> Flow:
     """Go on from *state*; an interruption at any step turns it back."""
     try:
         while state.direction is Direction.UNDECIDED:
-            decided = (yield from _judge(plan, state)) if not plan.forced else _forward(state, f"forced: {plan.forced}")
+            decided = (yield from judge(plan, state)) if not plan.forced else state.forward(f"forced: {plan.forced}")
             paused = yield SaveState(decided)
             if not paused:
                 state = decided
             elif plan.forced:
                 raise _is_paused(plan, paused)
         if state.direction is Direction.FORWARD:
-            yield Promote(plan.image)
-            waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
+            waited = yield from _promote(plan)
             if waited.ready:
-                yield DeleteCanary()
                 if not state.train:
                     yield ClearState()
                 return Outcome(Ending.PROMOTED, state.reason)
-            state = _back_state(state, Ending.ROLLED_BACK, f"the new stable pods never became Ready: {waited.reason}")
+            state = state.back(Ending.ROLLED_BACK, f"the new stable pods never became Ready: {waited.reason}")
             yield SaveState(state)
     except Interrupted as interrupted:
-        state = _back_state(state, interrupted.ending, interrupted.reason)
+        state = state.back(interrupted.ending, interrupted.reason)
         yield SaveState(state)
     except RefusedError:
         # The world moved under us (another template, the lock lost): what is not ours is not ours to restore.
@@ -220,75 +198,46 @@ def _walk(plan: Plan, state: State) -> Flow:
     except QuarterdeckError as error:
         # A server that said no (quota, admission, a right taken away) has answered; silence has not.
         ending = Ending.ROLLED_BACK if isinstance(error, ApiError) else Ending.INCONCLUSIVE
-        state = _back_state(state, ending, f"it could not go on: {error.found}")
+        state = state.back(ending, f"it could not go on: {error.found}")
         yield SaveState(state)
     outcome = Outcome(state.ending or Ending.ROLLED_BACK, state.reason)
-    return (yield from _back(plan, state.image, outcome, keep_state=bool(state.train)))
+    directed = plan.strategy is Strategy.BLUE_GREEN
+    return (yield from _back(plan, state.image, outcome, directed=directed, keep_state=bool(state.train)))
 
 
-def _judge(plan: Plan, state: State) -> Generator[Action, Any, State]:
-    """Run a canary until the evidence decides, or cannot."""
-    yield CreateCanary(plan.image, plan.replicas)
-    waited: Waited = yield WaitReady(Side.CANARY, plan.ready_within)
-    if not waited.ready:
-        return _back_state(state, Ending.ROLLED_BACK, f"the canary never became Ready: {waited.reason}")
-    judged = seen = 0.0
-    while True:
-        look: Look = yield Measure()
-        if not _paused(look):
-            judged += look.elapsed - seen
-        seen = look.elapsed
-        decided = _decided(plan, state, look, judged)
-        if decided is not None:
-            return decided
-        yield Pause(plan.interval)
+def _promote(plan: Plan) -> Generator[Action, Any, Waited]:
+    """Make the new version the stable one, and leave nothing beside it; return whether it got Ready."""
+    yield Promote(plan.image)
+    waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
+    if waited.ready:
+        if plan.strategy is Strategy.BLUE_GREEN:
+            yield Direct(None)
+        yield DeleteCanary()
+    return waited
 
 
-def _decided(  # noqa: PLR0911 -- a table, a line for each that a look can show
-    plan: Plan, state: State, look: Look, judged: float
-) -> State | None:
-    """Return where *look* leads, after *judged* seconds without those it was paused; None: look again."""
-    assessment, ask = look.assessment, look.ask
-    if look.changed:
-        return _back_state(state, Ending.INCONCLUSIVE, f"somebody else changed the stable version: {look.changed}")
-    if assessment.verdict is Verdict.FAIL:
-        return _back_state(state, Ending.ROLLED_BACK, assessment.explanation)
-    if look.trouble:
-        return _back_state(state, Ending.ROLLED_BACK, f"the canary broke: {look.trouble}")
-    if ask is not None:
-        return None if ask.wish is Wish.PAUSE else _forward(state, f"{ask}, without a verdict")
-    if assessment.verdict is Verdict.PASS:
-        return _forward(state, assessment.explanation)
-    if judged >= plan.max_wait:
-        reason = f"no decision within {plan.max_wait / 60:.0f} min: {assessment.explanation}"
-        return _back_state(state, Ending.INCONCLUSIVE, reason)
-    return None
+def _back(plan: Plan, image: str, outcome: Outcome, *, directed: bool = False, keep_state: bool = False) -> Flow:
+    """Put everything back on the stable version, and see that it is.
 
-
-def _paused(look: Look) -> bool:
-    return look.ask is not None and look.ask.wish is Wish.PAUSE
-
-
-def _back(plan: Plan, image: str, outcome: Outcome, *, keep_state: bool = False) -> Flow:
-    """Put everything back on the stable version, and see that it is."""
+    Args:
+        plan: what was to be done.
+        image: the version that goes.
+        outcome: how it ends.
+        directed: whether the Service may lead to one side alone. Only when the new pods are gone may it lead to all.
+        keep_state: whether the state stays, because the service goes with others.
+    """
     yield RestoreStable(image)
+    if directed:
+        yield Direct(Side.STABLE)
     yield DeleteCanary()
     waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
+    if directed:
+        yield Direct(None)
     if not keep_state:
         yield ClearState()
     if waited.ready:
         return outcome
     return replace(outcome, reason=f"{outcome.reason} The stable version is not whole: {waited.reason}")
-
-
-def _goes_with(plan: Plan, state: State) -> RefusedError:
-    with_others = " ".join(state.train)
-    return RefusedError(
-        f"a rollout of {plan.service} " + (f"with {' '.join(plan.new.train)}" if plan.new.train else "alone"),
-        "one that was begun " + (f"with {with_others}" if with_others else "alone"),
-        f"run the command that began it (`quarterdeck rollout start {with_others or plan.service} …`), or put "
-        f"everything back with `quarterdeck rollout abort {with_others or plan.service}`",
-    )
 
 
 def _is_paused(plan: Plan, ask: Ask) -> RefusedError:
@@ -297,11 +246,3 @@ def _is_paused(plan: Plan, ask: Ask) -> RefusedError:
         str(ask),
         f"run `quarterdeck rollout resume {plan.service}` first, or `quarterdeck rollout promote {plan.service}`",
     )
-
-
-def _forward(state: State, reason: str) -> State:
-    return replace(state, direction=Direction.FORWARD, reason=reason)
-
-
-def _back_state(state: State, ending: Ending, reason: str) -> State:
-    return replace(state, direction=Direction.BACK, ending=ending, reason=reason)

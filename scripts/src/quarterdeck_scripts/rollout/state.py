@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import (
@@ -113,6 +113,14 @@ class State:
     """How it will have ended once BACK is walked."""
     reason: str = ""
     """Why it goes that way, in one sentence."""
+
+    def forward(self, reason: str) -> State:
+        """Return the state of going forward, for this *reason*."""
+        return replace(self, direction=Direction.FORWARD, reason=reason)
+
+    def back(self, ending: Ending, reason: str) -> State:
+        """Return the state of going back, to end like this for this *reason*."""
+        return replace(self, direction=Direction.BACK, ending=ending, reason=reason)
 
     def to_annotation(self) -> str:
         """Return the annotation's text."""

@@ -117,7 +117,8 @@ class ServiceView:
             canary_image=None if let_in is None else workloads.serving_image(let_in),
             kind=stable["kind"],
             replicas=status.desired,
-            directed=service is not None and traffic.track_of(service) is not None,
+            directed=None if service is None else traffic.track_of(service) is not None,
+            unfit=in_place.unfit(stable),
         )
 
     def remember(self, stable: Json) -> None:
