@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -106,6 +106,97 @@ def test_a_holder_whose_clock_is_behind_is_not_taken_over(cluster: FakeCluster) 
 
     with pytest.raises(RefusedError, match="held by anna@bridge"):
         lock(cluster, clock, "ben@bridge").acquire()
+
+
+def test_a_dead_holder_whose_clock_was_ahead_is_taken_over(cluster: FakeCluster, clock: FakeClock) -> None:
+    """A time in the future says nothing of when it was: nobody renews it before our eyes, so it is taken."""
+    lock(cluster, FakeClock(clock.now() + 3600)).acquire()
+    before = clock.monotonic()
+
+    lock(cluster, clock, "ben@bridge").acquire()
+
+    assert holder_of(cluster, "shop", "checkout").name == "ben@bridge"
+    assert clock.monotonic() - before <= 45
+
+
+class Elsewhere:
+    """A cluster whose clock is an hour ahead of this machine's."""
+
+    skew = 3600.0
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self.request = cluster.request
+
+
+def test_times_are_by_the_servers_clock(cluster: FakeCluster, clock: FakeClock) -> None:
+    """Of two machines, one of whose clocks is an hour behind, the second is refused at once by the other."""
+    theirs = FakeClock(clock.now() - 3600)
+    LeaseLock(Elsewhere(cluster), "shop", "checkout", holder="anna@bridge", clock=theirs).acquire()  # type: ignore[arg-type]
+    before = clock.monotonic()
+
+    with pytest.raises(RefusedError, match=r"held by anna@bridge, last renewed 0 s ago"):
+        lock(cluster, clock, "ben@bridge").acquire()
+
+    assert clock.monotonic() == before
+
+
+def lossy(cluster: FakeCluster, method: str, *, carried_out: bool) -> Any:
+    """Return a cluster that leaves the first *method* without an answer."""
+
+    class Lossy:
+        skew = 0.0
+        lost = False
+
+        def request(self, sent: str, where: str, **options: Any) -> Json:
+            if sent != method or self.lost:
+                return cluster.request(sent, where, **options)
+            self.lost = True
+            if carried_out:
+                cluster.request(sent, where, **options)
+            raise UnreachableError("an answer", "silence", "read back")
+
+    return Lossy()
+
+
+def test_a_lock_whose_answer_was_lost_is_ours(cluster: FakeCluster, clock: FakeClock) -> None:
+    """Found by a proxy before a real API server: whoever asked again was refused by themselves."""
+    mine = LeaseLock(lossy(cluster, "POST", carried_out=True), "shop", "checkout", holder="anna@bridge", clock=clock)
+    with pytest.raises(UnreachableError):
+        mine.acquire()
+    before = clock.monotonic()
+
+    mine.acquire()
+
+    assert clock.monotonic() == before
+    mine.holds()
+    assert lease(cluster)["spec"]["leaseTransitions"] == 0
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+def test_a_lock_is_given_back_though_an_answer_is_lost(
+    cluster: FakeCluster, clock: FakeClock, *, carried_out: bool
+) -> None:
+    """It is read back, and given back once."""
+    mine = LeaseLock(
+        lossy(cluster, "PUT", carried_out=carried_out), "shop", "checkout", holder="anna@bridge", clock=clock
+    )
+    mine.acquire()
+
+    mine.release()
+
+    assert holder_of(cluster, "shop", "checkout").name == ""
+    assert [method for method, where in cluster.requests if where == LEASE].count("PUT") == 1
+
+
+def test_a_lock_that_another_took_is_not_given_back(cluster: FakeCluster, clock: FakeClock) -> None:
+    """It is theirs."""
+    mine, theirs = lock(cluster, clock), lock(cluster, clock, "ben@bridge")
+    mine.acquire()
+    theirs.acquire(take_over=True)
+
+    mine.release()
+
+    assert holder_of(cluster, "shop", "checkout").name == "ben@bridge"
 
 
 def test_a_holder_of_this_machine_that_died_is_taken_over_at_once(cluster: FakeCluster, clock: FakeClock) -> None:
@@ -215,6 +306,8 @@ def test_what_prevents_giving_it_back_is_no_failure(cluster: FakeCluster, clock:
 
 class Silent:
     """A cluster that does not answer."""
+
+    skew = 0.0
 
     def request(self, *_: object, **__: object) -> Json:
         """Say nothing."""

@@ -2,22 +2,22 @@
 
 A holder renews every few seconds. Whoever comes second is refused at once when the Lease looks alive, naming
 the holder. When it looks lapsed, its renewals are watched for with this machine's own clock before it is taken
-over, because the two clocks may differ. A holder of this very machine whose process is gone is known to be dead.
+over. Times in it are by the API server's clock, as far as that is known. A holder of this very machine whose
+process is gone is known to be dead.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_contract.kubernetes import DOMAIN
 from quarterdeck_scripts.kube.client import ApiError, Json, path
+from quarterdeck_scripts.kube.retries import TRIES, Backoff, may_pass
+from quarterdeck_scripts.rollout.processes import has_ended, mark
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Cluster
@@ -31,6 +31,9 @@ PROGRESS = f"{DOMAIN}/progress"
 
 _LONGEST = 1000
 """Characters of it that are kept: it is read on one screen."""
+
+_CLOCKS_DIFFER = 5.0
+"""Seconds by which a renewal may lie in the future: what the server's clock is known to, and a slow request."""
 
 _NOT_FOUND, _CONFLICT = 404, 409
 
@@ -69,6 +72,8 @@ class LeaseLock:
         self._clock = clock
         self._settings = settings
         self._lease: Json | None = None
+        self._attempt: Json = {}
+        """The specification last written to take the lock, by which it is known when the answer was lost."""
         self._renewed = 0.0
         self._progress = ""
 
@@ -85,11 +90,13 @@ class LeaseLock:
         until = 0.0
         while self._lease is None:
             lease = self._read()
-            if lease is None or not _holder(lease) or take_over or _is_gone(lease):
+            if lease is not None and self._is_own(lease):
+                self._lease = lease
+            elif lease is None or not _holder(lease) or take_over or _is_gone(lease):
                 self._take(lease)
             elif watched is not None and _version(lease) != _version(watched):
                 raise self._held(lease)  # it was renewed before our eyes
-            elif watched is None and self._age(lease) < self._settings.lapse:
+            elif watched is None and self._looks_alive(lease):
                 raise self._held(lease)
             elif watched is None:
                 watched, until = lease, self._clock.monotonic() + self._settings.observe
@@ -105,7 +112,7 @@ class LeaseLock:
             RefusedError: somebody else holds the lock, by the look of it.
         """
         lease = self._read()
-        if lease is not None and _holder(lease) and not _is_gone(lease) and self._age(lease) < self._settings.lapse:
+        if lease is not None and _holder(lease) and not _is_gone(lease) and self._looks_alive(lease):
             raise self._held(lease)
 
     def tell(self, progress: str) -> None:
@@ -136,16 +143,28 @@ class LeaseLock:
     def release(self) -> None:
         """Give the lock back, if it is ours. What prevents that is no failure: it lapses."""
         lease, self._lease = self._lease, None
-        if lease is not None:
+        backoff = Backoff()
+        for _ in range(TRIES):
+            if lease is None or not self._is_own(lease):
+                return
             lease["spec"]["holderIdentity"] = ""
-            with contextlib.suppress(QuarterdeckError):
+            try:
                 self._put(lease)
+            except QuarterdeckError as error:
+                if not may_pass(error):
+                    return
+                self._clock.sleep(backoff.pause(error))
+                with contextlib.suppress(QuarterdeckError):
+                    lease = self._read()
+            else:
+                return
 
     def _renew(self) -> None:
         if self._lease is None:
             return
         lease = self._lease
         for _ in range(2):
+            began = self._clock.monotonic()
             lease["spec"]["renewTime"] = self._time()
             lease["metadata"].setdefault("annotations", {})[PROGRESS] = self._progress
             try:
@@ -155,15 +174,12 @@ class LeaseLock:
                     raise
                 # Somebody wrote it: ours still, when only an annotation changed; else we are replaced.
                 present = self._read()
-                if present is None or present["spec"].get("holderIdentity") != lease["spec"]["holderIdentity"]:
+                if present is None or not self._is_own(present):
                     self._lease = None
-                    raise self._lost(present) from error
-                if present["spec"].get("acquireTime") != lease["spec"]["acquireTime"]:
-                    self._lease = None
-                    raise self._lost(present) from error
+                    raise self._lost(present) from None  # the conflict is explained, and will not pass
                 lease = present
             else:
-                self._renewed = self._clock.monotonic()
+                self._renewed = began
                 return
 
     def _take(self, lease: Json | None) -> None:
@@ -174,11 +190,13 @@ class LeaseLock:
             "renewTime": self._time(),
             "leaseTransitions": (lease or {}).get("spec", {}).get("leaseTransitions", 0) + (lease is not None),
         }
-        metadata = {"name": self._name, "namespace": self._namespace, "annotations": {PROCESS: _process_mark()}}
+        metadata = {"name": self._name, "namespace": self._namespace, "annotations": {PROCESS: mark()}}
         if lease is not None:
             metadata["resourceVersion"] = _version(lease)
         wanted = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
-        began = self._clock.monotonic()
+        self._attempt = spec
+        # From now on, however long the answer takes.
+        self._renewed = self._clock.monotonic()
         try:
             if lease is None:
                 self._lease = self._cluster.request("POST", path("Lease", self._namespace), body=wanted)
@@ -187,8 +205,12 @@ class LeaseLock:
         except ApiError as error:
             if error.status != _CONFLICT:
                 raise
-            return  # somebody was faster: look again
-        self._renewed = began
+            # Somebody was faster: look again.
+
+    def _is_own(self, lease: Json) -> bool:
+        """Return whether this very lock wrote it: its time is exact to the microsecond."""
+        own = ("holderIdentity", "acquireTime")
+        return bool(self._attempt) and all(lease["spec"].get(key) == self._attempt[key] for key in own)
 
     def _read(self) -> Json | None:
         try:
@@ -202,12 +224,20 @@ class LeaseLock:
         # A deadline below half the lock's life: a renewal that hangs must not outlive the lock.
         return self._cluster.request("PUT", path("Lease", self._namespace, self._name), body=lease, timeout=10)
 
+    def _now(self) -> float:
+        """Return the time by the API server's clock, which all who want the lock share. Unix seconds."""
+        return self._clock.now() + self._cluster.skew
+
     def _time(self) -> str:
-        return datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     def _age(self, lease: Json) -> float:
         renewed = lease["spec"].get("renewTime")
-        return self._clock.now() - datetime.fromisoformat(renewed).timestamp() if renewed else self._settings.lapse
+        return self._now() - datetime.fromisoformat(renewed).timestamp() if renewed else self._settings.lapse
+
+    def _looks_alive(self, lease: Json) -> bool:
+        """A time in the future says nothing: whoever wrote it has another clock, so its renewals are watched for."""
+        return -_CLOCKS_DIFFER < self._age(lease) < self._settings.lapse
 
     def _held(self, lease: Json) -> RefusedError:
         age = max(0.0, self._age(lease))
@@ -265,33 +295,6 @@ def _version(lease: Json) -> str:
     return str(lease["metadata"]["resourceVersion"])
 
 
-def _machine() -> str:
-    """Return what tells this machine's processes from any other's; empty where that cannot be known."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}:{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str | None:
-    """Return when the process *pid* started, in clock ticks since boot; None when there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except OSError:
-        return None
-
-
-def _process_mark() -> str:
-    pid = os.getpid()
-    return json.dumps({"machine": _machine(), "pid": pid, "started": _started(pid)}, sort_keys=True)
-
-
 def _is_gone(lease: Json) -> bool:
     """Return whether the holder was a process of this machine that has ended."""
-    try:
-        mark = json.loads((lease["metadata"].get("annotations") or {})[PROCESS])
-        machine, pid, started = mark["machine"], int(mark["pid"]), mark["started"]
-    except (KeyError, ValueError, TypeError):
-        return False
-    return bool(machine) and machine == _machine() and started is not None and _started(pid) != started
+    return has_ended((lease["metadata"].get("annotations") or {}).get(PROCESS, ""))
