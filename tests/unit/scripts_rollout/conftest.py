@@ -16,6 +16,7 @@ from quarterdeck_scripts.kube import fake_controllers
 from quarterdeck_scripts.kube.client import path
 from quarterdeck_scripts.kube.fake import FakeCluster
 from quarterdeck_scripts.kube.pods import is_ready
+from quarterdeck_scripts.kube.selectors import selects
 from quarterdeck_scripts.rollout.ports import Answer, FakeClock, FakePrometheus, Series
 from quarterdeck_scripts.rollout.session import Session
 
@@ -56,7 +57,11 @@ class Controllers(fake_controllers.Controllers):
         """React to one change."""
         super().__call__(cluster, changed)
         if changed.get("kind") == "Deployment":
-            owners = {each["metadata"]["uid"] for each in cluster.request("GET", path("Deployment"))["items"]}
+            owners = {
+                each["metadata"]["uid"]
+                for kind in ("Deployment", "StatefulSet", "DaemonSet")
+                for each in cluster.request("GET", path(kind))["items"]
+            }
             for kind in ("ReplicaSet", "Pod"):
                 for found in cluster.request("GET", path(kind))["items"]:
                     metadata = found["metadata"]
@@ -91,11 +96,13 @@ class World:
     at_time: dict[float, Callable[[], None]] = field(default_factory=dict)
     """What somebody else does, by seconds since the start."""
     catalogue: str = CATALOGUE
+    kind: str = "Deployment"
+    """Of the workload that was deployed last."""
 
     def __post_init__(self) -> None:
-        # The API server stamps objects with the true time: the world has half a minute's history before that.
         self.begin = float(int(time.time())) - HISTORY
         self.clock = FakeClock(self.begin, self._pass_time)
+        self.cluster.now = self.clock.now
         self.prometheus = FakePrometheus(self._answer)
         self._series: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
         self._served: dict[str, float] = {}
@@ -113,8 +120,8 @@ class World:
         service = environment.service(name)
         return Session(environment, service, self.prometheus, self.clock, self.folder / "local", "anna@bridge")
 
-    def deploy(self, name: str, image: str, replicas: int = 3) -> None:
-        """Have a service run *image*."""
+    def deploy(self, name: str, image: str, replicas: int = 3, kind: str = "Deployment") -> None:
+        """Have a service run *image*, under a Service of its name."""
         labels = {"app.kubernetes.io/name": name, "quarterdeck.dev/track": "stable"}
         versioned = {**labels, "app.kubernetes.io/version": image.rpartition(":")[2]}
         template = {
@@ -123,15 +130,18 @@ class World:
         }
         body = {
             "apiVersion": "apps/v1",
-            "kind": "Deployment",
+            "kind": kind,
             "metadata": {"name": name, "namespace": "shop", "labels": versioned},
             "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
         }
-        self.cluster.request("POST", path("Deployment", "shop"), body=body)
+        self.kind = kind
+        self.cluster.request("POST", path(kind, "shop"), body=body)
+        leading = {"metadata": {"name": name}, "spec": {"selector": {"app.kubernetes.io/name": name}}}
+        self.cluster.request("POST", path("Service", "shop"), body=leading)
 
     def deployment(self, name: str = "checkout") -> Json:
-        """Return a Deployment as it is."""
-        return self.cluster.request("GET", path("Deployment", "shop", name))
+        """Return a Deployment as it is, or the workload of another kind that was deployed."""
+        return self.cluster.request("GET", path(self.kind, "shop", name))
 
     def images(self) -> list[str]:
         """Return the image of every pod, sorted."""
@@ -176,7 +186,10 @@ class World:
                 "track": labels["quarterdeck.dev/track"],
             }
             behaviour = self.behaviours.get(image, Behaviour())
-            served = self._served[target["pod"]] = self._served.get(target["pod"], 0) + behaviour.rate * SCRAPE
+            leading = self.cluster.request("GET", path("Service", "shop", target["service"]))["spec"]["selector"]
+            asked = behaviour.rate * SCRAPE if selects({"matchLabels": leading}, labels) else 0.0
+            uid = pod["metadata"]["uid"]
+            served = self._served[uid] = self._served.get(uid, 0) + asked
             failed = int(served * behaviour.failing)
             good = int(served) - failed
             self._put(now, 1, __name__="quarterdeck_build_info", contract_version=VERSION, **target)
@@ -205,18 +218,34 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(make_world: Callable[..., World]) -> World:
     """Return a world where `checkout` serves at v1 with three pods and has been scraped for half a minute."""
-    monkeypatch.chdir(tmp_path)
-    controllers = Controllers()
-    cluster = FakeCluster([{"kind": "Node", "metadata": {"name": "n1"}}], controllers)
-    for name in ("shop", "quarterdeck"):
-        cluster.request("POST", path("Namespace"), body={"metadata": {"name": name}})
-    world = World(cluster, controllers, tmp_path / ".quarterdeck")
-    (world.folder / "local").mkdir(parents=True)
-    world.deploy("checkout", V1)
-    world.pass_time(HISTORY)
-    return world
+    return make_world()
+
+
+@pytest.fixture
+def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
+    """Return a function that makes such a world, of another kind of workload or with a longer history."""
+
+    def make(kind: str = "Deployment", history: float = HISTORY, **rollout: str) -> World:
+        monkeypatch.chdir(tmp_path)
+        controllers = Controllers()
+        count = 3 if kind == "DaemonSet" else 1
+        nodes = [{"kind": "Node", "metadata": {"name": f"n{number + 1}"}} for number in range(count)]
+        cluster = FakeCluster(nodes, controllers)
+        for name in ("shop", "quarterdeck"):
+            cluster.request("POST", path("Namespace"), body={"metadata": {"name": name}})
+        world = World(cluster, controllers, tmp_path / ".quarterdeck")
+        asked = "".join(f", {key}: {value}" for key, value in rollout.items())
+        world.catalogue = CATALOGUE.replace("{strategy: canary", f"{{strategy: canary{asked}")
+        if "strategy" in rollout:
+            world.catalogue = world.catalogue.replace("strategy: canary, ", "")
+        (world.folder / "local").mkdir(parents=True)
+        world.deploy("checkout", V1, kind=kind)
+        world.pass_time(history)
+        return world
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -49,10 +49,14 @@ HEARTBEAT = "watchdog"
 class RolloutPlan(Model):
     """How a new version is let in."""
 
-    strategy: Literal["canary"] = "canary"
-    """`canary`: some pods of the new version beside the stable ones, under the same Service."""
+    strategy: Literal["canary", "blue-green", "rolling"] = "canary"
+    """`canary`: some pods of the new version beside the stable ones, under the same Service. `blue-green`: as many as
+    there are stable ones, to which the Service is switched at once. `rolling`: the workload's own update, held at its
+    first pods; the only one for a StatefulSet or a DaemonSet."""
+    baseline: Literal["stable", "fresh"] = "stable"
+    """What a canary is compared with. `fresh`: as many new pods of the stable version, as cold as the canary."""
     canary_replicas: int = Field(default=1, ge=1, strict=True)
-    """Pods of the new version while it is judged."""
+    """Pods of the new version while it is judged; with `blue-green`, as many as there are stable ones instead."""
     max_wait: Duration = timedelta(minutes=10)
     """Give up as INCONCLUSIVE when the evidence decides neither way within this time."""
     ready_within: Duration = timedelta(minutes=5)

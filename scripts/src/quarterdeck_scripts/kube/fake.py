@@ -8,6 +8,7 @@ Deployments). It has no defaults, no validation, no roles, and a watch ends when
 from __future__ import annotations
 
 import copy
+import time
 import uuid
 from collections import deque
 from dataclasses import replace
@@ -49,6 +50,8 @@ class FakeCluster:
         """
         self.requests: list[tuple[str, str]] = []
         """Method and path of every request, in order; `dryRun` requests have the method in brackets."""
+        self.now: Callable[[], float] = time.time
+        """Its clock, in Unix seconds: another one for tests in which time flies."""
         self._store = Store()
         self._reactor = reactor
         self._queue: deque[Json] = deque()
@@ -116,7 +119,7 @@ class FakeCluster:
         home = Address.parse(path("Namespace", name=namespace or "default"))
         if namespace and not self._store.has(home):
             self._add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        found["metadata"] = {**_birth(found), **found["metadata"]}
+        found["metadata"] = {**self._birth(found), **found["metadata"]}
         self._store.put(Address.of(found), found)
 
     def _list(self, address: Address, query: Mapping[str, str]) -> Json:
@@ -159,7 +162,7 @@ class FakeCluster:
             found.pop("status", None)
         if address.plural == "pods":
             found["status"] = {"phase": "Pending"}
-        metadata.update(_birth(found))
+        metadata.update(self._birth(found))
         return self._stored(address, found, query)
 
     def _proposed(
@@ -221,7 +224,7 @@ class FakeCluster:
         grace = options.get("gracePeriodSeconds", present.get("spec", {}).get("terminationGracePeriodSeconds", _GRACE))
         lingers = address.plural == "pods" and present["spec"].get("nodeName") and int(str(grace)) > 0
         if lingers and not is_terminating(present):
-            present["metadata"]["deletionTimestamp"] = _now()
+            present["metadata"]["deletionTimestamp"] = self._stamp()
             return self._stored(address, present, options)
         if not lingers:
             self._stored(address, None, options)
@@ -271,6 +274,14 @@ class FakeCluster:
                 self._react(self._reactor)
         return copy.deepcopy(stored)
 
+    def _birth(self, found: Json) -> Json:
+        """Return the metadata that every new object is given."""
+        generation = {"generation": 1} if found.get("kind") in _GENERATIONS else {}
+        return {"uid": str(uuid.uuid4()), "creationTimestamp": self._stamp(), **generation}
+
+    def _stamp(self) -> str:
+        return datetime.fromtimestamp(self.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
     def _react(self, reactor: Callable[[FakeCluster, Json], None]) -> None:
         """Tell *reactor* each change, those it makes itself too, until there is none."""
         self._reacting = True
@@ -283,16 +294,6 @@ class FakeCluster:
         finally:
             self._reacting = False
             self._queue.clear()
-
-
-def _birth(found: Json) -> Json:
-    """Return the metadata that every new object is given."""
-    generation = {"generation": 1} if found.get("kind") in _GENERATIONS else {}
-    return {"uid": str(uuid.uuid4()), "creationTimestamp": _now(), **generation}
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _dry(query: Mapping[str, object]) -> bool:

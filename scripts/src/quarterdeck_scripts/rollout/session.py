@@ -29,7 +29,7 @@ from quarterdeck_scripts.rollout.ports import SystemClock
 from quarterdeck_scripts.rollout.record import RolloutRecord
 from quarterdeck_scripts.rollout.run import Runner
 from quarterdeck_scripts.rollout.scene import Witness
-from quarterdeck_scripts.rollout.state import State
+from quarterdeck_scripts.rollout.state import Baseline, State, Strategy
 from quarterdeck_scripts.rollout.stop import StopRequest, listening
 from quarterdeck_scripts.rollout.told import Herald
 from quarterdeck_scripts.rollout.view import ServiceView
@@ -84,6 +84,12 @@ class Session:
             console.say(line)
         return replace(session, listeners=tuple(hearing.listeners))
 
+    def letting_in(self, strategy: str | None, baseline: str | None) -> Session:
+        """Return the same command with another strategy or baseline than the catalogue's; None leaves it."""
+        asked = {"strategy": strategy, "baseline": baseline}
+        rollout = self.service.rollout.model_copy(update={key: value for key, value in asked.items() if value})
+        return replace(self, service=self.service.model_copy(update={"rollout": rollout}))
+
     @property
     def interval(self) -> float:
         """Seconds between two scrapes."""
@@ -109,6 +115,7 @@ class Session:
         """Return the plan for *image*; image may be empty for abort and undo. *train*: see `State`."""
         began = datetime.fromtimestamp(self.clock.now(), UTC)
         version = workloads.version_of(image) if image else "none"
+        rollout = self.service.rollout
         new = State(
             id=f"{self.service.name}-{version}-{began:%Y%m%dT%H%M%SZ}",
             cluster=self.environment.cluster_uid,
@@ -116,14 +123,15 @@ class Session:
             origin=situation.stable_image,
             by=self.actor,
             began=began.isoformat(timespec="seconds"),
+            strategy=Strategy(rollout.strategy),
+            baseline=Baseline(rollout.baseline),
         )
         if situation.state and situation.state.image == image:
             new = situation.state
-        rollout = self.service.rollout
         return flow.Plan(
             service=self.service.name,
             new=replace(new, train=train),
-            replicas=rollout.canary_replicas,
+            replicas=situation.replicas if new.strategy is Strategy.BLUE_GREEN else rollout.canary_replicas,
             interval=self.interval,
             ready_within=rollout.ready_within.total_seconds(),
             max_wait=rollout.max_wait.total_seconds(),
@@ -133,7 +141,8 @@ class Session:
     def findings(self, plan: flow.Plan) -> tuple[Finding, ...]:
         """Return what the rollout will meet: autoscalers, disruption budgets, other owners of the service, freezes."""
         stable = self.view().stable()
-        canary = None if plan.forced else workloads.canary_of(stable, plan.image, plan.replicas)
+        beside = not plan.forced and plan.strategy is not Strategy.ROLLING
+        canary = workloads.canary_of(stable, plan.image, plan.replicas) if beside else None
         return (*preflight.look(self.environment.cluster, stable, canary), *self.line().findings(self.service.name))
 
     def line(self) -> Line:
