@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from quarterdeck_contract.kubernetes import APP_NAME
+from quarterdeck_dashboards.quantity import parse_quantity
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 
 FAILURES = frozenset(
     {
+        "AdmissionDenied",
         "CrashLoopBackOff",
         "CreateContainerConfigError",
         "CreateContainerError",
@@ -24,9 +28,12 @@ FAILURES = frozenset(
         "ImageInspectError",
         "ImagePullBackOff",
         "InvalidImageName",
+        "LimitExceeded",
         "OOMKilled",
         "ProgressDeadlineExceeded",
         "QuotaExceeded",
+        "RegistryUnavailable",
+        "Restarting",
         "RunContainerError",
         "StartError",
         "Unschedulable",
@@ -34,6 +41,31 @@ FAILURES = frozenset(
 )
 """Reasons that waiting alone seldom mends. One sighting is not proof: a registry or a node may be late, so ask
 several times before giving up."""
+
+RETRIED = frozenset({"ErrImagePull", "ImagePullBackOff", "QuotaExceeded", "RegistryUnavailable", "Unschedulable"})
+"""Those of FAILURES that the cluster itself tries again some seconds later, with another outcome at times."""
+
+_RESTARTS = 2
+"""Restarts after which a container that runs and is not Ready counts as failing: its crashes are so far apart that
+no look may ever meet the back-off between them. One may be a dependency that was late."""
+
+_CREATION = (
+    ("exceeded quota", "QuotaExceeded"),
+    ("denied the request", "AdmissionDenied"),
+    ("violates PodSecurity", "AdmissionDenied"),
+    ("ValidatingAdmissionPolicy", "AdmissionDenied"),
+    ("failed calling webhook", "AdmissionDenied"),
+    ("maximum cpu usage", "LimitExceeded"),
+    ("maximum memory usage", "LimitExceeded"),
+    ("minimum cpu usage", "LimitExceeded"),
+    ("minimum memory usage", "LimitExceeded"),
+    ("limit to request ratio", "LimitExceeded"),
+)
+"""Words of the API server in a refusal to make a pod, and the reason they stand for, the first that fits.
+
+Sources: pkg/quota and plugin/pkg/admission/limitranger of kubernetes/kubernetes; staging/src/k8s.io/apiserver, webhook
+errors; staging/src/k8s.io/pod-security-admission.
+"""
 
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 """Reasons every healthy pod passes through."""
@@ -49,11 +81,13 @@ class PodProblem:
     message: str
     container: str = ""
     """Empty when the reason is the whole pod's."""
+    stale: bool = False
+    """Whether the pod is of an earlier template: what ails it is not the newest one's doing."""
 
     @property
     def failure(self) -> bool:
-        """Whether waiting alone seldom mends it."""
-        return self.reason in FAILURES
+        """Whether waiting alone seldom mends it, and the newest template has to do with it."""
+        return self.reason in FAILURES and not self.stale
 
     def __str__(self) -> str:
         where = f"pod {self.pod}" if self.pod else "no pod"
@@ -93,6 +127,25 @@ def condition(found: Json, kind: str) -> Json:
     return next((each for each in conditions if each["type"] == kind), {})
 
 
+def restarts_of(pod: Json) -> int:
+    """Return how often containers of *pod* were started anew; init containers are not counted, they run to an end."""
+    return sum(each.get("restartCount", 0) for each in pod.get("status", {}).get("containerStatuses") or [])
+
+
+def memory_limit_of(pod: Json) -> float:
+    """Return how many bytes of memory the container of *pod* that serves may have; 0 without a limit.
+
+    It is the one named as the service, else the first.
+    """
+    containers = pod["spec"]["containers"]
+    serving = next((each for each in containers if each["name"] == label(pod, APP_NAME)), containers[0])
+    limit = ((serving.get("resources") or {}).get("limits") or {}).get("memory", "0")
+    try:
+        return float(parse_quantity(str(limit)))
+    except ValueError:  # a spelling that nobody uses, such as 1e9
+        return 0.0
+
+
 def problems_of(pod: Json) -> tuple[PodProblem, ...]:
     """Return why *pod* is not Ready: at least one problem when it is not, none when it is."""
     name = pod["metadata"]["name"]
@@ -112,6 +165,15 @@ def problems_of(pod: Json) -> tuple[PodProblem, ...]:
     return found or (PodProblem(name, "NotReady", condition(pod, "Ready").get("message", "")),)
 
 
+def creation_failure(message: str, reason: str = "FailedCreate") -> str:
+    """Return why a controller could not make a pod, from the API server's *message*; else *reason*.
+
+    >>> creation_failure('pods "a" is forbidden: exceeded quota: requests, requested: cpu=1, used: cpu=9, limited: 9')
+    'QuotaExceeded'
+    """
+    return next((known for words, known in _CREATION if words in message), reason)
+
+
 def _container_problems(pod: Json) -> Iterator[PodProblem]:
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
@@ -128,7 +190,8 @@ def _container_problems(pod: Json) -> Iterator[PodProblem]:
         if problem:
             yield problem
         elif not container.get("ready"):
-            yield PodProblem(name, "NotReady", _history(container) or "its probe does not pass", container["name"])
+            reason = "Restarting" if container.get("restartCount", 0) >= _RESTARTS else "NotReady"
+            yield PodProblem(name, reason, _history(container) or "its probe does not pass", container["name"])
 
 
 def _waiting_or_ended(pod: str, container: Json, *, initialising: bool = False) -> PodProblem | None:

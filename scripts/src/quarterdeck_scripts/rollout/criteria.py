@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from quarterdeck_dashboards.catalogue.objective import SloKind
 from quarterdeck_dashboards.slo import sli
+from quarterdeck_scripts.rollout.guards import Rules
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Service
@@ -55,6 +56,8 @@ class Criteria:
     """Percent. Stands in for an availability SLO where the catalogue states none: errors are always judged."""
     unpromised_latency: float = 98.0
     """Percent. Stands in for a latency SLO where the catalogue states none, about what is usual for the service."""
+    guards: Rules = field(default=Rules())
+    """When restarts and what is full fail a canary."""
 
 
 class Bad(enum.StrEnum):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_dashboards.slo.sli import Served
     from quarterdeck_scripts.rollout.criteria import Objective
+    from quarterdeck_scripts.rollout.guards import Sight
     from quarterdeck_scripts.rollout.ports import Series
 
 
@@ -29,6 +30,10 @@ class PodFact:
     ready: bool
     born_during: bool
     """Created after the canary was: all its requests belong to this rollout."""
+    restarts: int = 0
+    """How often its containers were started anew."""
+    memory: float = 0.0
+    """Bytes that it may have; 0 without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Reading:
     """Time of the newest sample counted in, Unix seconds, canary and stable; 0 without any."""
     causes: tuple[str, ...]
     """Why these counts may not be judged; empty when they may."""
+    sight: Sight | None = None
+    """What was seen beside requests."""
 
 
 class Ledger:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import labels
 from quarterdeck_contract.kubernetes import APP_VERSION, TRACK, TRACK_BASELINE, TRACK_CANARY, TRACK_STABLE
-from quarterdeck_scripts.kube.pods import created, is_ready, label
+from quarterdeck_scripts.kube.pods import created, is_ready, label, memory_limit_of, restarts_of
 from quarterdeck_scripts.rollout.actions import Side
 from quarterdeck_scripts.rollout.evidence import PodFact
 from quarterdeck_scripts.rollout.ports import Answer
@@ -85,6 +85,8 @@ class Lens:
                     track=TRACKS[side],
                     ready=is_ready(pod),
                     born_during=side is Side.CANARY or created(pod) > self.since,
+                    restarts=restarts_of(pod),
+                    memory=memory_limit_of(pod),
                 )
             )
         return facts

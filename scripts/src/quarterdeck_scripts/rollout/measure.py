@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_dashboards.slo import sli
-from quarterdeck_scripts.rollout import queries, usual
+from quarterdeck_scripts.rollout import guards, queries, usual
 from quarterdeck_scripts.rollout.counts import Tally
 from quarterdeck_scripts.rollout.criteria import UNPROMISED_LATENCY
 from quarterdeck_scripts.rollout.evidence import Ledger, Reading
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quarterdeck_scripts.rollout.evidence import PodFact
-    from quarterdeck_scripts.rollout.ports import Answer, Prometheus
+    from quarterdeck_scripts.rollout.ports import Answer, Prometheus, Series
     from quarterdeck_scripts.rollout.record import RolloutRecord
     from quarterdeck_scripts.rollout.verdict import Trial
 
@@ -50,6 +52,7 @@ class Measurer:
         self._version = version
         self._how = sli.RPC if record.rpc else sli.HTTP
         self._ledger: Ledger | None = None
+        self._watch = guards.Watch(record.criteria.warm_up)
         self._trials: tuple[Trial, ...] = ()
         self._previous: Reading | None = None
         self._from = record.since - _LOOKBACK_SCRAPES * record.interval
@@ -60,12 +63,13 @@ class Measurer:
         """Take in what is new and judge. Never raises for what Prometheus does: that is a cause of doubt."""
         self._tape.look(pods)
         reading = self._read(pods)
+        reading = replace(reading, sight=self._watch.take(pods, self._gauges(reading), reading.at))
         self._trials = advance(self._trials, self._previous, reading, self._record.since)
         if not reading.causes:
             self._previous = reading
         self._record.readings.append(reading)
         self._record.samples = self._ledger.samples() if self._ledger else []
-        return assess(self._trials, reading.causes)
+        return assess(self._trials, reading.causes, self._record.alarm())
 
     def _read(self, pods: Sequence[PodFact]) -> Reading:
         try:
@@ -80,6 +84,18 @@ class Measurer:
         # The next question reaches back over this one: a sample may have been on its way.
         self._from = now - _LOOKBACK_SCRAPES * self._record.interval
         return ledger.take(counters.series, scrapes.series, pods, now)
+
+    def _gauges(self, reading: Reading) -> dict[str, tuple[Series, ...]]:
+        """Return how full everything is, by metric; what is not answered is nothing that a guard could speak of."""
+        record, answers = self._record, {}
+        for metric in () if reading.causes else guards.METRICS:
+            text = queries.gauge(
+                metric, record.namespace, record.service, record.criteria.stale_scrapes * record.interval
+            )
+            with suppress(QuarterdeckError):
+                answer = self._prometheus.query(text, at=reading.at)
+                answers[metric.name] = () if answer.warnings else answer.series
+        return answers
 
     def _begin(self) -> Ledger:
         """Complete what is judged, for which Prometheus has to answer, and begin to count."""

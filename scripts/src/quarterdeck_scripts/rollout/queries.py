@@ -11,10 +11,12 @@ from quarterdeck_contract import kubernetes, labels
 from quarterdeck_contract.metrics import BUILD_INFO
 from quarterdeck_contract.naming import prometheus_name, series_names
 from quarterdeck_dashboards.slo import sli
+from quarterdeck_scripts.rollout import guards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from quarterdeck_contract.metrics import Metric
     from quarterdeck_dashboards.catalogue import Catalogue
     from quarterdeck_dashboards.slo.sli import Served
 
@@ -61,14 +63,19 @@ def durations(namespace: str, service: str, window: float, how: Served = sli.HTT
     return f"sum by ({BUCKET_BOUND}) (increase({bucket}{{{','.join(matchers)}}}[{math.ceil(window)}s]))"
 
 
+def gauge(metric: Metric, namespace: str, service: str, window: float) -> str:
+    """Return the query for what each pod said of *metric* within *window* seconds: how full something is."""
+    return _select(prometheus_name(metric), namespace, service, window)
+
+
 def scrapes(namespace: str, service: str, window: float) -> str:
     """Return the query for the series that every scrape of a pod brings, traffic or not: when was it scraped?"""
     return _select(prometheus_name(BUILD_INFO), namespace, service, window)
 
 
-def served(namespace: str, service: str, version: str) -> str:
+def served(namespace: str, service: str, version: str, how: Served = sli.HTTP) -> str:
     """Return the selector of all requests that pods of *version* served, whose exemplars name traces."""
-    (bucket, _, _) = series_names(sli.HTTP.duration)
+    (bucket, _, _) = series_names(how.duration)
     version_is = f"{labels.VERSION.prometheus}={_quote(version)}"
     return _select(bucket, namespace, service, None, version_is)
 
@@ -86,6 +93,7 @@ def examples(catalogue: Catalogue) -> Mapping[str, str]:
         "rollout-calls": requests("shop", "checkout", (0.25,), 60, sli.RPC),
         "rollout-durations": durations("shop", "checkout", 600),
         "rollout-scrapes": scrapes("shop", "checkout", 60),
+        **{f"rollout-{metric.name}": gauge(metric, "shop", "checkout", 60) for metric in guards.METRICS},
         "rollout-served": served("shop", "checkout", "v2"),
     }
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_scripts.rollout import guards
 from quarterdeck_scripts.rollout.counts import Batch, Counts, RouteCounts, Tally
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.evidence import Reading
@@ -92,7 +93,12 @@ class RolloutRecord:
         last = None
         for last in self.trials():  # noqa: B007 -- only the last is wanted
             pass
-        return None if last is None else assess(last[1], last[0].causes)
+        return None if last is None else assess(last[1], last[0].causes, self.alarm())
+
+    def alarm(self) -> str:
+        """Return what a guard has against the canary, after all readings; nothing if none has."""
+        sights = [reading.sight for reading in self.readings if reading.sight is not None]
+        return guards.alarm(sights, self.criteria.ratio, self.criteria.guards)
 
     def to_json(self) -> str:
         """Return the record as JSON text."""
@@ -105,7 +111,7 @@ class RolloutRecord:
         """Read what `to_json` wrote; the assessment in it is computed anew when asked for."""
         document = json.loads(text)
         document.pop("assessment", None)
-        document["criteria"] = Criteria(**document["criteria"])
+        document["criteria"] = _criteria(document["criteria"])
         document["objectives"] = tuple(map(_objective, document["objectives"]))
         document["steps"] = [Step(**each) for each in document["steps"]]
         document["readings"] = [_reading(each) for each in document["readings"]]
@@ -146,6 +152,10 @@ def advance(trials: tuple[Trial, ...], previous: Reading | None, reading: Readin
     )
 
 
+def _criteria(fields: dict[str, Any]) -> Criteria:
+    return Criteria(**{**fields, "guards": guards.Rules(**fields.get("guards", {}))})
+
+
 def _objective(fields: dict[str, Any]) -> Objective:
     where = tuple((label, pattern) for label, pattern in fields.pop("where", ()))
     return Objective(**{**fields, "bad": Bad(fields["bad"])}, where=where)
@@ -153,7 +163,15 @@ def _objective(fields: dict[str, Any]) -> Objective:
 
 def _reading(fields: dict[str, Any]) -> Reading:
     canary, stable = fields["newest"]
-    return Reading(fields["at"], tuple(map(_tally, fields["tallies"])), (canary, stable), tuple(fields["causes"]))
+    tallies, causes = tuple(map(_tally, fields["tallies"])), tuple(fields["causes"])
+    return Reading(fields["at"], tallies, (canary, stable), causes, _sight(fields.get("sight")))
+
+
+def _sight(fields: dict[str, Any] | None) -> guards.Sight | None:
+    if fields is None:
+        return None
+    pairs = {name: (fields[name][0], fields[name][1]) for name in ("restarts", "pods")}
+    return guards.Sight(fields["at"], **pairs, full=tuple(guards.Fullness(**each) for each in fields["full"]))
 
 
 def _tally(fields: dict[str, Any]) -> Tally:

@@ -250,11 +250,15 @@ class Assessment:
     """Why the data cannot be trusted; any cause makes the verdict INCONCLUSIVE, never a PASS."""
     explanation: str
     """One sentence in plain words."""
+    alarm: str = ""
+    """What a guard has against the canary: that fails it, whatever its requests say."""
 
 
-def assess(trials: Sequence[Trial], causes: Sequence[str]) -> Assessment:
-    """Bring all objectives together: one FAIL fails, all must PASS, any doubt about the data decides neither."""
+def assess(trials: Sequence[Trial], causes: Sequence[str], alarm: str = "") -> Assessment:
+    """Bring everything together: an alarm or one FAIL fails, all must PASS, doubt about the data decides neither."""
     judgements = tuple(trial.judge() for trial in trials)
+    if alarm:
+        return Assessment(Verdict.FAIL, judgements, tuple(causes), alarm, alarm)
     if causes:
         return Assessment(Verdict.INCONCLUSIVE, judgements, tuple(causes), f"No verdict: {causes[0]}.")
     failed = [judgement for judgement in judgements if judgement.verdict is Verdict.FAIL]
