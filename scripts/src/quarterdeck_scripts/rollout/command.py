@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quarterdeck_scripts.options import context_option, dry_run_option, env_option, output_option, yes_option
+from quarterdeck_scripts.rollout.analysis.command import analyze
 from quarterdeck_scripts.rollout.line.command import freeze, thaw
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def rollout() -> None:
     """Let a new version in beside the old one, judge it from evidence, promote it or put everything back."""
 
 
+rollout.add_command(analyze)
 rollout.add_command(freeze)
 rollout.add_command(thaw)
 

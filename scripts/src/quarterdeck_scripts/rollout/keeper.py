@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.errors import QuarterdeckError
-from quarterdeck_scripts.kube import workloads
+from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.rollout import actions as do
 from quarterdeck_scripts.rollout import queries, traces
 from quarterdeck_scripts.rollout.bundle import ANSWERS, RECORD, REPORT, Bundle
@@ -56,11 +56,18 @@ class Keeper:
     """Keeps one rollout's evidence in its bundle."""
 
     def __init__(
-        self, *, folder: Path, record: RolloutRecord, witness: Witness, prometheus: Prometheus, clock: Clock
+        self,
+        *,
+        folder: Path,
+        record: RolloutRecord,
+        witness: Witness,
+        prometheus: Prometheus,
+        clock: Clock,
+        tape: Tape | None = None,
     ) -> None:
-        """*folder* is the bundle's; *prometheus* may know traces, too."""
-        self.tape = Tape()
-        """What the rollout's measurer is told."""
+        """*folder* is the bundle's; *prometheus* may know traces, too; *tape* is the measurer's, where it has one."""
+        self.tape = Tape() if tape is None else tape
+        """What the measurer is told."""
         self._bundle = Bundle(folder)
         self._record = record
         self._witness = witness
@@ -111,12 +118,14 @@ class Keeper:
 
     def _add_traces(self, scene: Scene) -> None:
         record, prometheus = self._record, self._prometheus
-        if not record.image or not record.since:
+        if not self.tape.version:
             return
         if not isinstance(prometheus, Traces):
             scene.missing.append("traces.txt: the metrics' server knows none")
             return
-        selector = queries.served(record.namespace, record.service, workloads.version_of(record.image))
+        selector = queries.served(
+            record.namespace, record.service, self.tape.version, sli.RPC if record.rpc else sli.HTTP
+        )
         try:
             now = max(self._clock.now(), *(reading.at for reading in record.readings), record.since)
             found = prometheus.exemplars(selector, record.since, now)

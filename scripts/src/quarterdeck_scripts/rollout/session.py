@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.actions import Flow, Outcome, Situation
     from quarterdeck_scripts.rollout.finding import Finding
     from quarterdeck_scripts.rollout.ports import Clock, Prometheus
+    from quarterdeck_scripts.rollout.tape import Tape
 
 
 @dataclass(frozen=True)
@@ -191,11 +192,11 @@ class Session:
             rpc=sli.served(self.service) is sli.RPC,
         )
 
-    def keeper(self, record: RolloutRecord) -> Keeper:
-        """Return who keeps the evidence of *record*'s rollout, in a folder beside its record."""
+    def keeper(self, record: RolloutRecord, *, folder: Path | None = None, tape: Tape | None = None) -> Keeper:
+        """Return who keeps the evidence of *record*'s rollout, in *folder* or in one beside its record."""
         cluster = self.environment.cluster
         return Keeper(
-            folder=self.records / record.id,
+            folder=folder or self.records / record.id,
             record=record,
             witness=Witness(
                 cluster,
@@ -206,6 +207,7 @@ class Session:
             ),
             prometheus=self.prometheus,
             clock=self.clock,
+            tape=tape,
         )
 
     def run(

@@ -45,6 +45,8 @@ class Tape:
         self._packer = zlib.compressobj(wbits=_GZIP)
         self._packed = bytearray()
         self._series: dict[tuple[tuple[str, str], ...], tuple[int, Samples]] = {}
+        self.version = ""
+        """The canary's; empty before anything is on the tape."""
         self.looks = 0
         """How many looks are on it."""
         self.full = False
@@ -52,6 +54,7 @@ class Tape:
 
     def begin(self, version: str) -> None:
         """Note which *version* the canary has."""
+        self.version = version
         self._note({"format": FORMAT, "version": version})
 
     def look(self, pods: Sequence[PodFact]) -> None:
