@@ -1,4 +1,4 @@
-"""`quarterdeck rollout`: start, status, abort, undo."""
+"""`quarterdeck rollout`: start, status, abort, undo; the other commands are beside what they do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import click
 from quarterdeck_scripts.options import context_option, dry_run_option, env_option, output_option, yes_option
 from quarterdeck_scripts.rollout.analysis.command import analyze
 from quarterdeck_scripts.rollout.line.command import freeze, thaw
+from quarterdeck_scripts.rollout.looking.command import history, report, watch
+from quarterdeck_scripts.rollout.steering.command import pause, promote, resume, retry
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.session import Session
@@ -20,9 +22,8 @@ def rollout() -> None:
     """Let a new version in beside the old one, judge it from evidence, promote it or put everything back."""
 
 
-rollout.add_command(analyze)
-rollout.add_command(freeze)
-rollout.add_command(thaw)
+for _command in (analyze, freeze, thaw, watch, history, report, pause, resume, promote, retry):
+    rollout.add_command(_command)
 
 
 @rollout.command()
@@ -84,39 +85,18 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     everything is back. 4: refused, nothing was changed. 130, 143: stopped, everything is back.
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
-    from quarterdeck_scripts.rollout import beginning, text, train  # noqa: PLC0415 -- likewise
-    from quarterdeck_scripts.rollout.state import Ending  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout import beginning, train  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.doing import Manner, roll_out  # noqa: PLC0415 -- likewise
 
     members = train.parse(images, services)
     found = beginning.starts(lambda service: _open(env, context, service), members, after, reason or "")
     if not found:
         console.say(f"Nothing has to be done: {', '.join(map(str, members))} already.")
         return 0
-    for each in found:
-        console.say(text.plan(each.plan, each.session.environment, each.record, resumed=each.resumed))
-        if each.findings:
-            console.say(text.findings(each.findings))
-    back = [(each.session, each.plan.image) for each in found] if write_back else []
-    if dry_run:
-        for each in found:
-            console.say(text.dry_run(each.session.environment.cluster, each.session.view().stable(), each.plan))
-        for session, image in back:
-            console.emit(session.write_back(image))
-        return 0
-    beginning.require(found, override or "")
-    console.confirm("Go ahead?", yes=yes)
-    beginning.note_overrides(found, override or "")
-    outcome, code = beginning.carry_out(found)
-    if report is not None:
-        from quarterdeck_scripts.rollout.report import render  # noqa: PLC0415 -- only who asks for it
-
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(render([each.record for each in found]), encoding="utf-8")
-    console.emit(text.endings([(each.record, each.file) for each in found], outcome, output))
-    if outcome.ending is Ending.PROMOTED:
-        for session, image in back:
-            (console.say if output == "json" else console.emit)(session.write_back(image))
-    return code
+    manner = Manner(
+        yes=yes, output=output, dry_run=dry_run, override=override or "", write_back=write_back, report=report
+    )
+    return roll_out(found, manner)
 
 
 @rollout.command()

@@ -1,0 +1,124 @@
+"""Writes what is asked of a rollout, onto exactly the rollout that was looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
+from quarterdeck_scripts.kube.client import JSON_PATCH, ApiError, Json, UnreachableError, path
+from quarterdeck_scripts.kube.differences import differences
+from quarterdeck_scripts.kube.patches import pointer
+from quarterdeck_scripts.rollout.asks import Ask, Wish, read_ask
+from quarterdeck_scripts.rollout.changes import FIELD_MANAGER
+from quarterdeck_scripts.rollout.state import Direction, State, read_state
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.audit import AuditLog
+    from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.rollout.ports import Clock
+    from quarterdeck_scripts.rollout.view import ServiceView
+
+_MOVED = 422
+"""The server's status for a patch whose test does not hold."""
+
+_WAYS = {Direction.FORWARD: "it is being promoted", Direction.BACK: "it is being put back"}
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks things of one service's rollout."""
+
+    cluster: Cluster
+    cluster_uid: str
+    view: ServiceView
+    clock: Clock
+    actor: str
+
+    def rollout(self) -> tuple[Json, State, Ask | None]:
+        """Return the workload, its rollout under way, and what is asked of that already.
+
+        Raises:
+            RefusedError: there is none, or it is decided already.
+        """
+        stable = self.view.stable()
+        name = stable["metadata"]["name"]
+        state = read_state(stable, self.cluster_uid)
+        if state is None:
+            raise RefusedError(
+                f"a rollout of {name} under way", "none", f"see `quarterdeck rollout history {name}` for past ones"
+            )
+        if state.direction is not Direction.UNDECIDED:
+            raise RefusedError(
+                f"a rollout of {name} that is not decided yet",
+                f"{_WAYS[state.direction]}: {state.reason}",
+                f"see `quarterdeck rollout status {name}`; `quarterdeck rollout resume {name}` goes on with it where "
+                "nobody runs it",
+            )
+        return stable, state, read_ask(stable, state.id)
+
+    def wished(self, wish: Wish | None, why: str, state: State) -> Ask | None:
+        """Return *wish* as it is written now; None stays None."""
+        now = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="seconds")
+        return None if wish is None else Ask(wish, state.id, self.actor, now, why)
+
+    def rehearse(self, stable: Json, ask: Ask | None) -> tuple[str, ...]:
+        """Return what the server would change, by its own account. Nothing is stored.
+
+        Raises:
+            ApiError: it would refuse.
+        """
+        return differences(stable, self._send(stable, ask, dryRun="All"))
+
+    def write(self, stable: Json, ask: Ask | None, why: str, audit: AuditLog) -> None:
+        """Write *ask*, or take away what was asked (None). When an answer is lost, look before sending again.
+
+        Raises:
+            RefusedError: the rollout moved since *stable* was read; nothing was asked.
+        """
+        metadata = stable["metadata"]
+        before = (metadata.get("annotations") or {}).get(ROLLOUT_ASK)
+        action = f"rollout: {ask.wish if ask else 'resume'}"
+        subject = f"{stable['kind']} {metadata['namespace']}/{metadata['name']}"
+        with audit.change(action=action, subject=subject, before=before, why=why) as change:
+            try:
+                self._send(stable, ask)
+            except UnreachableError:
+                if _text(self.view.stable()) != (ask.to_annotation() if ask else None):
+                    self._send(stable, ask)
+            except ApiError as error:
+                if error.status != _MOVED:
+                    raise
+                raise RefusedError(
+                    f"the rollout of {metadata['name']} to be as it was a moment ago",
+                    "it has moved on, or somebody else asked something of it",
+                    f"look at `quarterdeck rollout status {metadata['name']}` and ask again",
+                ) from error
+            change.after = ask.to_annotation() if ask else None
+
+    def _send(self, stable: Json, ask: Ask | None, **query: str) -> Json:
+        metadata = stable["metadata"]
+        there = pointer("metadata", "annotations", ROLLOUT_ASK)
+        state = pointer("metadata", "annotations", ROLLOUT_STATE)
+        patch: list[Json] = [
+            {"op": "test", "path": pointer("metadata", "uid"), "value": metadata["uid"]},
+            {"op": "test", "path": state, "value": metadata["annotations"][ROLLOUT_STATE]},
+        ]
+        if ask:
+            patch.append({"op": "add", "path": there, "value": ask.to_annotation()})
+        else:
+            patch += [{"op": "test", "path": there, "value": _text(stable)}, {"op": "remove", "path": there}]
+        return self.cluster.request(
+            "PATCH",
+            path(stable["kind"], metadata["namespace"], metadata["name"]),
+            query={"fieldManager": FIELD_MANAGER, **query},
+            body=patch,
+            content_type=JSON_PATCH,
+        )
+
+
+def _text(stable: Json) -> str | None:
+    text: str | None = (stable["metadata"].get("annotations") or {}).get(ROLLOUT_ASK)
+    return text
