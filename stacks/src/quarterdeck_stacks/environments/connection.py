@@ -57,7 +57,9 @@ def connect(environment: Environment, *, disposable: bool) -> Connection:
     else:
         asking = provider("identity", cluster.kubeconfig, cluster.context, after=cluster.made)
         uid = checked(observed(asking), settings.uid)
-        written = _checked_provider(cluster, uid, delete_unreachable=disposable)
+        # The expected one where there is one: a preview knows it, even when it does not know the cluster's way in.
+        identifier = settings.uid or uid
+        written = _checked_provider(cluster, uid, identifier=identifier, delete_unreachable=disposable)
     opts = pulumi.ResourceOptions(provider=written)
     if settings.kind is ClusterKind.EKS:
         _inside(environment, opts)
@@ -65,13 +67,15 @@ def connect(environment: Environment, *, disposable: bool) -> Connection:
 
 
 def _checked_provider(
-    cluster: Cluster, uid: pulumi.Output[str], *, delete_unreachable: bool
+    cluster: Cluster, uid: pulumi.Output[str], *, identifier: pulumi.Input[str], delete_unreachable: bool
 ) -> pulumi_kubernetes.Provider:
     """Return a provider whose inputs are known once *uid* is: so nothing is registered in a cluster not meant."""
     given = cluster.kubeconfig
     known = None if given is None else _after(uid, given)
     context = None if cluster.context is None else _after(uid, pulumi.Output.from_input(cluster.context))
-    return provider("cluster", known, context, delete_unreachable=delete_unreachable, after=cluster.made)
+    return provider(
+        "cluster", known, context, identifier=identifier, delete_unreachable=delete_unreachable, after=cluster.made
+    )
 
 
 def _after(uid: pulumi.Output[str], value: pulumi.Output[str]) -> pulumi.Output[str]:

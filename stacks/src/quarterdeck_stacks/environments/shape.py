@@ -32,6 +32,7 @@ def provider(
     kubeconfig: pulumi.Output[str] | None,
     context: pulumi.Input[str] | None,
     *,
+    identifier: pulumi.Input[str] | None = None,
     delete_unreachable: bool = False,
     after: Sequence[pulumi.Resource] = (),
 ) -> pulumi_kubernetes.Provider:
@@ -41,6 +42,8 @@ def provider(
         name: in the program.
         kubeconfig: contents; None is kubectl's own.
         context: in it; None is its current one.
+        identifier: by which Pulumi knows the cluster for the same, whatever else of the provider changes; None is the
+            address of its API server. Where that changes, all that is in the cluster is made again.
         delete_unreachable: forget what is in a cluster that does not answer, instead of failing. Right where the
             cluster is thrown away whole.
         after: what must be there before it is asked anything.
@@ -49,6 +52,7 @@ def provider(
         name,
         kubeconfig=kubeconfig,
         context=context,
+        cluster_identifier=identifier,
         delete_unreachable=delete_unreachable,
         # The facts keep their name when they change: replaced, they would be gone for a moment.
         enable_config_map_mutable=True,
