@@ -41,6 +41,7 @@ IN_SERVICES = (
     Rule("apps", "deployments", ("get", "create", "patch", "delete")),
     Rule("apps", "replicasets", ("list",)),
     Rule("", "pods", ("list",)),
+    Rule("", "events", ("list",)),
     Rule("coordination.k8s.io", "leases", ("get", "create", "update")),
     Rule("autoscaling", "horizontalpodautoscalers", ("list",)),
     Rule("keda.sh", "scaledobjects", ("list",)),

@@ -58,6 +58,18 @@ CASES = [
         False,
     ),
     (
+        "a container that ran, and crashed, twice before is failing between its crashes, too",
+        pod(containerStatuses=[container({"running": {}}, restartCount=2, lastState=ENDED)]),
+        "pod checkout-1, container app: Restarting (restarted 2 times, last with exit code 137 (OOMKilled))",
+        True,
+    ),
+    (
+        "a container that waited for something once",
+        pod(containerStatuses=[container({"running": {}}, restartCount=1)]),
+        "pod checkout-1, container app: NotReady (restarted 1 times)",
+        False,
+    ),
+    (
         "a container being made",
         pod(containerStatuses=[container({"waiting": {"reason": "ContainerCreating"}})]),
         "pod checkout-1, container app: ContainerCreating",

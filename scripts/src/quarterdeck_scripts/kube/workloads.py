@@ -26,7 +26,15 @@ from quarterdeck_contract.kubernetes import (
 )
 from quarterdeck_scripts.kube import in_place
 from quarterdeck_scripts.kube.patches import pointer
-from quarterdeck_scripts.kube.pods import PodProblem, condition, is_ready, is_terminating, label, problems_of
+from quarterdeck_scripts.kube.pods import (
+    PodProblem,
+    condition,
+    creation_failure,
+    is_ready,
+    is_terminating,
+    label,
+    problems_of,
+)
 from quarterdeck_scripts.kube.revisions import (
     RESTARTED_AT,
     Revision,
@@ -102,11 +110,14 @@ def status_of(deployment: Json, pods: Iterable[Json]) -> WorkloadStatus:
         if everywhere
         else ("replicas", "updatedReplicas", "readyReplicas", "replicas")
     )
-    problems = [problem for pod in pods for problem in problems_of(pod)]
+    version = _version_label(deployment["spec"]["template"])
+    problems = [
+        replace(problem, stale=label(pod, APP_VERSION) != version) for pod in pods for problem in problems_of(pod)
+    ]
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") == "True":
         message = failure.get("message", "")
-        reason = "QuotaExceeded" if "exceeded quota" in message else failure.get("reason", "FailedCreate")
+        reason = creation_failure(message, failure.get("reason", "FailedCreate"))
         problems.insert(0, PodProblem("", reason, message))
     progressing = condition(deployment, "Progressing")
     if progressing.get("reason") == "ProgressDeadlineExceeded":

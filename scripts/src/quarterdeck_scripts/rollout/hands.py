@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_scripts.kube.client import ApiError, UnreachableError
-from quarterdeck_scripts.kube.pods import is_terminating, problems_of
+from quarterdeck_scripts.kube.pods import is_terminating
 from quarterdeck_scripts.kube.retries import Backoff, may_pass
 from quarterdeck_scripts.rollout import actions as do
 from quarterdeck_scripts.rollout.asks import Ask, Wish, read_ask
 from quarterdeck_scripts.rollout.changes import Changes
 from quarterdeck_scripts.rollout.explain import number_of
+from quarterdeck_scripts.rollout.lookout import Lookout
 from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.sightings import Patience, Sightings
+from quarterdeck_scripts.rollout.sightings import Patience
 from quarterdeck_scripts.rollout.view import ServiceView
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Hands:
 
         *held* says what holds every rollout of the service now, before whatever somebody asks of this one.
         """
+        self._cluster = cluster
         self._prometheus = prometheus
         self._lock = lock
         self._clock = clock
@@ -72,7 +74,7 @@ class Hands:
         self._view = ServiceView(cluster, record.namespace, record.service, record.cluster)
         self._changes = Changes(cluster, audit, lock, self._view, record)
         self._measuring: tuple[Measurer, Lens] | None = None
-        self._sightings = Sightings(patience)
+        self._lookout = self._look_out()
         self._judging_since: float | None = None
         self.tell: Callable[[str], None] = lambda _: None
         """Called with where the current step stands."""
@@ -110,7 +112,7 @@ class Hands:
             case do.Measure():
                 return self._patiently(self._measure)
             case do.Pause(seconds):
-                return self._sleep(seconds)
+                return self._pause(seconds)
             case do.Promote(image):
                 return self._patiently(lambda: self._changes.promote(image))
             case do.KeepEvidence(moment):
@@ -145,7 +147,7 @@ class Hands:
     # Waiting and measuring
 
     def _wait_ready(self, side: do.Side, within: float) -> do.Waited:
-        sightings = Sightings(self._patience)
+        lookout = self._look_out()
         deadline = self._clock.monotonic() + within
         while True:
             status = self._patiently(lambda: self._view.status(side))
@@ -154,7 +156,7 @@ class Hands:
             self.tell("; ".join([str(status), *map(str, status.problems[:1])]))
             if status.done:
                 return do.Waited(ready=True)
-            failure = sightings.see(status.problems, self._clock.monotonic())
+            failure = self._patiently(partial(lookout.waiting, status, self._clock.monotonic()))
             if failure:
                 return do.Waited(ready=False, reason=failure)
             if self._clock.monotonic() >= deadline:
@@ -171,7 +173,7 @@ class Hands:
         assessment = measurer.look(lens.facts(pods))
         self.tell(assessment.explanation)
         canaries = [pod for pod in pods if lens.side_of(pod) is do.Side.CANARY]
-        trouble = self._sightings.see([problem for pod in canaries for problem in problems_of(pod)], now)
+        trouble = self._lookout.judging(canaries, now)
         stable = self._view.stable()
         ask = self._held() or read_ask(stable, self._record.id)
         if ask:
@@ -184,6 +186,22 @@ class Hands:
         self._record.since = lens.since
         self._measuring = Measurer(lens, self._record, version=lens.version, tape=self._keeper.tape), lens
         return self._measuring
+
+    def _look_out(self) -> Lookout:
+        return Lookout(self._cluster, self._record.namespace, self._view, self._patience)
+
+    def _pause(self, seconds: float) -> None:
+        """Let *seconds* pass, or fewer if the new pods turn out not to serve: what is measured next says so."""
+        deadline = self._clock.monotonic() + seconds
+        while (left := deadline - self._clock.monotonic()) > 0:
+            self._sleep(min(left, Lookout.EVERY))
+            if self._measuring and left > Lookout.EVERY and self._patiently(self._look):
+                return
+
+    def _look(self) -> str:
+        """Return why the new version's pods cannot serve, seen long enough to be believed; nothing while they can."""
+        version = self._measuring[1].version if self._measuring else ""
+        return self._lookout.judging(self._view.of_version(version), self._clock.monotonic())
 
     def _sleep(self, seconds: float) -> None:
         """Wait, keeping the lock, leaving when somebody asks to stop."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quarterdeck_scripts.kube.pods import RETRIED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,7 +20,11 @@ class Patience:
     poll: float = 1.0
     """Between two looks at a Deployment that is not done."""
     believe: float = 5.0
-    """A failure seen for this long is one: a registry that answers on the second try is not."""
+    """A failure seen for this long is one, where every new pod has it."""
+    retried: float = 15.0
+    """One that the cluster tries again by itself: ten seconds later, a registry may answer."""
+    alone: float = 20.0
+    """One that other new pods have not: a node may be at fault. Named within 30 s all the same."""
     forget: float = 10.0
     """A failure not seen for this long is over: between two crashes a process looks well for a moment."""
     unanswered: float = 30.0
@@ -33,16 +39,36 @@ class Sightings:
         self._first: dict[str, float] = {}
         self._last: dict[str, float] = {}
 
-    def see(self, problems: Iterable[PodProblem], now: float) -> str:
-        """Note what is seen at *now* (monotonic seconds); return the failure to be believed, or nothing."""
+    def see(self, problems: Iterable[PodProblem], now: float, of: int = 0) -> str:
+        """Note what is seen at *now* (monotonic seconds); return the failure to be believed, or nothing.
+
+        Args:
+            problems: of every new pod.
+            now: monotonic seconds.
+            of: how many new pods there are; 0: those with problems are all that matter.
+        """
         for pod, last in list(self._last.items()):
             if now - last > self._patience.forget:
                 del self._first[pod], self._last[pod]
-        believed = ""
-        for problem in problems:
-            if problem.failure:
-                first = self._first.setdefault(problem.pod, now)
-                self._last[problem.pod] = now
-                if now - first >= self._patience.believe and not believed:
-                    believed = str(problem)
-        return believed
+        failing = [problem for problem in problems if problem.failure]
+        for problem in failing:
+            self._first.setdefault(problem.pod, now)
+            self._last[problem.pod] = now
+        pods = {problem.pod for problem in failing if problem.pod}
+        alone = len(pods) < of
+        for problem in failing:
+            if now - self._first[problem.pod] >= self._needed(problem, alone=alone and bool(problem.pod)):
+                others = len(pods - {problem.pod}) if of else 0
+                return f"{problem}" + (f"; likewise {others} of the other {of - 1} new pods" if others else "")
+        return ""
+
+    def forget(self, pod: str) -> None:
+        """Begin anew with *pod*: what ailed it turned out to be no failure."""
+        self._first.pop(pod, None)
+        self._last.pop(pod, None)
+
+    def _needed(self, problem: PodProblem, *, alone: bool) -> float:
+        """Return how many seconds *problem* has to last."""
+        patience = self._patience
+        retried = patience.retried if problem.reason in RETRIED else 0.0
+        return max(patience.believe, retried, patience.alone if alone else 0.0)

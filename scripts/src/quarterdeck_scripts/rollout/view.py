@@ -74,6 +74,11 @@ class ServiceView:
         selector = f"{APP_NAME}={self._service}" + (f",{TRACK}={lens.TRACKS[side]}" if side else "")
         return list(list_all(self._cluster, path("Pod", self._namespace), {"labelSelector": selector}))
 
+    def of_version(self, version: str) -> list[Json]:
+        """Return the pods of one version, whatever side they are on."""
+        query = {"labelSelector": f"{APP_NAME}={self._service},{APP_VERSION}={version}"}
+        return list(list_all(self._cluster, path("Pod", self._namespace), query))
+
     def replica_sets(self) -> list[Json]:
         """Return what keeps the templates of earlier revisions: ReplicaSets, or ControllerRevisions."""
         query = {"labelSelector": f"{APP_NAME}={self._service}"}
