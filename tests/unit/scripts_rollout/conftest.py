@@ -240,7 +240,7 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         world.catalogue = CATALOGUE.replace("{strategy: canary", f"{{strategy: canary{asked}")
         if "strategy" in rollout:
             world.catalogue = world.catalogue.replace("strategy: canary, ", "")
-        (world.folder / "local").mkdir(parents=True)
+        (world.folder / "local").mkdir(parents=True, exist_ok=True)
         world.deploy("checkout", V1, kind=kind)
         world.pass_time(history)
         return world

@@ -112,7 +112,10 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Let the Service lead to the pods of one *side* alone, or to all (None). Answered with nothing."""
+    """Let a fenced Service lead to the pods of one *side* alone, or to all (None). Answered with nothing.
+
+    One that leads to all already has been opened again, and stays so.
+    """
 
     side: Side | None
 

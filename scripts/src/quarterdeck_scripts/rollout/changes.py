@@ -177,19 +177,21 @@ class Changes:
 
     def fence(self) -> None:
         """Let the Service lead to the stable pods alone, if it leads to all."""
-        if traffic.track_of(self._view.service()) is None:
-            self.direct(Side.STABLE)
+        service = self._view.service()
+        if traffic.track_of(service) is None:
+            self._lead(service, TRACKS[Side.STABLE])
 
     def direct(self, side: Side | None) -> None:
-        """Let the Service lead to the pods of *side* alone, or to all (None)."""
-        self._lock.holds()
-        track = None if side is None else TRACKS[side]
+        """Let the Service lead to the pods of *side* alone, or to all (None): one that leads to all stays like that."""
         service = self._view.service()
-        before = traffic.track_of(service)
-        if before == track:
-            return
+        before, track = traffic.track_of(service), None if side is None else TRACKS[side]
+        if before is not None and before != track:
+            self._lead(service, track)
+
+    def _lead(self, service: Json, track: str | None) -> None:
+        self._lock.holds()
         why = self._record.reason or f"judge {self._record.image}"
-        with self._change("direct", service, {"track": before}, why) as change:
+        with self._change("direct", service, {"track": traffic.track_of(service)}, why) as change:
             self._patch(service, traffic.direct_patch(service, track))
             change.after = {"track": track}
 

@@ -1,0 +1,191 @@
+"""Each strategy, killed before, during or after any request that changes something: whoever goes on comes to its end.
+
+A third of the matrix is run each time, every change in one of the three ways. `QUARTERDECK_MATRIX=whole` runs all of
+it, with what changes the lock and the audit log besides: `make bench` does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE
+from quarterdeck_scripts.kube.client import path
+from quarterdeck_scripts.rollout import flow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
+
+WHOLE = os.environ.get("QUARTERDECK_MATRIX") == "whole"
+
+MOST = 80
+"""Requests that change anything in one rollout, at most; of those that have fewer, the last rows kill nobody."""
+
+WAYS: dict[str, dict[str, Any]] = {
+    "canary": {},
+    "fresh baseline": {"baseline": "fresh"},
+    "blue-green": {"strategy": "blue-green", "history": 400.0},
+    "rolling": {"strategy": "rolling"},
+    "partition": {"strategy": "rolling", "kind": "StatefulSet"},
+    "daemons": {"strategy": "rolling", "kind": "DaemonSet"},
+}
+
+MOMENTS = ("before", "during", "after")
+"""Of a request: it never arrives; it is stored and no controller has reacted yet; all of them have."""
+
+CHANGES = {
+    "canary": (6, 5),
+    "fresh baseline": (8, 7),
+    "blue-green": (9, 9),
+    "rolling": (6, 6),
+    "partition": (5, 5),
+    "daemons": (6, 6),
+}
+"""Changes of the service's objects in a rollout that is promoted, and in one that is taken back: a way that needs
+another number fails the first test here."""
+
+OURS = ("/deployments", "/statefulsets", "/daemonsets", "/services", "/pods")
+"""What a service's objects have in their paths."""
+
+
+class Killed(BaseException):
+    """The process dies: nothing more of it runs."""
+
+
+class Mortal:
+    """A cluster on whose change number *number* its user dies; it notes the changes that were made."""
+
+    def __init__(self, world: Any, number: int = -1, moment: str = "") -> None:
+        """Every change counts from 0 where the whole matrix is run, else those of the service's objects."""
+        self._cluster = world.cluster
+        self._controllers = world.controllers
+        self._left, self._moment = number, moment
+        self.made: list[tuple[str, str]] = []
+        self.died = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    def request(self, method: str, where: str, **options: Any) -> Any:
+        """Pass on, or die."""
+        own = any(part in where for part in OURS)
+        if method == "GET" or not (WHOLE or own):
+            return self._cluster.request(method, where, **options)
+        strikes, self._left = self._left == 0, self._left - 1
+        self.died = self.died or strikes
+        if strikes and self._moment == "before":
+            raise Killed
+        self._controllers.asleep = strikes and self._moment == "during"
+        answer = self._cluster.request(method, where, **options)
+        if own:
+            # A pod's name is another one each time.
+            self.made.append((method, where.rpartition("/")[0] if "/pods/" in where else where))
+        if strikes:
+            raise Killed
+        return answer
+
+
+def run(world: Any) -> None:
+    """Run `rollout start`, as whoever comes next would: not if it is over."""
+    session = world.session()
+    plan = session.plan(V2, session.view().inspect())
+    session.run(flow.start(plan), session.record(plan))
+
+
+def end_state(world: Any) -> tuple[Any, ...]:
+    """Return what must not depend on how often a rollout died."""
+    workload = world.deployment()
+    annotations = workload["metadata"].get("annotations") or {}
+    return (
+        world.images(),
+        world.deployments(),
+        workload["spec"],
+        {HELD, ROLLOUT_STATE} & set(annotations),
+        world.cluster.request("GET", path("Service", "shop", "checkout"))["spec"]["selector"],
+    )
+
+
+def go_on(world: Any, real: Any, mortal: Mortal) -> list[tuple[str, str]]:
+    """Let the dead one's lock lapse and the controllers wake; run it again if it is not over; return what it made."""
+    world.controllers.asleep = False
+    world.controllers.settle(real)
+    world.pass_time(31)
+    world.cluster = real
+    situation = world.session().view().inspect()
+    if mortal.made and situation.state is None:
+        return []
+    world.cluster = second = Mortal(world)
+    run(world)
+    world.cluster = real
+    return second.made
+
+
+def uninterrupted(world: Any) -> Mortal:
+    """Run a rollout to its end."""
+    real, world.cluster = world.cluster, Mortal(world)
+    mortal: Mortal = world.cluster
+    run(world)
+    world.cluster = real
+    return mortal
+
+
+@pytest.mark.parametrize("failing", [0.0, 0.05])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_rollout_makes_so_many_changes(make_world: Callable[..., Any], way: str, failing: float) -> None:
+    """The matrix below has a row for each."""
+    world = make_world(**WAYS[way])
+    world.behave(V2, failing=failing)
+
+    assert len(uninterrupted(world).made) == CHANGES[way][failing > 0]
+
+
+def points() -> list[tuple[str, float, int, str]]:
+    """Return the matrix, or the third of it that is always run."""
+    found: list[tuple[str, float, int, str]] = []
+    for way, counts in CHANGES.items():
+        for failing, count in zip((0.0, 0.05), counts, strict=True):
+            for number in range(MOST if WHOLE else count):
+                moments = MOMENTS if WHOLE else (MOMENTS[(number + len(found)) % 3],)
+                found += [(way, failing, number, moment) for moment in moments]
+    return found
+
+
+@pytest.mark.parametrize(("way", "failing", "number", "moment"), points())
+def test_killed_at_any_change_it_comes_to_the_same_end(
+    make_world: Callable[..., Any], way: str, failing: float, number: int, moment: str
+) -> None:
+    """The next `start` ends as if nothing had happened, and no change is made twice."""
+    world = make_world(**WAYS[way])
+    world.behave(V2, failing=failing)
+    before = end_state(world)
+    real, world.cluster = world.cluster, Mortal(world, number, moment)
+    mortal: Mortal = world.cluster
+
+    with suppress(Killed):
+        run(world)
+    assert mortal.died or WHOLE
+    again = go_on(world, real, mortal)
+
+    images, *rest = end_state(world)
+    assert images == [V1 if failing else V2] * 3
+    if failing:
+        assert rest == list(before[1:])
+    assert Counter([*mortal.made, *again]) == Counter(reference(make_world, way, failing))
+
+
+_REFERENCES: dict[tuple[str, float], list[tuple[str, str]]] = {}
+
+
+def reference(make_world: Callable[..., Any], way: str, failing: float) -> list[tuple[str, str]]:
+    """Return the changes that an uninterrupted rollout makes; computed once."""
+    if (way, failing) not in _REFERENCES:
+        world = make_world(**WAYS[way])
+        world.behave(V2, failing=failing)
+        _REFERENCES[way, failing] = uninterrupted(world).made
+    return _REFERENCES[way, failing]

@@ -1,0 +1,130 @@
+"""Whole rollouts by each strategy against a cluster in memory: what is left, promoted or taken back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK
+from quarterdeck_scripts.kube.client import path
+from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.rollout.state import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quarterdeck_scripts.rollout.actions import Outcome
+    from quarterdeck_scripts.rollout.record import RolloutRecord
+
+V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
+
+WAYS: dict[str, dict[str, Any]] = {
+    "fresh baseline": {"baseline": "fresh"},
+    "blue-green": {"strategy": "blue-green", "history": 400.0},
+    "rolling": {"strategy": "rolling"},
+    "partition": {"strategy": "rolling", "kind": "StatefulSet"},
+    "daemons": {"strategy": "rolling", "kind": "DaemonSet"},
+}
+"""What a world is made with, by the name of the way a version is let in."""
+
+
+@pytest.fixture(params=WAYS)
+def world(request: pytest.FixtureRequest, make_world: Callable[..., Any]) -> Any:
+    """Return a world for each way."""
+    return make_world(**WAYS[request.param])
+
+
+def run(world: Any, image: str = V2) -> tuple[Outcome, RolloutRecord]:
+    """Run `rollout start` without its questions."""
+    session = world.session()
+    plan = session.plan(image, session.view().inspect())
+    record = session.record(plan)
+    outcome, _ = session.run(flow.start(plan), record)
+    return outcome, record
+
+
+def left(world: Any) -> dict[str, Any]:
+    """Return all that a rollout may leave: specification but for the template, annotations, other objects."""
+    workload = world.deployment()
+    annotations = workload["metadata"].get("annotations") or {}
+    return {
+        "spec": {key: value for key, value in workload["spec"].items() if key != "template"},
+        "notes": sorted({ROLLOUT_STATE, HELD} & set(annotations)),
+        "selector": world.cluster.request("GET", path("Service", "shop", "checkout"))["spec"]["selector"],
+        "deployments": world.deployments(),
+    }
+
+
+def test_a_healthy_version_is_promoted(world: Any) -> None:
+    """All pods are of the new version, and nothing is left but that."""
+    before = left(world)
+
+    outcome, record = run(world)
+
+    assert outcome.ending is Ending.PROMOTED, outcome.reason
+    assert world.images() == [V2] * 3
+    assert left(world) == before
+    last = record.readings[-1].tallies[0]
+    assert last.canary.requests > 0
+    assert last.stable.requests > 0
+
+
+def test_a_failing_version_is_taken_back(world: Any) -> None:
+    """All pods are of the old version, the whole template is back, and nothing is left."""
+    world.behave(V2, failing=0.05)
+    before, template = left(world), world.deployment()["spec"]["template"]
+
+    outcome, record = run(world)
+
+    assert outcome.ending is Ending.ROLLED_BACK, outcome.reason
+    assert world.images() == [V1] * 3
+    assert left(world) == before
+    assert world.deployment()["spec"]["template"] == template
+    assert record.readings[-1].tallies[0].stable.bad == 0
+
+
+@pytest.mark.parametrize("reason", ["CrashLoopBackOff", "ImagePullBackOff"])
+def test_a_version_that_cannot_run_is_named_and_taken_back(world: Any, reason: str) -> None:
+    """A StatefulSet too: its controller would wait for the broken pod for ever."""
+    world.controllers.faults[V2] = reason
+    before = left(world)
+
+    outcome, _ = run(world)
+
+    assert outcome.ending is Ending.ROLLED_BACK
+    assert reason in outcome.reason
+    assert world.images() == [V1] * 3
+    assert left(world) == before
+
+
+def test_what_is_promoted_can_be_undone(world: Any) -> None:
+    """The previous revision comes back whole, whatever keeps it."""
+    template = world.deployment()["spec"]["template"]
+    run(world)
+
+    session = world.session()
+    plan = session.plan("", session.view().inspect())
+    outcome, _ = session.run(flow.undo(plan), session.record(plan))
+
+    assert outcome.ending is Ending.UNDONE
+    assert world.images() == [V1] * 3
+    assert world.deployment()["spec"]["template"] == template
+
+
+def test_no_request_reaches_a_green_pod_before_the_switch(make_world: Callable[..., Any]) -> None:
+    """And after it none reaches a blue one."""
+    world = make_world(**WAYS["blue-green"])
+    seen = set()
+    passing = world.clock.sleep
+
+    def sleep(seconds: float) -> None:
+        passing(seconds)
+        selector = world.cluster.request("GET", path("Service", "shop", "checkout"))["spec"]["selector"]
+        seen.add((selector.get(TRACK), len(world.pods())))
+
+    world.clock.sleep = sleep
+    run(world)
+
+    assert ("canary", 6) in seen
+    assert (None, 6) not in seen
