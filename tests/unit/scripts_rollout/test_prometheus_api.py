@@ -105,6 +105,14 @@ def test_vectors_and_scalars_are_series_of_one_sample(data: object, series: tupl
         ({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, 2]}]}}, 200),
         ({"status": "success", "data": {"resultType": "vector", "result": {"metric": 1}}}, 200),
         ({"status": "success", "data": MATRIX, "warnings": 7}, 200),
+        (b'{"status": "success", "data": {"resultType": "scalar", "result": [NaN, "1"]}}', 200),
+        (
+            {
+                "status": "success",
+                "data": {"resultType": "matrix", "result": [{"metric": {}, "values": [[2, "1"], [1, "1"]]}]},
+            },
+            200,
+        ),
     ],
 )
 def test_whatever_is_no_answer_is_named(body: object, status: int) -> None:

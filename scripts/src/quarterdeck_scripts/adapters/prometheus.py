@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +143,9 @@ def _samples(values: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]
         if not isinstance(value, str) or isinstance(moment, str | bool):
             raise TypeError(value)
         samples.append((float(moment), float(value)))
+    moments = [moment for moment, _ in samples]
+    if not all(map(math.isfinite, moments)) or moments != sorted(moments):
+        raise ValueError(moments)
     return tuple(samples)
 
 

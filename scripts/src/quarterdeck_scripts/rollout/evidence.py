@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import kubernetes
 from quarterdeck_dashboards.slo import sli
+from quarterdeck_scripts.rollout.continuity import Continuity
 from quarterdeck_scripts.rollout.counters import TRACKS, Counter, Counters
 from quarterdeck_scripts.rollout.counts import OTHER_ROUTES, Counts, RouteCounts, Tally
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria
@@ -77,6 +78,7 @@ class Ledger:
         """
         self._objectives = tuple(objectives)
         self._counters = Counters(how, since=since, warm_up=criteria.warm_up, version=version)
+        self._continuity = Continuity(interval)
         self._stale_after = criteria.stale_scrapes * interval
         self._interval = interval
         self._most_routes = criteria.most_routes
@@ -96,7 +98,8 @@ class Ledger:
         """
         self._counters.take(counters, scrapes, {pod.name for pod in pods if pod.born_during})
         self._name_routes()
-        causes = [*self._counters.holes, *self._missing(scrapes, pods, now)]
+        left_out = self._continuity.take([*counters, *scrapes], now)
+        causes = [*self._counters.holes, *left_out, *self._missing(scrapes, pods, now)]
         tallies = tuple(map(self._tally, self._objectives))
         if not self._plausible(tallies):
             causes.append("the counters contradict each other: bad requests that were never made, or fewer than before")

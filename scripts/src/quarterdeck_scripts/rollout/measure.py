@@ -131,6 +131,11 @@ class Measurer:
         }
         record.queries = texts
         counters, scrapes = (self._prometheus.query(text, at=now) for text in texts.values())
+        newest = max((each.samples[-1][0] for each in (*counters.series, *scrapes.series) if each.samples), default=now)
+        if newest > now + record.interval:
+            raise AnswerError(
+                "samples of the past", f"one {newest - now:.0f} s later than it was asked for", "see Prometheus' clock"
+            )
         return counters, scrapes
 
     def _nothing(self, cause: str, at: float | None = None) -> Reading:
