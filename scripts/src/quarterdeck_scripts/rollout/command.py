@@ -9,6 +9,7 @@ import click
 
 from quarterdeck_scripts.options import context_option, dry_run_option, env_option, output_option, yes_option
 from quarterdeck_scripts.rollout.analysis.command import analyze
+from quarterdeck_scripts.rollout.foresight.command import plan
 from quarterdeck_scripts.rollout.line.command import freeze, thaw
 from quarterdeck_scripts.rollout.looking.command import history, report, watch
 from quarterdeck_scripts.rollout.steering.command import pause, promote, resume, retry
@@ -22,7 +23,7 @@ def rollout() -> None:
     """Let a new version in beside the old one, judge it from evidence, promote it or put everything back."""
 
 
-for _command in (analyze, freeze, thaw, watch, history, report, pause, resume, promote, retry):
+for _command in (plan, analyze, freeze, thaw, watch, history, report, pause, resume, promote, retry):
     rollout.add_command(_command)
 
 

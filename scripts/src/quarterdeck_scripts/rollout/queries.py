@@ -39,9 +39,8 @@ def requests(namespace: str, service: str, thresholds: Iterable[float], window: 
         window: seconds of samples to return.
         how: how its requests are measured.
     """
-    bounds = "|".join(re.escape(spelling) for bound in (math.inf, *thresholds) for spelling in _spellings(bound))
     (bucket, _, _) = series_names(how.duration)
-    return _select(bucket, namespace, service, window, f"{BUCKET_BOUND}=~{_quote(bounds)}")
+    return _select(bucket, namespace, service, window, of_buckets(math.inf, *thresholds))
 
 
 def durations(namespace: str, service: str, window: float, how: Served = sli.HTTP) -> str:
@@ -107,6 +106,11 @@ def _select(metric: str, namespace: str, service: str, window: float | None, *ma
         *matchers,
     )
     return f"{metric}{{{','.join(selectors)}}}" + ("" if window is None else f"[{math.ceil(window)}s]")
+
+
+def of_buckets(*bounds: float) -> str:
+    """Return the condition on a histogram's series that they are of the buckets with these *bounds*."""
+    return f"{BUCKET_BOUND}=~{_quote('|'.join(re.escape(text) for bound in bounds for text in _spellings(bound)))}"
 
 
 def _spellings(bound: float) -> tuple[str, ...]:

@@ -1,0 +1,74 @@
+"""Puts an outlook together: what the cluster has, what Prometheus counts, what is left of the budgets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import InconclusiveError, QuarterdeckError, UsageError
+from quarterdeck_dashboards.slo import sli
+from quarterdeck_scripts.rollout import queries, usual
+from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
+from quarterdeck_scripts.rollout.foresight import traffic
+from quarterdeck_scripts.rollout.foresight.outlook import Budget, Outlook, Setting, foresee
+from quarterdeck_scripts.slo import questions
+
+if TYPE_CHECKING:
+    from quarterdeck_dashboards.catalogue import Service, Slo
+    from quarterdeck_scripts.rollout.flow import Plan
+    from quarterdeck_scripts.rollout.ports import Prometheus
+
+
+def setting(plan: Plan, stable_pods: int, canary_pods: int | None = None) -> Setting:
+    """Return how *plan* lets a new version in beside *stable_pods*, or with another number of *canary_pods*."""
+    return Setting(
+        service=plan.service,
+        strategy=plan.strategy,
+        baseline=plan.new.baseline,
+        canary_pods=canary_pods or plan.replicas,
+        stable_pods=stable_pods,
+        interval=plan.interval,
+        max_wait=plan.max_wait,
+    )
+
+
+def outlook(service: Service, prometheus: Prometheus, how_let_in: Setting) -> Outlook:
+    """Return what a rollout of *service*, let in like that, could show, and what it could cost.
+
+    Raises:
+        UsageError: nobody sends requests to it.
+        InconclusiveError: Prometheus counts no requests of it.
+        AnswerError, UnreachableError: Prometheus does not answer.
+    """
+    if not service.serves:
+        raise UsageError(
+            f"a service that requests are sent to, for {service.name}'s verdicts are made of them",
+            f"one of {service.framework}",
+            "watch its objectives with `quarterdeck slo report`, and promote it with --force REASON",
+        )
+    criteria, how = Criteria(warm_up=service.rollout.warm_up.total_seconds()), sli.served(service)
+    objectives = objectives_of(service, criteria)
+    if usual.is_wanted(objectives):
+        text = queries.durations(service.namespace, service.name, usual.WINDOW, how)
+        found = usual.objective(prometheus.query(text), criteria)
+        objectives += (found,) if found else ()
+    thresholds = [objective.threshold for objective in objectives if objective.threshold is not None]
+    asked = traffic.questions(service.namespace, service.name, thresholds, how)
+    now = traffic.read(prometheus, asked)
+    if not now.rate:
+        raise InconclusiveError(
+            f"requests to the stable pods of {service.namespace}/{service.name} in the last hour",
+            "none in Prometheus",
+            "send it traffic, or see whether it is scraped: a rollout would end without a verdict",
+        )
+    budgets = {slo.name: _budget(service, slo, prometheus) for slo in service.slos}
+    return foresee(how_let_in, criteria, objectives, traffic=now, how=how, budgets=budgets)
+
+
+def _budget(service: Service, slo: Slo, prometheus: Prometheus) -> Budget:
+    whole = (100 - slo.objective) / 100 * slo.window.total_seconds() / 60
+    try:
+        answer = prometheus.query(questions.of(service, slo).numbers["remaining"])
+    except QuarterdeckError:
+        return Budget(whole, None)
+    shares = [value for series in answer.series for _, value in series.samples[-1:] if value <= 1]
+    return Budget(whole, shares[0] * whole if len(shares) == 1 else None)
