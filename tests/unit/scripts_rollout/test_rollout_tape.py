@@ -189,7 +189,9 @@ def test_a_tape_ends_at_its_size() -> None:
 
 
 @pytest.mark.parametrize(
-    "packed", [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"{"), gzip.compress(b'{"format": 0}')]
+    "packed",
+    [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"{"), gzip.compress(b'{"format": 0}')],
+    ids=["nothing", "no-gzip", "an-empty-file", "no-json", "another-format"],
 )
 def test_what_is_no_tape_is_refused(packed: bytes) -> None:
     """Nothing, something else, an empty one, a broken one, one of another format."""
