@@ -82,7 +82,7 @@ def test_a_dry_run_changes_nothing(typed: Any, capsys: pytest.CaptureFixture[str
     assert cli.run([*START, "--dry-run"]) == 0
 
     err = capsys.readouterr().err
-    assert "+ Deployment shop/checkout-canary: 1 of localhost/checkout:v2" in err
+    assert "  Create the canary: 1 of localhost/checkout:v2\n    + Deployment shop/checkout-canary\n" in err
     assert f"spec.containers[checkout].image: {V1} → {V2}" in err
     assert typed.deployment() == before
     assert typed.deployments() == ["checkout"]

@@ -135,6 +135,16 @@ class TestGoingOn:
         assert left.images() == [V2] * 3
         assert "seen by hand" in capsys.readouterr().out
 
+    def test_a_dry_run_goes_on_with_nothing(self, left: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        """Neither the pause is lifted nor the rollout taken up; the pause is where it would wait."""
+        run(left, "pause")
+        before = left.deployment()
+
+        assert run(left, "resume", "--dry-run") == 0
+
+        assert left.deployment() == before
+        assert "  Wait: pause asked for by anna@bridge" in capsys.readouterr().err
+
 
 class TestRetry:
     def test_what_was_rolled_back_is_rolled_out_again(self, typed: Any) -> None:

@@ -45,6 +45,23 @@ def merge(target: Any, patch: Any) -> Any:
     return merged
 
 
+def merge_patch(before: Json, after: Json) -> Json:
+    """Return the merge patch that makes *after* of *before*; lists are replaced as a whole.
+
+    >>> merge_patch({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': None, 'c': 3}}
+    """
+    patch: Json = {}
+    for key in [*before, *(key for key in after if key not in before)]:
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            inner = merge_patch(old, new)
+            patch |= {key: inner} if inner else {}
+        elif old != new:
+            patch[key] = copy.deepcopy(new)
+    return patch
+
+
 def apply(target: Any, stated: Any) -> Any:
     """Return *target* with what server-side apply states; lists of named maps are merged by name.
 

@@ -33,6 +33,8 @@ class Start:
     record: RolloutRecord
     findings: tuple[Finding, ...]
     resumed: bool
+    finished: bool
+    """Whether it has its version already, as one of several that are on their way."""
 
     @property
     def file(self) -> Path:
@@ -115,13 +117,28 @@ def _in_order(
     return tuple(member for member in ordered if not train.runs_already(member, seen))
 
 
+def guarded(session: Session) -> Start:
+    """Return an update of a service that somebody else began, to be judged.
+
+    Raises:
+        QuarterdeckError: there is none, or something stands against it; nothing was changed.
+    """
+    session.lock().refuse_if_held()
+    situation = session.view().inspect()
+    return _ready(session, session.guard(situation), situation)
+
+
 def _start(session: Session, member: Member, situation: Situation, together: tuple[str, ...], forced: str) -> Start:
     plan = session.plan(member.image, situation, forced, train=together)
     finished = bool(together) and train.runs_already(member, {member.service: situation})
+    return _ready(session, plan, situation, finished=finished)
+
+
+def _ready(session: Session, plan: flow.Plan, situation: Situation, *, finished: bool = False) -> Start:
     if not finished:
         flow.begin_or_resume(plan, situation)
-    preflight.require_rights(session.environment.cluster, preflight.rights(session.service.namespace))
-    if not forced and not finished:
+    preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
+    if not plan.forced and not finished:
         namespace, name = session.service.namespace, session.service.name
         preflight.require_measurable(session.prometheus, namespace, name, session.interval)
     return Start(
@@ -130,4 +147,5 @@ def _start(session: Session, member: Member, situation: Situation, together: tup
         record=session.record(plan),
         findings=() if finished else session.findings(plan),
         resumed=situation.state is not None,
+        finished=finished,
     )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_DONE
 from quarterdeck_scripts import console
-from quarterdeck_scripts.rollout import beginning, text
+from quarterdeck_scripts.rollout import beginning, flow, text
+from quarterdeck_scripts.rollout.rehearsal import rehearse
 from quarterdeck_scripts.rollout.state import Ending
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def roll_out(found: Sequence[Start], manner: Manner) -> int:
             console.say(text.findings(each.findings))
     if manner.dry_run:
         for each in found:
-            console.say(text.dry_run(each.session.environment.cluster, each.session.view().stable(), each.plan))
+            if not each.finished:
+                console.say(rehearse(each.session, each.plan, flow.start(each.plan)))
         _write_back(found, manner)
         return EXIT_DONE
     beginning.require(found, manner.override)

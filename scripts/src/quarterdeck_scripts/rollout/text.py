@@ -8,25 +8,22 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube import workloads
-from quarterdeck_scripts.kube.client import JSON_PATCH, path
 from quarterdeck_scripts.kube.differences import differences
 from quarterdeck_scripts.rollout.actions import Outcome
 from quarterdeck_scripts.rollout.criteria import Bad
 from quarterdeck_scripts.rollout.explain import duration, number_of, percent
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.state import Baseline, Ending, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from quarterdeck_scripts.environment import Environment
-    from quarterdeck_scripts.kube.client import Cluster, Json
+    from quarterdeck_scripts.kube.client import Json
     from quarterdeck_scripts.rollout.criteria import Criteria, Objective
     from quarterdeck_scripts.rollout.finding import Finding
     from quarterdeck_scripts.rollout.flow import Plan
     from quarterdeck_scripts.rollout.record import RolloutRecord
-
-_DRY = {"dryRun": "All"}
 
 
 def plan(plan: Plan, environment: Environment, record: RolloutRecord, *, resumed: bool) -> str:
@@ -39,42 +36,28 @@ def plan(plan: Plan, environment: Environment, record: RolloutRecord, *, resumed
     if plan.forced:
         lines.append(f"  gate       passed by, no verdict: {plan.forced}")
     else:
-        pods = number_of(plan.replicas, "pod")
-        lines.append(f"  canary     {pods} beside the stable ones, Ready within {duration(plan.ready_within)}")
+        lines.append(f"  {plan.strategy:10} {_let_in(plan)}, Ready within {duration(plan.ready_within)}")
         lines += [f"  judged by  {_judged(objective, record.criteria)}" for objective in record.objectives]
         lines.append(f"  decides    at every scrape ({plan.interval:g} s), for at most {duration(plan.max_wait)}")
-    lines.append("  then       promote: replace the stable pods; in any other case everything is put back")
+    then = "let the rest follow" if plan.strategy is Strategy.ROLLING else "replace the stable pods"
+    lines.append(f"  then       promote: {then}; in any other case everything is put back")
     return "\n".join(lines)
+
+
+def _let_in(plan: Plan) -> str:
+    pods = number_of(plan.replicas, "pod")
+    if plan.strategy is Strategy.ROLLING:
+        return "hold the update where it is" if plan.guarding else f"{pods} first, and the update held there"
+    if plan.strategy is Strategy.BLUE_GREEN:
+        return f"{pods} beside the stable ones, to which the Service is switched; compared with what was before"
+    fresh = f", and {pods} of {plan.new.origin} to compare with" if plan.new.baseline is Baseline.FRESH else ""
+    return f"{pods} beside the stable ones{fresh}"
 
 
 def findings(found: Iterable[Finding]) -> str:
     """Return what the preflight found, in lines; those that refuse first. Empty without any."""
     ordered = sorted(found, key=lambda finding: not finding.refuses)
     return "\n".join(f"  {'refuses' if each.refuses else 'mind':10} {each}" for each in ordered)
-
-
-def dry_run(cluster: Cluster, stable: Json, plan: Plan) -> str:
-    """Ask the API server what it would do, and return it in lines. Nothing is stored.
-
-    Raises:
-        ApiError: it would refuse.
-    """
-    namespace, name = stable["metadata"]["namespace"], stable["metadata"]["name"]
-    lines = ["Dry run: the API server accepts"]
-    if not plan.forced:
-        body = workloads.canary_of(stable, plan.image, plan.replicas)
-        made = cluster.request("POST", path("Deployment", namespace), query=_DRY, body=body)
-        lines.append(f"  + Deployment {namespace}/{made['metadata']['name']}: {plan.replicas} of {plan.image}")
-    patched = cluster.request(
-        "PATCH",
-        path("Deployment", namespace, name),
-        query=_DRY,
-        body=workloads.promote_patch(stable, plan.image),
-        content_type=JSON_PATCH,
-    )
-    lines.append(f"  ~ Deployment {namespace}/{name}, once the canary has passed:")
-    lines += [f"      {line}" for line in differences(stable["spec"]["template"], patched["spec"]["template"])]
-    return "\n".join(lines)
 
 
 def outcome_of(service: str, outcome: Outcome) -> str:
