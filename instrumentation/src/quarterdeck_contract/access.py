@@ -21,6 +21,13 @@ ALWAYS = ""
 TELLING = "telling"
 """Part of what none needs: to be told of in the cluster. Without it the rollout goes on, and says who was not told."""
 
+SWITCHING = "switching"
+"""Part of rollouts that switch a Service: blue-green."""
+
+OTHER_KINDS = "other kinds"
+"""Part of rollouts of StatefulSets and DaemonSets. A first pod of a DaemonSet is renewed by deleting it, and so is a
+broken one of a StatefulSet, which its controller would wait for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -46,6 +53,12 @@ IN_SERVICES = (
     Rule("autoscaling", "horizontalpodautoscalers", ("list",)),
     Rule("keda.sh", "scaledobjects", ("list",)),
     Rule("policy", "poddisruptionbudgets", ("list",)),
+    Rule("", "services", ("get",)),
+    Rule("", "services", ("patch",), part=SWITCHING),
+    Rule("apps", "statefulsets", ("get", "patch"), part=OTHER_KINDS),
+    Rule("apps", "daemonsets", ("get", "patch"), part=OTHER_KINDS),
+    Rule("apps", "controllerrevisions", ("list",), part=OTHER_KINDS),
+    Rule("", "pods", ("delete",), part=OTHER_KINDS),
     Rule("", "events", ("create",), part=TELLING),
 )
 """In each namespace of services."""

@@ -9,7 +9,7 @@ import pytest
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.rollout import actions as do
-from quarterdeck_scripts.rollout.flow import Plan, abort, begin_or_resume, guard, guard_or_resume, start
+from quarterdeck_scripts.rollout.flow import Plan, abort, begin_or_resume, start
 from quarterdeck_scripts.rollout.state import Baseline, Direction, Ending, State, Strategy
 from quarterdeck_scripts.rollout.verdict import Assessment, Verdict
 
@@ -124,12 +124,14 @@ def test_a_fresh_baseline_is_made_with_the_canary() -> None:
     assert taken[:4] == [do.CreateCanary(V2, 1), do.CreateCanary(V1, 1, do.Side.BASELINE), CANARY, BASELINE]
 
 
+GUARDING = replace(plan(Strategy.ROLLING), guarding=True)
+
 UNDER_WAY = replace(SETTLED, stable_image=V2, stable_settled=False)
 
 
 def test_an_update_that_somebody_else_began_is_guarded() -> None:
     """It is held where it is found; the rest is as if the rollout had begun it."""
-    taken, outcome = walk(guard(plan(Strategy.ROLLING)), [UNDER_WAY, READY, look(Verdict.FAIL), READY])
+    taken, outcome = walk(start(GUARDING), [UNDER_WAY, READY, look(Verdict.FAIL), READY])
 
     assert taken == [
         do.Hold(V2, 1),
@@ -147,7 +149,7 @@ def test_an_update_that_somebody_else_began_is_guarded() -> None:
     ("situation", "found"),
     [
         (replace(UNDER_WAY, stable_settled=True), "none: every pod"),
-        (replace(UNDER_WAY, canary_image="localhost/checkout:v3"), "one to localhost/checkout:v3"),
+        (replace(UNDER_WAY, canary_image="localhost/checkout:v3"), "one of localhost/checkout:v3"),
         (replace(UNDER_WAY, kind="StatefulSet", replicas=1), "1"),
         (replace(UNDER_WAY, unfit="it is paused"), "it is paused"),
     ],
@@ -155,7 +157,7 @@ def test_an_update_that_somebody_else_began_is_guarded() -> None:
 def test_what_it_refuses_to_guard(situation: do.Situation, found: str) -> None:
     """Nothing under way, something else under way, or nothing that could be held."""
     with pytest.raises(RefusedError) as refused:
-        guard_or_resume(plan(Strategy.ROLLING), situation)
+        begin_or_resume(GUARDING, situation)
 
     assert found in refused.value.found
 

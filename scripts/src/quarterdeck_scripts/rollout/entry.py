@@ -31,8 +31,11 @@ def begin_or_resume(plan: Plan, situation: Situation) -> State:
             f"one to {state.image} by {state.by}, begun {state.began}",
             f"finish it with `quarterdeck rollout start {plan.service} --image {state.image}`, or {abort_first}",
         )
-    _check_clean(plan, situation, abort_first)
-    _check_fits(plan, situation)
+    if plan.guarding:
+        _check_under_way(plan, situation, abort_first)
+    else:
+        _check_clean(plan, situation, abort_first)
+        _check_fits(plan, situation)
     return plan.new
 
 
@@ -70,20 +73,11 @@ def _check_fits(plan: Plan, situation: Situation) -> None:
         _check_holdable(plan, situation)
 
 
-def guard_or_resume(plan: Plan, situation: Situation) -> State:
-    """Return the state to go on with when an update that somebody else began is to be judged.
-
-    Raises:
-        RefusedError: there is none, or another kind of rollout is under way.
-    """
-    if situation.state is not None and situation.state.image == plan.image:
-        return situation.state
-    if situation.state is not None or situation.canary_image is not None or situation.directed:
-        raise RefusedError(
-            f"no other rollout of {plan.service}",
-            f"one to {situation.state.image if situation.state else situation.canary_image}",
-            f"finish it, or run `quarterdeck rollout abort {plan.service}`",
-        )
+def _check_under_way(plan: Plan, situation: Situation, abort_first: str) -> None:
+    """Refuse to guard where nobody began an update, or where something else goes on."""
+    if situation.canary_image is not None or situation.directed:
+        found = f"one of {situation.canary_image}" if situation.canary_image else "a Service that leads to one track"
+        raise RefusedError(f"no canary of {plan.service}", found, abort_first)
     if situation.stable_settled:
         raise RefusedError(
             f"an update of {plan.service} under way, to be guarded",
@@ -91,7 +85,6 @@ def guard_or_resume(plan: Plan, situation: Situation) -> State:
             f"begin one with `quarterdeck rollout start {plan.service} --image …`, which judges it from the start",
         )
     _check_holdable(plan, situation)
-    return plan.new
 
 
 def _check_holdable(plan: Plan, situation: Situation) -> None:

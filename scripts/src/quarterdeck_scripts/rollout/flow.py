@@ -30,7 +30,7 @@ from quarterdeck_scripts.rollout.actions import (
     Waited,
     WaitReady,
 )
-from quarterdeck_scripts.rollout.entry import begin_or_resume, guard_or_resume
+from quarterdeck_scripts.rollout.entry import begin_or_resume
 from quarterdeck_scripts.rollout.judging import judge
 from quarterdeck_scripts.rollout.state import Direction, Ending, State, Strategy
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.actions import Action
     from quarterdeck_scripts.rollout.asks import Ask
 
-__all__ = ["Plan", "abort", "begin_or_resume", "finish", "guard", "guard_or_resume", "start", "take_back", "undo"]
+__all__ = ["Plan", "abort", "begin_or_resume", "finish", "start", "take_back", "undo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class Plan:
     """Seconds of judging after which it is given up as inconclusive."""
     forced: str = ""
     """Why the gate is passed by; empty when it is not."""
+    guarding: bool = False
+    """Whether the update is one that somebody else began."""
 
     @property
     def image(self) -> str:
@@ -74,18 +76,13 @@ class Plan:
 
 
 def start(plan: Plan) -> Flow:
-    """Let a new version in, or go on with what a killed run left."""
+    """Let a new version in, or hold one that somebody else lets in, or go on with what a killed run left."""
     return _locked(_start(plan))
 
 
 def abort(plan: Plan) -> Flow:
     """Put everything back, whatever is there; needs no stored state."""
     return _locked(_abort(plan))
-
-
-def guard(plan: Plan) -> Flow:
-    """Hold an update that somebody else began, judge it, and let it go on or take it back."""
-    return _locked(_guard(plan))
 
 
 def undo(plan: Plan) -> Flow:
@@ -118,14 +115,6 @@ def _locked(steps: Flow) -> Flow:
 def _start(plan: Plan) -> Flow:
     situation: Situation = yield Inspect()
     state = begin_or_resume(plan, situation)
-    if state != situation.state:
-        yield SaveState(state)
-    return (yield from _walk(plan, state))
-
-
-def _guard(plan: Plan) -> Flow:
-    situation: Situation = yield Inspect()
-    state = guard_or_resume(plan, situation)
     if state != situation.state:
         yield SaveState(state)
     return (yield from _walk(plan, state))
