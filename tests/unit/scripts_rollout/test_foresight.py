@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FAILED = Objective("availability", Bad.FAILED, floor=0.0025)
 SLOW = Objective("latency", Bad.SLOW, floor=0.005, threshold=0.25)
-POWER = Power(FAILED, Criteria(), interval=15)
+POWER = Power(FAILED, Criteria(), interval=15, sharers=2)
 
 SETTING = Setting("checkout", Strategy.CANARY, Baseline.STABLE, 1, 9, interval=15, max_wait=600)
 
@@ -102,7 +102,7 @@ def test_the_time_foreseen_is_what_simulated_rollouts_take(simulation: Any, rate
 def test_a_pass_foreseen_is_what_a_simulated_rollout_takes(simulation: Any) -> None:
     """Without errors nothing is left to chance."""
     scenario = simulation.Scenario("foreseen", 0.0, 0.0, 100, 900)
-    verdict, minutes = simulation.run(scenario, random.Random(1))  # noqa: S311 -- a simulation
+    verdict, minutes = simulation.run(scenario, random.Random(1), simulation.Ours(1))  # noqa: S311 -- a simulation
 
     assert verdict is Verdict.PASS
     assert POWER.seconds_to_pass(Rates(100, 900, 0.0)) == 60 * minutes

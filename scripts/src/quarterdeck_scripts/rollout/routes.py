@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.rollout.counts import Counts
 from quarterdeck_scripts.rollout.criteria import Bad
-from quarterdeck_scripts.rollout.sequential import RatioLikelihood, proportion_curve, ratio_growth
+from quarterdeck_scripts.rollout.sequential import RatioLikelihood, proportion_above, proportion_curve, ratio_growth
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.counts import RouteCounts
@@ -62,8 +62,7 @@ class RouteTrial:
         """Return the logarithm of the evidence that this route is worse than the margin; at most 0 if it seems not."""
         if self.canary.share <= floor or not self.ratio.seems_above:
             return 0.0
-        share = proportion_curve(self.canary.requests, self.canary.bad, floor).above()
-        return min(share, self.ratio.curve().above())
+        return min(proportion_above(self.canary.requests, self.canary.bad, floor), self.ratio.above())
 
     def fails(self, objective: Objective, criteria: Criteria, alpha: float) -> bool:
         """Return whether it is shown to be worse than the margin, with a chance of *alpha* to be wrong."""
@@ -76,7 +75,7 @@ class RouteTrial:
         if self.canary.share <= objective.floor:
             return False
         if not self.stable.requests:
-            found = proportion_curve(self.canary.requests, self.canary.bad, objective.floor).above()
+            found = proportion_above(self.canary.requests, self.canary.bad, objective.floor)
         else:
             found = self.evidence(objective.floor)
         return found >= math.log(criteria.suspicion)

@@ -30,6 +30,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def _weights(total: float) -> tuple[float, ...]:
 _LOG_WEIGHTS_UP = _weights(1.0)
 _LOG_WEIGHTS_DOWN = _weights(1.0 - _WEIGHT_OF_ZERO)
 _FACTORS = tuple(2.0 ** (step / _STEPS_PER_OCTAVE) for step in range(-_SPAN, _SPAN + 1))
+_LOG_FACTORS = tuple(map(math.log, _FACTORS))
+_UP = range(_SPAN + 1, _SPAN + 1 + _REACH)
+_DOWN = range(_SPAN - 1, _SPAN - 1 - _REACH, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +136,7 @@ class RatioLikelihood:
         if not (errors and canary_requests and stable_requests):
             return self
         split = self.threshold * canary_requests / stable_requests
-        log1p = math.log1p
-        pressures = tuple([p + errors * log1p(split * f) for p, f in zip(self.pressures, _FACTORS, strict=True)])
+        pressures = tuple([p + errors * each for p, each in zip(self.pressures, _pressures(split), strict=True)])
         expected = self.expected + errors * split / (1 + split)
         return RatioLikelihood(self.threshold, self.canary_errors + canary_errors, pressures, expected)
 
@@ -142,12 +145,57 @@ class RatioLikelihood:
         canary_errors, expected = self.canary_errors + other.canary_errors, self.expected + other.expected
         return RatioLikelihood(self.threshold, canary_errors, pressures, expected)
 
+    def above(self) -> float:
+        """Return the logarithm of the evidence that the ratio is above the threshold: `curve().above()`, sooner."""
+        base, p, n = self.pressures[_SPAN], self.pressures, self.canary_errors
+        terms = [w + n * _LOG_FACTORS[at] - p[at] + base for w, at in zip(_LOG_WEIGHTS_UP, _UP, strict=True)]
+        return _log_sum(terms)
+
+    def below(self) -> float:
+        """Return the logarithm of the evidence that the ratio is below the threshold: `curve().below()`, sooner."""
+        base, p, n = self.pressures[_SPAN], self.pressures, self.canary_errors
+        terms = [w + n * _LOG_FACTORS[at] - p[at] + base for w, at in zip(_LOG_WEIGHTS_DOWN, _DOWN, strict=True)]
+        return _log_sum(terms if n else [*terms, math.log(_WEIGHT_OF_ZERO) + base])
+
     def curve(self) -> Curve:
         """Return the likelihood over ratios around the threshold."""
         values = tuple(self.threshold * factor for factor in _FACTORS)
         pairs = zip(values, self.pressures, strict=True)
         curve = tuple(self.canary_errors * math.log(value) - pressure for value, pressure in pairs)
         return Curve(values, curve, -math.inf if self.canary_errors else 0.0)
+
+
+@lru_cache(maxsize=256)  # a route's batch is added to the route's likelihood, and to the whole's
+def _pressures(split: float) -> tuple[float, ...]:
+    """Return ln(1 + r w) over the grid, of one error; *split* is r w at the threshold."""
+    return tuple([math.log1p(split * factor) for factor in _FACTORS])
+
+
+def proportion_above(requests: float, errors: float, threshold: float) -> float:
+    """Return the logarithm of the evidence that an error ratio is above *threshold*, 0 to 1, both excluded."""
+    base, *costs = _costs(threshold, _UP)
+    terms = [
+        w + errors * _LOG_FACTORS[at] - requests * (cost - base)
+        for w, at, cost in zip(_LOG_WEIGHTS_UP, _UP, costs, strict=True)
+    ]
+    return _log_sum(terms)
+
+
+def proportion_below(requests: float, errors: float, threshold: float) -> float:
+    """Return the logarithm of the evidence that an error ratio is below *threshold*, 0 to 1, both excluded."""
+    base, *costs = _costs(threshold, _DOWN)
+    terms = [
+        w + errors * _LOG_FACTORS[at] - requests * (cost - base)
+        for w, at, cost in zip(_LOG_WEIGHTS_DOWN, _DOWN, costs, strict=True)
+    ]
+    return _log_sum(terms if errors else [*terms, math.log(_WEIGHT_OF_ZERO) + requests * base])
+
+
+@lru_cache(maxsize=256)  # thresholds are settings: a service has a few
+def _costs(threshold: float, grid: range) -> tuple[float, ...]:
+    """Return what a request that succeeds takes from the likelihood, at *threshold* and at the *grid*'s values."""
+    odds = threshold / (1 - threshold)
+    return (math.log1p(odds), *(math.log1p(odds * _FACTORS[at]) for at in grid))
 
 
 def proportion_curve(requests: float, errors: float, threshold: float) -> Curve:

@@ -23,6 +23,8 @@ from quarterdeck_scripts.rollout.routes import RouteJudgement, RouteTrial, scrap
 from quarterdeck_scripts.rollout.sequential import (
     Curve,
     RatioLikelihood,
+    proportion_above,
+    proportion_below,
     proportion_curve,
     proportion_growth,
     ratio_growth,
@@ -188,8 +190,11 @@ class Trial:
     def _judged(self, route: RouteTrial) -> RouteJudgement:
         return route.judge(self.objective, self.criteria, self.alpha_route, self.alpha_pass)
 
+    def _counted(self) -> tuple[int, int, float]:
+        return self.canary.requests, self.canary.bad, self.objective.floor
+
     def _share_curve(self) -> Curve:
-        return proportion_curve(self.canary.requests, self.canary.bad, self.objective.floor)
+        return proportion_curve(*self._counted())
 
     def _decide(self) -> tuple[Verdict, RouteTrial | None]:
         """Return the verdict, and the route that it hangs on, if it is one."""
@@ -210,14 +215,14 @@ class Trial:
             return False
         need = -math.log(self.alpha_fail)
         enough = self.bad_scrapes >= scrapes_to_fail(self.objective, self.criteria)
-        return enough and self._share_curve().above() >= need and self.ratio.curve().above() >= need
+        return enough and self.ratio.above() >= need and proportion_above(*self._counted()) >= need
 
     def _passes(self) -> bool:
         need = -math.log(self.alpha_pass)
         if self.canary_scrapes < self.criteria.pass_scrapes:
             return False
-        by_share = self.canary.share <= self.objective.floor and self._share_curve().below() >= need
-        return by_share or (not self.ratio.seems_above and self.ratio.curve().below() >= need)
+        by_share = self.canary.share <= self.objective.floor and proportion_below(*self._counted()) >= need
+        return by_share or (not self.ratio.seems_above and self.ratio.below() >= need)
 
     def _needed(self, ratio: Curve) -> int | None:
         """Extrapolate the evidence at its expected growth, if both sides go on as they are."""

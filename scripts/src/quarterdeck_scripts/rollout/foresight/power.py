@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.rollout.criteria import Bad
 from quarterdeck_scripts.rollout.routes import scrapes_to_fail
-from quarterdeck_scripts.rollout.sequential import RatioLikelihood, proportion_curve
+from quarterdeck_scripts.rollout.sequential import RatioLikelihood, proportion_above, proportion_below
 from quarterdeck_scripts.rollout.verdict import Trial
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Power:
             ratio = self._ratio().add(
                 requests * scrapes, requests * scrapes * share, others * scrapes, others * scrapes * rates.share
             )
-            by_share = proportion_curve(requests * scrapes, requests * scrapes * share, self.objective.floor)
-            return bad_scrapes * scrapes >= least and min(ratio.curve().above(), by_share.above()) >= need
+            by_share = proportion_above(requests * scrapes, requests * scrapes * share, self.objective.floor)
+            return bad_scrapes * scrapes >= least and min(ratio.above(), by_share) >= need
 
         return self._first(fails)
 
@@ -83,9 +83,9 @@ class Power:
         def passes(scrapes: int) -> bool:
             bad = requests * scrapes * rates.share
             ratio = self._ratio().add(requests * scrapes, bad, others * scrapes, others * scrapes * rates.share)
-            by_share = proportion_curve(requests * scrapes, bad, self.objective.floor)
+            by_share = proportion_below(requests * scrapes, bad, self.objective.floor)
             enough = scrapes >= self.criteria.pass_scrapes
-            return enough and max(ratio.curve().below(), by_share.below()) >= need
+            return enough and max(ratio.below(), by_share) >= need
 
         return self._first(passes)
 
