@@ -1,4 +1,4 @@
-"""What prod's Prometheus finds of a cluster and may read of it, with the roles that the stack gives it and no more."""
+"""What an environment's Prometheus finds and may read of a cluster, with the roles that the stack gives it alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -53,35 +54,56 @@ container_memory_working_set_bytes{container="app",namespace="shop",pod="checkou
 # TYPE container_tasks_state gauge
 container_tasks_state{container="app",namespace="shop",pod="checkout-a"} 1
 """
+SERVICE_PAGE = "# TYPE asked_total counter\nasked_total 3\n"
 STATE_PAGE = '# TYPE kube_pod_info gauge\nkube_pod_info{namespace="shop",pod="checkout-a"} 1\n'
 
 
-@pytest.fixture(scope="module")
+@dataclass(frozen=True)
+class Found:
+    """One environment's Prometheus."""
+
+    env: str
+    url: str
+    shown: list[str | None]
+    """What it showed to the kubelet."""
+
+
+@pytest.fixture(scope="module", params=["prod", "dev"])
 def prometheus(
-    tool: Callable[[str], Path], root: Path, api_server: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, list[str | None]]]:
-    """Run prod's Prometheus on a cluster with one node; return its URL, and what it showed to the kubelet."""
-    folder = tmp_path_factory.mktemp("discovery")
+    request: pytest.FixtureRequest,
+    tool: Callable[[str], Path],
+    root: Path,
+    api_server: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Found]:
+    """Run the Prometheus of an environment on a cluster with one node, and with a change's pod beside it."""
+    env, folder = request.param, tmp_path_factory.mktemp("discovery")
     project = load_project(root)
-    objects = [
-        clean(each) for each in render(project, "prod", load_stack(project, "prod", ["scrapeInterval=1s"])).objects
-    ]
+    config = load_stack(project, env, ["scrapeInterval=1s"])
+    objects = [clean(each) for each in render(project, env, config).objects]
+    change = [clean(each) for each in render(project, "pr-42", load_stack(project, "dev")).objects]
     cluster = connect(api_server)
-    for each in objects:
+    for each in [*objects, *change]:
         if each["kind"] in PLURALS:
             _apply(cluster, each)
     token = _token(cluster)
-    config = _written(objects, folder, api_server, token)
+    written = _written(objects, folder, api_server, token)
     shown: list[str | None] = []
-    kubelet, state, exporter, own = _addresses((10250, 8080, 9100, 9090))
-    _node(cluster, kubelet)
-    _pod(cluster, objects, "kube-state-metrics", state)
-    _pod(cluster, objects, "node-exporter", exporter)
+    kubelet, state, exporter, service, own = _addresses((10250, 8080, 9100, 9464, 9090))
     with ExitStack() as stack:
+        stack.callback(cluster.request, "DELETE", _node(cluster, kubelet))
+        for program, where, address in (
+            ("kube-state-metrics", objects, state),
+            ("node-exporter", objects, exporter),
+            ("checkout", change, service),
+        ):
+            pod = _pod(cluster, where, program, address)
+            stack.callback(cluster.request, "DELETE", pod, query={"gracePeriodSeconds": "0"})
         stack.enter_context(_serving(kubelet, 10250, KUBELET_PAGE, shown, _certificate(folder)))
         stack.enter_context(_serving(state, 8080, STATE_PAGE, []))
         stack.enter_context(_serving(exporter, 9100, "# TYPE node_load1 gauge\nnode_load1 1\n", []))
-        arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
+        stack.enter_context(_serving(service, 9464, SERVICE_PAGE, []))
+        arguments = [f"--config.file={written}", f"--storage.tsdb.path={folder / 'data'}"]
         listen = f"--web.listen-address={own}:9090"
         log = stack.enter_context((folder / "log").open("wb"))
         process = subprocess.Popen(
@@ -92,20 +114,20 @@ def prometheus(
         )
         stack.callback(process.wait, timeout=15)
         stack.callback(process.terminate)
-        yield f"http://{own}:9090", shown
+        yield Found(env, f"http://{own}:9090", shown)
 
 
-def test_it_reads_the_kubelets_page_as_its_own_account(prometheus: tuple[str, list[str | None]]) -> None:
+def test_it_reads_the_kubelets_page_as_its_own_account(prometheus: Found) -> None:
     """It finds the node by its role, shows its token, and keeps what is asked for, with the pods' own names on it."""
-    url, shown = prometheus
+    url = prometheus.url
     of_cadvisor = 'container_memory_working_set_bytes{job="cadvisor"}'
-    until(lambda: bool(_query(url, of_cadvisor)), DEADLINE)
+    until(lambda: bool(_query(url, of_cadvisor)), deadline=DEADLINE)
 
     found = [each["metric"] for each in _query(url, of_cadvisor)]
     assert found == [
         {
             "__name__": "container_memory_working_set_bytes",
-            "cluster": "prod",
+            "cluster": prometheus.env,
             "container": "app",
             "instance": NODE,
             "job": "cadvisor",
@@ -115,31 +137,43 @@ def test_it_reads_the_kubelets_page_as_its_own_account(prometheus: tuple[str, li
         }
     ]
     assert _query(url, "container_tasks_state") == []
-    assert all(each is not None and each.startswith("Bearer ") for each in shown)
+    assert all(each is not None and each.startswith("Bearer ") for each in prometheus.shown)
 
 
-def test_what_kube_state_metrics_says_of_pods_is_of_those_pods(prometheus: tuple[str, list[str | None]]) -> None:
+def test_what_kube_state_metrics_says_of_pods_is_of_those_pods(prometheus: Found) -> None:
     """Not of its own."""
-    url, _ = prometheus
-    until(lambda: bool(_query(url, "kube_pod_info")), DEADLINE)
+    url = prometheus.url
+    until(lambda: bool(_query(url, "kube_pod_info")), deadline=DEADLINE)
 
     (found,) = (each["metric"] for each in _query(url, "kube_pod_info"))
-    assert (found["cluster"], found["namespace"], found["pod"]) == ("prod", "shop", "checkout-a")
+    assert (found["cluster"], found["namespace"], found["pod"]) == (prometheus.env, "shop", "checkout-a")
 
 
-def test_a_nodes_exporter_is_called_by_its_node(prometheus: tuple[str, list[str | None]]) -> None:
+def test_a_nodes_exporter_is_called_by_its_node(prometheus: Found) -> None:
     """Its series go on when its pod is another."""
-    url, _ = prometheus
-    until(lambda: bool(_query(url, "node_load1")), DEADLINE)
+    url = prometheus.url
+    until(lambda: bool(_query(url, "node_load1")), deadline=DEADLINE)
 
     (found,) = (each["metric"] for each in _query(url, "node_load1"))
-    assert (found["cluster"], found["instance"], found["node"]) == ("prod", NODE, NODE)
+    assert (found["cluster"], found["instance"], found["node"]) == (prometheus.env, NODE, NODE)
 
 
-def test_it_may_discover_all_that_it_is_told_to(prometheus: tuple[str, list[str | None]]) -> None:
+def test_devs_finds_the_pods_of_a_change_and_no_other_does(prometheus: Found) -> None:
+    """Under the change's own name, so that none of its series is taken for dev's."""
+    url = prometheus.url
+    until(lambda: bool(_query(url, "kube_pod_info")), deadline=DEADLINE)
+    if prometheus.env == "dev":
+        until(lambda: bool(_query(url, "asked_total")), deadline=DEADLINE)
+
+    found = [each["metric"] for each in _query(url, "asked_total")]
+    labels = {"cluster": "pr-42", "namespace": "pr-42-shop", "service": "checkout", "track": "stable"}
+    assert [{name: each[name] for name in labels} for each in found] == ([labels] if prometheus.env == "dev" else [])
+
+
+def test_it_may_discover_all_that_it_is_told_to(prometheus: Found) -> None:
     """No list or watch of any job is forbidden."""
-    url, _ = prometheus
-    until(lambda: httpx.get(f"{url}/-/ready", timeout=5).status_code == 200, DEADLINE)
+    url = prometheus.url
+    until(lambda: httpx.get(f"{url}/-/ready", timeout=5).status_code == 200, deadline=DEADLINE)
 
     page = httpx.get(f"{url}/metrics", timeout=10).text
     failures = [line for line in page.splitlines() if line.startswith("prometheus_sd_kubernetes_failures_total")]
@@ -190,23 +224,27 @@ def _token(cluster: Cluster) -> str:
     return token
 
 
-def _node(cluster: Cluster, address: str) -> None:
+def _node(cluster: Cluster, address: str) -> str:
     cluster.request("POST", "/api/v1/nodes", body={"metadata": {"name": NODE}})
     status = {
         "addresses": [{"type": "InternalIP", "address": address}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
     }
-    cluster.request("PATCH", f"/api/v1/nodes/{NODE}/status", body={"status": status}, content_type=MERGE_PATCH)
+    path = f"/api/v1/nodes/{NODE}"
+    cluster.request("PATCH", f"{path}/status", body={"status": status}, content_type=MERGE_PATCH)
+    return path
 
 
-def _pod(cluster: Cluster, objects: list[Json], name: str, address: str) -> None:
+def _pod(cluster: Cluster, objects: list[Json], name: str, address: str) -> str:
     """Make a pod of the program *name* on the node, at *address*."""
     (found,) = (e for e in objects if e["kind"] in {"Deployment", "DaemonSet"} and e["metadata"]["name"] == name)
     template, where = found["spec"]["template"], f"/api/v1/namespaces/{found['metadata']['namespace']}/pods"
     metadata = {**template["metadata"], "name": f"{name}-discovery"}
     cluster.request("POST", where, body={"metadata": metadata, "spec": {**template["spec"], "nodeName": NODE}})
     status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
-    cluster.request("PATCH", f"{where}/{metadata['name']}/status", body={"status": status}, content_type=MERGE_PATCH)
+    path = f"{where}/{metadata['name']}"
+    cluster.request("PATCH", f"{path}/status", body={"status": status}, content_type=MERGE_PATCH)
+    return path
 
 
 def _certificate(folder: Path) -> Path:

@@ -1,14 +1,37 @@
-"""The keys of the ConfigMap `quarterdeck-environment`: what `pulumi up` tells the operator's commands."""
+"""The ConfigMap `quarterdeck-environment` and its keys: what `pulumi up` tells the operator's commands."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+CHANGE = r"pr-[1-9]\d*"
+"""Regular expression of the name of a change's environment, and of what its namespaces begin with before a dash."""
+
+
+def is_of_a_change(environment: str) -> bool:
+    """Return whether *environment* is a `pr-N`: one change's services in the cluster of another environment.
+
+    >>> is_of_a_change("pr-42"), is_of_a_change("prod")
+    (True, False)
+    """
+    return re.fullmatch(CHANGE, environment) is not None
+
+
+def configmap_of(environment: str) -> str:
+    """Return the name of the ConfigMap with *environment*'s facts: a `pr-N` has one of its own beside its cluster's.
+
+    >>> configmap_of("prod"), configmap_of("pr-42")
+    ('quarterdeck-environment', 'quarterdeck-environment-pr-42')
+    """
+    return f"{ENVIRONMENT_CONFIGMAP}-{environment}" if is_of_a_change(environment) else ENVIRONMENT_CONFIGMAP
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.environment import EnvironmentFacts
+from quarterdeck_contract.environment import EnvironmentFacts, configmap_of
 from quarterdeck_contract.errors import UsageError
-from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, SYSTEM_NAMESPACE
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_scripts.kube.client import ApiError, path
 from quarterdeck_scripts.workspace import kubeconfig_of
 
@@ -32,7 +32,7 @@ class Environment:
         """The catalogue as deployed."""
         from quarterdeck_dashboards.catalogue import parse  # noqa: PLC0415 -- pydantic costs 100 ms, --help has none
 
-        return parse(self.facts.catalogue, origin=f"ConfigMap {SYSTEM_NAMESPACE}/{ENVIRONMENT_CONFIGMAP}")
+        return parse(self.facts.catalogue, origin=f"ConfigMap {SYSTEM_NAMESPACE}/{configmap_of(self.name)}")
 
     def service(self, name: str) -> Service:
         """Return the service called *name*.
@@ -83,13 +83,14 @@ def read_environment(env: str, cluster: Cluster) -> Environment:
     Raises:
         UsageError: no stack has been deployed there.
     """
+    name = configmap_of(env)
     try:
-        data = cluster.request("GET", path("ConfigMap", SYSTEM_NAMESPACE, ENVIRONMENT_CONFIGMAP)).get("data", {})
+        data = cluster.request("GET", path("ConfigMap", SYSTEM_NAMESPACE, name)).get("data", {})
     except ApiError as error:
         if error.status != 404:  # noqa: PLR2004 -- HTTP's own number
             raise
         raise UsageError(
-            f"the ConfigMap {SYSTEM_NAMESPACE}/{ENVIRONMENT_CONFIGMAP} in the cluster {cluster.server}",
+            f"the ConfigMap {SYSTEM_NAMESPACE}/{name} in the cluster {cluster.server}",
             "none",
             f"deploy the stack: `pulumi up --stack {env}`",
         ) from error

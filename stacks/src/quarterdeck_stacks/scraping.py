@@ -11,6 +11,7 @@ import yaml
 
 from quarterdeck_contract import kubernetes as names
 from quarterdeck_contract import labels as l_
+from quarterdeck_contract.environment import CHANGE
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_stacks.settings.keys import gibibytes
 from quarterdeck_stacks.targets import Targets
@@ -67,6 +68,8 @@ class Scraping:
     """Name to URL of what every sample is also sent to. With https, a token from a Secret is sent; with http never."""
     receives: bool = False
     """Whether it takes metrics by OTLP, which may come late."""
+    changes: bool = False
+    """Whether it finds the pods of each `pr-N`, too, whatever namespaces those have: then it may list all pods."""
 
     def to_yaml(self) -> str:
         """Return prometheus.yml."""
@@ -87,7 +90,11 @@ class Scraping:
             # Relative, so that the same text is right wherever the two volumes are mounted side by side.
             "rule_files": [f"../{RULES_DIRECTORY.rpartition('/')[2]}/*.yaml"],
             "alerting": self._alerting(),
-            "scrape_configs": [self._pods(), *self.targets.jobs(self.cluster)],
+            "scrape_configs": [
+                self._pods(),
+                *([self._changes()] if self.changes else []),
+                *self.targets.jobs(self.cluster),
+            ],
         }
         if self.remote_write:
             document["remote_write"] = [_sent(name, url) for name, url in sorted(self.remote_write.items())]
@@ -114,6 +121,20 @@ class Scraping:
             "job_name": "pods",
             "kubernetes_sd_configs": [self._discovery(sorted({*self.namespaces, names.SYSTEM_NAMESPACE}))],
             "relabel_configs": _targets(self.cluster),
+        }
+
+    def _changes(self) -> dict[str, Any]:
+        """Return the job of each `pr-N`: its target label `cluster` is its own name, so none is taken for another."""
+        namespace = "__meta_kubernetes_namespace"
+        return {
+            "job_name": "changes",
+            # Services' pods alone, which have a track.
+            "kubernetes_sd_configs": [{"role": "pod", "selectors": [{"role": "pod", "label": names.TRACK}]}],
+            "relabel_configs": [
+                {"source_labels": [namespace], "regex": f"({CHANGE})-.+", "action": "keep"},
+                *_targets(self.cluster),
+                {"source_labels": [namespace], "regex": f"({CHANGE})-.+", "target_label": l_.CLUSTER.prometheus},
+            ],
         }
 
     def _alertmanagers(self) -> dict[str, Any]:

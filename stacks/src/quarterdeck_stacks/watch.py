@@ -15,9 +15,9 @@ from quarterdeck_stacks import datadog
 from quarterdeck_stacks import targets as t
 from quarterdeck_stacks.flows import Flow, to_api_server
 from quarterdeck_stacks.operator_objects import Operated
-from quarterdeck_stacks.reach import Peer
+from quarterdeck_stacks.reach import PREVIEW, Peer
 from quarterdeck_stacks.scraping import Scraping
-from quarterdeck_stacks.settings import ALERTMANAGER_PORT, GRAFANA_PORT, PROMETHEUS_PORT, ClusterKind, Scale
+from quarterdeck_stacks.settings import ALERTMANAGER_PORT, GRAFANA_PORT, PREVIEWED, PROMETHEUS_PORT, ClusterKind, Scale
 from quarterdeck_stacks.targets import Probe, Targets
 from quarterdeck_stacks.telemetry import places
 from quarterdeck_stacks.telemetry.topology import telemetry_flows
@@ -79,6 +79,7 @@ def scraping_of(settings: Settings, catalogue: Catalogue) -> Scraping:
         storage=monitoring.prometheus_storage,
         remote_write=monitoring.remote_write,
         receives=monitoring.collector.enabled,
+        changes=settings.shape == PREVIEWED,
     )
 
 
@@ -172,6 +173,8 @@ def _scrapes(settings: Settings, catalogue: Catalogue) -> Iterator[Flow]:
     yield Flow(PROMETHEUS, None, t.KUBELET_PORT)
     for namespace in service_namespaces(catalogue):
         yield Flow(PROMETHEUS, Peer(namespace), METRICS_PORT)
+    if settings.shape == PREVIEWED:
+        yield Flow(PROMETHEUS, Peer("", label=PREVIEW), METRICS_PORT)
     if monitoring.grafana:
         yield Flow(PROMETHEUS, GRAFANA, GRAFANA_PORT)
     if monitoring.kube_state_metrics:

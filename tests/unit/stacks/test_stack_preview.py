@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
+from quarterdeck_contract.environment import EnvironmentFacts
+from quarterdeck_contract.errors import UsageError
 from quarterdeck_stacks.manifests import clean
 from quarterdeck_stacks.project import load_project, load_stack
 from quarterdeck_stacks.render import render
@@ -14,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-from quarterdeck_contract.errors import UsageError
-
 
 @pytest.fixture
 def preview(root: Path) -> Callable[..., list[dict[str, Any]]]:
@@ -23,17 +24,50 @@ def preview(root: Path) -> Callable[..., list[dict[str, Any]]]:
 
     def rendered(name: str, *overrides: str) -> list[dict[str, Any]]:
         project = load_project(root)
-        return [clean(each) for each in render(project, name, load_stack(project, "dev", overrides)).objects]
+        file = name if (project.stacks / f"Pulumi.{name}.yaml").is_file() else "dev"
+        return [clean(each) for each in render(project, name, load_stack(project, file, overrides)).objects]
 
     return rendered
 
 
 def test_a_changes_services_are_in_namespaces_of_its_own(preview: Callable[..., list[dict[str, Any]]]) -> None:
-    """Nothing of it is where dev's services or dev's monitoring are, and nothing is for the whole cluster."""
+    """Nothing of it is where dev's services are, and nothing is for the whole cluster."""
     objects = preview("pr-42")
 
-    assert {each["metadata"].get("namespace") for each in objects} == {None, "pr-42-shop"}
+    assert {each["metadata"].get("namespace") for each in objects} == {None, "pr-42-shop", "quarterdeck"}
     assert [each["metadata"]["name"] for each in objects if each["metadata"].get("namespace") is None] == ["pr-42-shop"]
+
+
+def test_it_has_facts_of_its_own_beside_devs(preview: Callable[..., list[dict[str, Any]]]) -> None:
+    """Else `--env pr-42` would roll out, and restart, what is dev's."""
+    (told,) = [each for each in preview("pr-42") if each["metadata"].get("namespace") == "quarterdeck"]
+
+    facts = EnvironmentFacts.from_data(told["data"])
+    assert told["metadata"]["name"] == "quarterdeck-environment-pr-42"
+    assert (facts.environment, facts.prometheus_url) == ("pr-42", "http://prometheus.quarterdeck.svc:9090")
+    assert "namespace: pr-42-shop" in facts.catalogue
+
+
+def test_devs_prometheus_finds_its_pods_and_calls_their_cluster_by_its_name(
+    preview: Callable[..., list[dict[str, Any]]],
+) -> None:
+    """By the names of namespaces, since they come and go; no other environment's looks beyond its own."""
+    configurations = {
+        env: yaml.safe_load(each["data"]["prometheus.yml"])["scrape_configs"]
+        for env in ("dev", "prod")
+        for each in preview(env)
+        if "prometheus.yml" in each.get("data", {})
+    }
+
+    (job,) = [each for each in configurations["dev"] if each["job_name"] == "changes"]
+    assert job["kubernetes_sd_configs"] == [
+        {"role": "pod", "selectors": [{"role": "pod", "label": "quarterdeck.dev/track"}]}
+    ]
+    namespace = ["__meta_kubernetes_namespace"]
+    ours = {"source_labels": namespace, "regex": r"(pr-[1-9]\d*)-.+"}
+    assert job["relabel_configs"][0] == {**ours, "action": "keep"}
+    assert job["relabel_configs"][-1] == {**ours, "target_label": "cluster"}
+    assert "changes" not in {each["job_name"] for each in configurations["prod"]}
 
 
 def test_its_namespaces_say_how_long_they_are_kept(preview: Callable[..., list[dict[str, Any]]]) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_kubernetes.core.v1 import ConfigMap
 
-from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, SYSTEM_NAMESPACE
+from quarterdeck_contract.environment import configmap_of
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_stacks.components.objects import metadata
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ class Facts(pulumi.ComponentResource):
     """An environment's facts, in the cluster, so that they need no checkout and survive a lost laptop.
 
     Its name is fixed, unlike a content-named ConfigMap's: the commands look for it.
+
+    Args:
+        facts: what is told.
+        uid: the cluster's, where it was asked.
+        namespaces: with its own among them; None where another stack has made that.
+        opts: of the component.
     """
 
     def __init__(
@@ -27,14 +34,17 @@ class Facts(pulumi.ComponentResource):
         facts: EnvironmentFacts,
         *,
         uid: pulumi.Output[str] | None = None,
-        namespaces: Namespaces,
+        namespaces: Namespaces | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("quarterdeck:facts:Facts", "facts", None, opts)
+        name = configmap_of(facts.environment)
         ConfigMap(
-            ENVIRONMENT_CONFIGMAP,
-            metadata=metadata(ENVIRONMENT_CONFIGMAP, SYSTEM_NAMESPACE, app="quarterdeck"),
+            name,
+            metadata=metadata(name, SYSTEM_NAMESPACE, app="quarterdeck"),
             data=facts.to_data() if uid is None else uid.apply(lambda uid: replace(facts, cluster_uid=uid).to_data()),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=namespaces[SYSTEM_NAMESPACE]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=None if namespaces is None else namespaces[SYSTEM_NAMESPACE]
+            ),
         )
         self.register_outputs({})

@@ -105,7 +105,8 @@ class Prometheus(pulumi.ComponentResource):
         seen = sorted({*scraping.namespaces, SYSTEM_NAMESPACE})
         needs: list[pulumi.Resource] = [account, *(self._may_see_pods(namespace, account) for namespace in seen)]
         if scraping.targets.kubelets:
-            needs.append(self._may_see_nodes(account))
+            seeing = [*_SEES_NODES, *([_SEES_PODS] if scraping.changes else [])]
+            needs.append(self._may_see_the_cluster(seeing, account))
         config, config_name = content_named(
             f"{NAME}-config", SYSTEM_NAMESPACE, app=NAME, data={"prometheus.yml": scraping.to_yaml()}, opts=child
         )
@@ -152,13 +153,13 @@ class Prometheus(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(self._in(namespace), pulumi.ResourceOptions(depends_on=[account, role])),
         )
 
-    def _may_see_nodes(self, account: ServiceAccount) -> ClusterRoleBinding:
-        """Let Prometheus find the kubelets and read their metrics."""
+    def _may_see_the_cluster(self, rules: list[PolicyRuleArgs], account: ServiceAccount) -> ClusterRoleBinding:
+        """Let Prometheus find the kubelets and read their metrics, and the pods of changes where there are any."""
         name = f"quarterdeck-{NAME}"
         role = ClusterRole(
             name,
             metadata=cluster_metadata(name, app=NAME),
-            rules=_SEES_NODES,
+            rules=rules,
             opts=pulumi.ResourceOptions(parent=self),
         )
         return ClusterRoleBinding(
