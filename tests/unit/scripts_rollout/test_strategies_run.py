@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK
-from quarterdeck_scripts.kube.client import path
-from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.kube.client import JSON_PATCH, path
+from quarterdeck_scripts.kube.workloads import promote_patch
+from quarterdeck_scripts.rollout import beginning, flow
 from quarterdeck_scripts.rollout.state import Ending
 
 if TYPE_CHECKING:
@@ -110,6 +112,40 @@ def test_what_is_promoted_can_be_undone(world: Any) -> None:
     assert outcome.ending is Ending.UNDONE
     assert world.images() == [V1] * 3
     assert world.deployment()["spec"]["template"] == template
+
+
+@pytest.mark.parametrize("failing", [0.0, 0.05])
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_an_update_that_somebody_else_began_is_judged(
+    make_world: Callable[..., Any], kind: str, failing: float
+) -> None:
+    """Held where it is found, and then let go or taken back, whatever the catalogue's strategy is."""
+    world = make_world(kind)
+    world.behave(V2, failing=failing)
+    before = left(world)
+    world.controllers.faults[V2] = "ContainerCreating"
+    where = path(kind, "shop", "checkout")
+    body = promote_patch(world.deployment(), V2)
+    world.cluster.request("PATCH", where, body=body, content_type=JSON_PATCH)
+
+    def get_ready() -> None:
+        world.controllers.faults.clear()
+        world.controllers.settle(world.cluster)
+
+    world.at_time[world.clock.now() - world.begin + 10] = get_ready
+    found = beginning.guarded(world.session())
+    outcome, _ = beginning.carry_out([found])
+
+    assert found.plan.new.origin == V1
+    assert outcome.ending is (Ending.ROLLED_BACK if failing else Ending.PROMOTED), outcome.reason
+    assert world.images() == [V1 if failing else V2] * 3
+    assert left(world) == before
+
+
+def test_a_settled_service_has_nothing_to_guard(world: Any) -> None:
+    """It says how a judged rollout is begun."""
+    with pytest.raises(RefusedError, match="rollout start checkout --image"):
+        beginning.guarded(world.session())
 
 
 def test_no_request_reaches_a_green_pod_before_the_switch(make_world: Callable[..., Any]) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.session import Session
 
 
+_STRATEGIES = ("canary", "blue-green", "rolling")
+_BASELINES = ("stable", "fresh")
+
+
 @click.group()
 def rollout() -> None:
     """Let a new version in beside the old one, judge it from evidence, promote it or put everything back."""
@@ -58,6 +62,10 @@ for _command in (plan, analyze, freeze, thaw, watch, history, report, pause, res
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write an HTML report with charts to this file.",
 )
+@click.option("--strategy", type=click.Choice(_STRATEGIES), help="How it is let in. [default: the catalogue's]")
+@click.option(
+    "--baseline", type=click.Choice(_BASELINES), help="What a canary is compared with. [default: the catalogue's]"
+)
 @env_option
 @context_option
 @output_option
@@ -71,6 +79,8 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     override: str | None,
     write_back: bool,  # noqa: FBT001 -- click passes options by name
     report: Path | None,
+    strategy: str | None,
+    baseline: str | None,
     env: str,
     context: str | None,
     output: str,
@@ -90,7 +100,11 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     from quarterdeck_scripts.rollout.doing import Manner, roll_out  # noqa: PLC0415 -- likewise
 
     members = train.parse(images, services)
-    found = beginning.starts(lambda service: _open(env, context, service), members, after, reason or "")
+
+    def opened(service: str) -> Session:
+        return _open(env, context, service).letting_in(strategy, baseline)
+
+    found = beginning.starts(opened, members, after, reason or "")
     if not found:
         console.say(f"Nothing has to be done: {', '.join(map(str, members))} already.")
         return 0
@@ -98,6 +112,34 @@ def start(  # noqa: PLR0917 -- click passes each option by name
         yes=yes, output=output, dry_run=dry_run, override=override or "", write_back=write_back, report=report
     )
     return roll_out(found, manner)
+
+
+@rollout.command()
+@click.argument("service")
+@click.option("--override", metavar="REASON", help="Guard it although something speaks against it; audited.")
+@env_option
+@context_option
+@output_option
+@yes_option
+@dry_run_option
+def guard(  # noqa: PLR0917 -- click passes each option by name
+    service: str,
+    override: str | None,
+    env: str,
+    context: str | None,
+    output: str,
+    yes: bool,  # noqa: FBT001 -- click passes options by name
+    dry_run: bool,  # noqa: FBT001 -- likewise
+) -> int:
+    """Hold an update of SERVICE that somebody else began, judge it, and let it go on or take it back.
+
+    It has to be under way: some pods new, some old. Exit codes as of `rollout start`.
+    """
+    from quarterdeck_scripts.rollout import beginning  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.rollout.doing import Manner, roll_out  # noqa: PLC0415 -- likewise
+
+    found = (beginning.guarded(_open(env, context, service)),)
+    return roll_out(found, Manner(yes=yes, output=output, dry_run=dry_run, override=override or ""))
 
 
 @rollout.command()
@@ -133,12 +175,12 @@ def abort(service: str, take_over: bool, env: str, context: str | None, yes: boo
 
     session = _open(env, context, service)
     situation = session.view().inspect(any_state=True)
-    if situation.state is None and situation.canary_image is None:
+    if situation.state is None and situation.canary_image is None and not situation.directed:
         console.say(f"No rollout of {service} is under way; it runs {situation.stable_image}.")
         return 0
     image = situation.canary_image or (situation.state.image if situation.state else "")
     plan = session.plan(image, situation)
-    preflight.require_rights(session.environment.cluster, preflight.rights(session.service.namespace))
+    preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
     promoted = situation.stable_image == image
     console.say(
         f"Plan: remove the canary of {image}"
@@ -168,8 +210,9 @@ def undo(service: str, env: str, context: str | None, yes: bool, dry_run: bool) 
     console.say(undone.text)
     if undone.already or dry_run:
         return 0
-    plan = session.plan("", view.inspect())
-    preflight.require_rights(session.environment.cluster, preflight.rights(session.service.namespace))
+    situation = view.inspect()
+    plan = session.plan("", situation)
+    preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
     preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
     console.confirm("Go ahead?", yes=yes)
     outcome, code = session.run(flow.undo(plan), session.record(plan))

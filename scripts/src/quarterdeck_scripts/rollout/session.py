@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import EXIT_TERMINATED
+from quarterdeck_contract import access
+from quarterdeck_contract.errors import EXIT_TERMINATED, RefusedError
 from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts import console
@@ -138,6 +139,35 @@ class Session:
             max_wait=rollout.max_wait.total_seconds(),
             forced=forced,
         )
+
+    def guard(self, situation: Situation) -> flow.Plan:
+        """Return the plan for an update that somebody else began, or for going on with one that is guarded.
+
+        Raises:
+            RefusedError: the cluster keeps no revision to go back to.
+        """
+        plan = replace(self.plan(situation.stable_image, situation), guarding=True)
+        if situation.state is not None or situation.stable_settled:
+            return plan  # gone on with, or refused
+        stable = self.view().stable()
+        before = workloads.previous_revision(stable, self.view().replica_sets())
+        if before is None:
+            raise RefusedError(
+                f"an earlier revision of {self.service.name}, to go back to",
+                "none is kept by the cluster (revisionHistoryLimit)",
+                "raise that limit before the next update; this one cannot be guarded",
+            )
+        origin = before.images[workloads.serving_container(stable)]
+        new = replace(plan.new, origin=origin, strategy=Strategy.ROLLING, baseline=Baseline.STABLE)
+        return replace(plan, new=new, replicas=self.service.rollout.canary_replicas)
+
+    def rights(self, plan: flow.Plan, situation: Situation) -> tuple[preflight.Right, ...]:
+        """Return what this user must be allowed to do for *plan*, abort and undo included."""
+        parts = {
+            access.SWITCHING: plan.strategy is Strategy.BLUE_GREEN or situation.directed,
+            access.OTHER_KINDS: situation.kind != workloads.KINDS[0],
+        }
+        return preflight.rights(self.service.namespace, [part for part, needed in parts.items() if needed])
 
     def findings(self, plan: flow.Plan) -> tuple[Finding, ...]:
         """Return what the rollout will meet: autoscalers, disruption budgets, other owners of the service, freezes."""
