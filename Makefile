@@ -26,5 +26,5 @@ bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; half an ho
 	@$(BIN)/python tests/bench/rules_cost.py --write
 	@$(BIN)/python tests/bench/long_windows.py --write
 	@$(BIN)/python tests/bench/gateways.py --write
-	@$(BIN)/python tests/bench/verdict_simulation.py
+	@$(BIN)/python tests/bench/verdict_simulation.py --write
 	@$(BIN)/python tools/reference.py

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 _HEAD = """\
 # Benchmarks
 
-What instrumentation adds, beside its peers in the same run, and what rules read, beside the usual ones. `make bench`
-measures, writes `docs/benchmarks.json` and this page. Instructions are counted by callgrind around an in-process
-driver: they repeat where processor time on a shared machine does not. They have encoding and posting to a collector on
-loopback in them, but neither the server nor the kernel, nor the write of values five times a second. Each peer runs in
-an environment of its own, pinned in `tests/bench/peers/`.
+What instrumentation adds, beside its peers in the same run, what rules read, beside the usual ones, and how soon a
+rollout's verdict is right, beside its peers'. `make bench` measures, writes `docs/benchmarks.json` and this page.
+Instructions are counted by callgrind around an in-process driver: they repeat where processor time on a shared machine
+does not. They have encoding and posting to a collector on loopback in them, but neither the server nor the kernel, nor
+the write of values five times a second. Each peer runs in an environment of its own, pinned in `tests/bench/peers/`.
 
 To measure one case again:
 
@@ -25,6 +25,7 @@ To measure one case again:
 .venv/bin/python tests/bench/request_cost.py flask/span        # one case, and what it is compared with
 .venv/bin/python tests/bench/request_cost.py django --write    # all of an application, into docs/benchmarks.json
 .venv/bin/python tests/bench/rules_cost.py --write             # rules
+.venv/bin/python tests/bench/verdict_simulation.py --write     # a rollout's verdict, beside its peers'
 .venv/bin/python tests/bench/process_cost.py start --write     # start-up; --help of each script says what there is
 .venv/bin/python tools/reference.py                            # this page
 ```
@@ -208,6 +209,57 @@ def _gateway(rows: Sequence[_Row]) -> str:
     )
 
 
+def _verdicts(rows: Sequence[_Row]) -> str:
+    """Write what each rule made of each canary: bad ones should be aborted soon, others never, and passed soon."""
+    by_rule = {rule: {row["scenario"]: row for row in rows if row["rule"] == rule} for rule in _RULES}
+    ours = by_rule["ours"]
+    bad = _table(
+        "Bad canaries: median minutes until each rule aborts, a scrape every 15 s",
+        ("error ratio; traffic of canary and stable", *_RULES.values()),
+        ([name, *(_aborted(by_rule[rule][name]) for rule in _RULES)] for name, row in ours.items() if row["bad"]),
+    )
+    others = _table(
+        "Other canaries: share that each rule aborts within an hour, and median minutes until ours passes",
+        ("error ratio; traffic of canary and stable", *_RULES.values(), "passed after"),
+        (
+            [name, *(_wrongly(by_rule[rule][name]) for rule in _RULES), _minutes(row["minutes to pass"])]
+            for name, row in ours.items()
+            if not row["bad"]
+        ),
+    )
+    most = max(row["runs"] for row in ours.values())
+    fewest = min(row["runs"] for row in rows)
+    return "\n".join((bad, _OF_ALL.format(runs=fewest), others, _OF_MARGINS.format(runs=most)))
+
+
+_OF_ALL = """\
+Both sides are alike but for what a row says. {runs:,} simulated runs of each rule in each row. Ours has the one
+committed configuration, five routes, and half of the chance of a false alarm, for latency is judged beside errors. The
+peers' rules are written from their public descriptions, in `tests/bench/verdict_rules.py`.
+"""
+_OF_MARGINS = """\
+On the margin two groups of pods differ by 20 % either way by nature: every abort is false. {runs:,} runs of ours, with
+the 95 % upper bound. The peers' rules have no PASS but the end of a fixed wait.
+"""
+
+
+_RULES = {"ours": "ours", "threshold": "threshold, the 4th failed minute", "mann-whitney": "Mann-Whitney"}
+"""By the names that `verdict_simulation.py` writes."""
+
+
+def _aborted(row: _Row) -> str:
+    share = "" if row["fail"] == 1 else f" ({row['fail']:.1%} of runs)"
+    return f"{_minutes(row['minutes to fail'])}{share}"
+
+
+def _wrongly(row: _Row) -> str:
+    return f"{row['fail']:.2%}" + (f" (≤ {row['fail, at most']:.2%})" if row["promised"] else "")
+
+
+def _minutes(value: float | None) -> str:
+    return "never" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
 _TABLES: dict[str, Callable[[Sequence[_Row]], str]] = {
     "start": _start,
     "memory": _memory,
@@ -219,5 +271,6 @@ _TABLES: dict[str, Callable[[Sequence[_Row]], str]] = {
     "rules": _rules,
     "gateway": _gateway,
     "long-windows": _long_windows,
+    "verdicts": _verdicts,
 }
 """What is written of each part of the file, in this order."""

@@ -1,10 +1,11 @@
 """Simulated canaries under our verdict and its peers' rules: how often each is wrong, and how long it takes.
 
-    python tests/bench/verdict_simulation.py [SEEDS] [--write]
+    python tests/bench/verdict_simulation.py [SEEDS] [--only TEXT] [--write]
 
-prints the table; `--write` puts it into docs/benchmarks.json, from which docs/benchmarks.md is made. On the rows whose
-chance of a false abort is promised there are 5,000 seeds, on the others SEEDS. Every request fails independently with
-its side's and its route's error ratio; the rules look at every scrape.
+prints the table; `--write` puts it into docs/benchmarks.json, from which docs/benchmarks.md is made. `--only` takes the
+scenarios with that text in their names. On the rows whose chance of a false abort is promised there are 5,000 seeds, on
+the others SEEDS. Every request fails independently with its side's and its route's error ratio; the rules look at every
+scrape.
 `tests/unit/scripts_rollout/test_verdict_simulated.py` runs a few seeds of it.
 """
 
@@ -261,10 +262,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seeds", type=int, nargs="?", default=500)
     parser.add_argument("--write", action="store_true", help="write what was measured into docs/benchmarks.json")
+    parser.add_argument("--only", default="", help="the scenarios with this text in their names")
     options = parser.parse_args(arguments)
     rows = []
     with ProcessPoolExecutor() as pool:
-        for scenario in SCENARIOS:
+        for scenario in (each for each in SCENARIOS if options.only in each.name):
             for rule in RULES:
                 began = time.monotonic()
                 ours = rule == "ours" and scenario.promised
