@@ -10,6 +10,7 @@ import pytest
 
 from quarterdeck_scripts.audit import AuditLog
 from quarterdeck_scripts.kube.client import path
+from quarterdeck_scripts.rollout.lock import NODE, LeaseLock
 from quarterdeck_scripts.rollout.ports import FakeClock
 from quarterdeck_scripts.runbook.model import Options, Plan, Progress, Subject, Target
 from quarterdeck_scripts.runbook.registry import action_called
@@ -39,6 +40,12 @@ class Bench:
         on = Subject("Deployment", subject, "shop") if service else Subject("Node", subject)
         return Runner(self.cluster, self.clock, name, action, on)
 
+    def lock(self, name: str, subject: str, holder: str = "alice@bridge") -> LeaseLock:
+        """Return the lock that the action *name* takes of *subject*, not yet taken."""
+        if action_called(name).target is Target.NODE:
+            return LeaseLock(self.cluster, "quarterdeck", subject, holder=holder, clock=self.clock, kind=NODE)
+        return LeaseLock(self.cluster, "shop", subject, holder=holder, clock=self.clock)
+
     def options(self, **given: Any) -> Options:
         """Return options, asked for at the clock's time."""
         return Options(datetime.fromtimestamp(self.clock.now(), UTC), **given)
@@ -51,7 +58,10 @@ class Bench:
         """Plan and carry out an action."""
         runner, options = self.runner(name, subject), self.options(**given)
         plan = runner.plan(options)
-        return runner.carry_out(plan, options, audit=self.audit, why=why, within=within, tell=self.told.append)
+        lock = self.lock(name, subject)
+        return runner.carry_out(
+            plan, options, lock=lock, audit=self.audit, why=why, within=within, tell=self.told.append
+        )
 
     def outcomes(self) -> list[tuple[str, str, str]]:
         """Return action, phase and outcome of each entry of the audit log."""

@@ -209,7 +209,15 @@ class TestScale:
         change(cluster, replicas=4)
 
         with pytest.raises(RefusedError, match="as it was when the plan was made"):
-            runner.carry_out(plan, options, audit=bench.audit, why="", within=60, tell=bench.told.append)
+            runner.carry_out(
+                plan,
+                options,
+                lock=bench.lock(runner.name, "checkout"),
+                audit=bench.audit,
+                why="",
+                within=60,
+                tell=bench.told.append,
+            )
         assert len(pods(cluster)) == 4
 
     def test_somebody_elses_number_is_not_overruled(
@@ -290,7 +298,15 @@ class TestRollBack:
         deploy(cluster, "localhost/checkout:v3")
 
         with pytest.raises(RefusedError, match="as it was when the plan was made"):
-            runner.carry_out(plan, options, audit=bench.audit, why="", within=60, tell=bench.told.append)
+            runner.carry_out(
+                plan,
+                options,
+                lock=bench.lock(runner.name, "checkout"),
+                audit=bench.audit,
+                why="",
+                within=60,
+                tell=bench.told.append,
+            )
         assert image() == "localhost/checkout:v3"
 
     def test_another_version_that_still_serves_is_named(
@@ -409,6 +425,11 @@ class Lossy:
         """The other's URL."""
         return self._cluster.server
 
+    @property
+    def skew(self) -> float:
+        """The other's."""
+        return self._cluster.skew
+
     def watch(self, path: str, *, query: Any, timeout: float) -> Any:
         """Forward it."""
         return self._cluster.watch(path, query=query, timeout=timeout)
@@ -438,6 +459,11 @@ class Flaky:
     def server(self) -> str:
         """The other's URL."""
         return self._cluster.server
+
+    @property
+    def skew(self) -> float:
+        """The other's."""
+        return self._cluster.skew
 
     def watch(self, path: str, *, query: Any, timeout: float) -> Any:
         """Forward it."""

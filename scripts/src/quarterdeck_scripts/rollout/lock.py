@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PROCESS = f"{DOMAIN}/holder-process"
 """On the Lease, JSON: machine, process id and its start, by which the same machine can see that a holder died."""
 
+ROLLOUT, NODE = "rollout", "node"
+"""What a lock is of: a service's one is called after rollouts, which it was made for. Part of the Lease's name."""
+
 PROGRESS = f"{DOMAIN}/progress"
 """On the Lease: where its holder stands, in a sentence. It goes with the renewals, so it costs no request."""
 
@@ -51,7 +54,7 @@ class LockSettings:
 
 
 class LeaseLock:
-    """A service's rollout lock. Not safe to use from several threads."""
+    """The lock of a service or a node, for one rollout or runbook action. Not safe to use from several threads."""
 
     def __init__(
         self,
@@ -61,13 +64,14 @@ class LeaseLock:
         *,
         holder: str,
         clock: Clock,
+        kind: str = ROLLOUT,
         settings: LockSettings = LockSettings(),
     ) -> None:
-        """*holder* is what others are told: a person and a machine."""
+        """*holder* is what others are told: a person and a machine. *kind* is ROLLOUT, or NODE for a node's name."""
         self._cluster = cluster
-        self._service = service
+        self._what = f"the {kind} lock of {service}"
         self._namespace = namespace
-        self._name = _name_of(service)
+        self._name = _name_of(service, kind)
         self._holder = holder
         self._clock = clock
         self._settings = settings
@@ -135,7 +139,7 @@ class LeaseLock:
             RefusedError: somebody else has it now, or it was never taken.
         """
         if self._lease is None:
-            raise RefusedError(f"the rollout lock of {self._service}", "it is not held", "start the command again")
+            raise RefusedError(self._what, "it is not held", "start the command again")
         # Younger than half its life, nobody may have taken it; older, the server has to say so.
         if self._clock.monotonic() - self._renewed >= self._settings.lapse / 2:
             self._renew()
@@ -243,7 +247,7 @@ class LeaseLock:
         age = max(0.0, self._age(lease))
         left = max(1.0, self._settings.lapse - age)
         return RefusedError(
-            f"the rollout lock of {self._service} to be free",
+            f"{self._what} to be free",
             f"it is held by {_holder(lease)}, last renewed {age:.0f} s ago",
             f"wait until that run has ended; if it is dead, run this again in {left:.0f} s",
         )
@@ -251,9 +255,9 @@ class LeaseLock:
     def _lost(self, lease: Json | None) -> RefusedError:
         taker = _holder(lease) if lease else ""
         return RefusedError(
-            f"the rollout lock of {self._service} to be still held",
+            f"{self._what} to be still held",
             f"{taker or 'somebody'} took it over",
-            "leave the rollout to them; `quarterdeck rollout status` shows where it stands",
+            "leave it to them; `quarterdeck rollout status` shows where a rollout stands",
         )
 
 
@@ -283,8 +287,8 @@ def holder_of(cluster: Cluster, namespace: str, service: str) -> Holder:
     return Holder(_holder(lease), lease["spec"].get("renewTime") or "", progress)
 
 
-def _name_of(service: str) -> str:
-    return f"quarterdeck-rollout-{service}"
+def _name_of(service: str, kind: str = ROLLOUT) -> str:
+    return f"quarterdeck-{kind}-{service}"
 
 
 def _holder(lease: Json) -> str:

@@ -1,4 +1,4 @@
-"""What runbooks need from the outside besides a cluster: somebody who tells which alerts fire."""
+"""What runbooks need from the outside besides a cluster: somebody who tells which alerts fire, and a lock."""
 
 from __future__ import annotations
 
@@ -21,6 +21,38 @@ class Alertmanager(Protocol):
             UnreachableError: no answer came in time (`quarterdeck_scripts.kube.client`).
             QuarterdeckError: what came is not a list of alerts.
         """
+        ...
+
+
+class Lock(Protocol):
+    """One run at a time on one subject: `rollout.lock.LeaseLock`."""
+
+    def acquire(self) -> None:
+        """Take it.
+
+        Raises:
+            RefusedError: somebody else has it.
+        """
+        ...
+
+    def holds(self) -> None:
+        """Make sure that it is still ours.
+
+        Raises:
+            RefusedError: it is not.
+        """
+        ...
+
+    def keep(self) -> None:
+        """Renew it when it is time.
+
+        Raises:
+            RefusedError: somebody else has it now.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give it back."""
         ...
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Cluster, Json
     from quarterdeck_scripts.rollout.ports import Clock
     from quarterdeck_scripts.runbook.model import AnyAction, Options, Plan, Progress, Request, Subject
+    from quarterdeck_scripts.runbook.ports import Lock
 
 POLL = 3.0
 """Seconds between two looks: three or four requests each, so about one a second."""
@@ -81,27 +82,33 @@ class Runner:
         return Rehearsal(tuple(changes), tuple(hindrances))
 
     def carry_out(
-        self, plan: Plan, options: Options, *, audit: AuditLog, why: str, within: float, tell: Tell
+        self, plan: Plan, options: Options, *, lock: Lock, audit: AuditLog, why: str, within: float, tell: Tell
     ) -> Progress:
         """Do what *plan* says, and wait until the cluster shows that it is done.
 
         Args:
             plan: as it was shown and agreed to.
             options: those it was made with.
+            lock: of the subject: neither another action nor a rollout may change it meanwhile.
             audit: where the change is written down, before and after.
             why: the reason given.
             within: seconds until it has to be done.
             tell: called with where things stand.
 
         Raises:
-            RefusedError: the world moved since the plan was made; nothing was changed.
+            RefusedError: the world moved since the plan was made, or somebody else is at it; nothing was changed.
             QuarterdeckError: it is not done in time, or will not be; says what is still wrong.
         """
-        with audit.change(action=self.name, subject=str(self.subject), before=plan.before, why=why) as change:
-            self._change(plan, options)
-            progress = self._wait(plan, within, tell, change)
-            change.after = progress.now
-            return progress
+        lock.acquire()
+        try:
+            with audit.change(action=self.name, subject=str(self.subject), before=plan.before, why=why) as change:
+                lock.holds()
+                self._change(plan, options)
+                progress = self._wait(plan, within, lock, tell, change)
+                change.after = progress.now
+                return progress
+        finally:
+            lock.release()
 
     def _change(self, plan: Plan, options: Options) -> None:
         """Send the plan's requests. When an answer is lost, look whether it was carried out before sending again."""
@@ -123,11 +130,12 @@ class Runner:
                     "nothing was changed; run it again and read the new plan",
                 ) from error
 
-    def _wait(self, plan: Plan, within: float, tell: Tell, change: Any) -> Progress:
+    def _wait(self, plan: Plan, within: float, lock: Lock, tell: Tell, change: Any) -> Progress:
         deadline = self.clock.monotonic() + within
         sightings = Sightings(_PATIENCE)
         missing: tuple[str, ...] = ("nothing was seen yet",)
         while True:
+            _keep(lock, tell)
             try:
                 progress = self._look(plan)
                 change.after = progress.now
@@ -166,3 +174,10 @@ class Runner:
             f"{reason}. Still wrong:\n  " + "\n  ".join(missing),
             "mend what is named and run the same command again: it goes on from here",
         )
+
+
+def _keep(lock: Lock, tell: Tell) -> None:
+    try:
+        lock.keep()
+    except (ApiError, UnreachableError) as error:
+        tell(f"the lock could not be renewed ({error.found})")

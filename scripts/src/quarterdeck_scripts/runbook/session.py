@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_scripts.audit import AuditLog, actor_of
+from quarterdeck_scripts.rollout.lock import NODE, LeaseLock
 from quarterdeck_scripts.rollout.ports import Clock, SystemClock
 from quarterdeck_scripts.rollout.preflight import bind_cluster
 from quarterdeck_scripts.runbook.model import AnyAction, Options, Plan, Progress, Subject, Target
@@ -110,6 +115,15 @@ class Session:
     def _runner(self) -> Runner:
         return Runner(self.environment.cluster, self.clock, self.asked.name, self.asked.action, self.subject)
 
+    @property
+    def _lock(self) -> LeaseLock:
+        """The subject's lock: a service's is the one that its rollouts take."""
+        cluster, subject = self.environment.cluster, self.subject
+        holder = f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()}), {self.asked.name}"
+        if subject.kind == "Node":
+            return LeaseLock(cluster, SYSTEM_NAMESPACE, subject.name, holder=holder, clock=self.clock, kind=NODE)
+        return LeaseLock(cluster, subject.namespace, subject.name, holder=holder, clock=self.clock)
+
     def prepare(self) -> tuple[Plan, Rehearsal]:
         """Make the plan and have the server rehearse it. Changes nothing."""
         plan = self._runner.plan(self.options)
@@ -133,7 +147,9 @@ class Session:
         environment = self.environment
         bind_cluster(state_of(environment.name), environment.name, environment.cluster_uid)
         audit = AuditLog(environment.cluster, AUDIT, actor_of(environment.cluster))
-        return self._runner.carry_out(plan, self.options, audit=audit, why=why, within=self.within, tell=tell)
+        return self._runner.carry_out(
+            plan, self.options, lock=self._lock, audit=audit, why=why, within=self.within, tell=tell
+        )
 
     def result(self, plan: Plan, rehearsal: Rehearsal, progress: Progress | None, output: str) -> str:
         """Return the data for stdout; *progress* is None after a dry run."""
