@@ -1,4 +1,4 @@
-"""Datadog's event stream and downtimes, each call held to Datadog's own description."""
+"""Datadog's event stream and downtimes, each call held to Datadog's own description, where that is there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.unit.scripts_publish.datadog_server import KEYS, DatadogServer
-from tests.unit.scripts_publish.description import FILE, VARIABLE, description
+from tests.unit.scripts_publish.description import judge
 
 from quarterdeck_scripts.adapters.json_api import JsonApi
 from quarterdeck_scripts.datadog.store import DatadogStore
@@ -26,9 +26,7 @@ QUIET = Quiet("prod", "shop", "checkout", ("WorkersSaturated", "EventLoopStalled
 @pytest.fixture
 def server() -> Iterator[DatadogServer]:
     """Return a Datadog on loopback; nothing may be said to it, or by it, that its description has not."""
-    if not FILE.exists():
-        pytest.skip(f"needs Datadog's API description: set {VARIABLE} to its path")
-    running = DatadogServer(description())
+    running = DatadogServer(judge())
     try:
         yield running
         assert running.wrong == []

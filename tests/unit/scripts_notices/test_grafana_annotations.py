@@ -16,12 +16,12 @@ from quarterdeck_scripts.rollout.ports import FakeClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.scripts_notices.conftest import Office
+    from tests.unit.office import Office
 
     from quarterdeck_scripts.notices.notice import Notice
 
 RUN = "checkout-v2-20270115T080000Z"
-LOOK = ("GET", f"/api/annotations?tags=run%3A{RUN}&type=annotation&limit=1", None)
+LOOK = ("GET", f"/api/annotations?tags=run%3A{RUN}&type=annotation&limit=1", b"")
 
 
 def grafana(office: Office) -> GrafanaAnnotations:

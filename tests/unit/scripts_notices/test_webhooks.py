@@ -12,7 +12,7 @@ from quarterdeck_scripts.notices.webhooks import Webhook, for_slack, plain
 from quarterdeck_scripts.rollout.ports import FakeClock
 
 if TYPE_CHECKING:
-    from tests.unit.scripts_notices.conftest import Office
+    from tests.unit.office import Office
 
     from quarterdeck_scripts.notices.notice import Notice
 

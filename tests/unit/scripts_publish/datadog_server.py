@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
-    from tests.unit.scripts_publish.description import Description
+    from tests.unit.scripts_publish.description import Description, Unjudged
 
 KEYS = {"DD-API-KEY": "an-api-key", "DD-APPLICATION-KEY": "an-application-key"}
 
 _EVENTS = "/api/v1/events"
 """Takes an API key alone."""
+_OTHERS = {_EVENTS: "_event", "/api/v1/validate": "_valid", "/api/v1/query": "_queried"}
+"""What is no collection of resources: path to the method that answers."""
 
 Fault = tuple[str, str, Any]
 """Method, beginning of the path, and what happens: a status before anything was done, `lost` (the connection)
@@ -27,9 +29,9 @@ or `silent` after it was done, or a function that is called before it is."""
 
 
 class DatadogServer:
-    """Monitors, SLOs, dashboards, downtimes and events."""
+    """Monitors, SLOs, dashboards, downtimes, events, and metrics where a test has any."""
 
-    def __init__(self, description: Description) -> None:
+    def __init__(self, description: Description | Unjudged) -> None:
         self._description = description
         self.objects: dict[str, dict[str, dict[str, Any]]] = {
             "slo": {},
@@ -39,6 +41,8 @@ class DatadogServer:
         }
         self.events: list[dict[str, Any]] = []
         """What was posted to the event stream."""
+        self.metrics: Any = None
+        """Answers queries: `metric_store.Metrics`."""
         self.wrong: list[str] = []
         """What did not fit the description, calls and answers."""
         self.calls: list[tuple[str, str]] = []
@@ -128,10 +132,9 @@ class DatadogServer:
             return (0, fault[2], {}) if fault is not None and is_cut else (status, answer, {})
 
     def _do(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
-        if path == _EVENTS:
-            self.events.append(body)
-            event = {"id": next(self._numbers), "title": body["title"], "text": body["text"], "tags": body["tags"]}
-            return 202, {"event": event, "status": "ok"}
+        if path in _OTHERS:
+            found: tuple[int, Any] = getattr(self, _OTHERS[path])(query, body)
+            return found
         kind, _, number = path.removeprefix("/api/v1/").partition("/")
         there = self.objects[kind]
         if not number:
@@ -152,6 +155,17 @@ class DatadogServer:
                 return 400, {"errors": ["the type cannot be changed"]}
             there[number] |= body | {_MODIFIED.get(kind, "updater_id"): self._modified(kind)}
         return 200, _wrapped(kind, [there[number]], whole=method == "GET")
+
+    def _event(self, query: dict[str, str], body: Any) -> tuple[int, Any]:
+        self.events.append(body)
+        event = {"id": next(self._numbers), "title": body["title"], "text": body["text"], "tags": body["tags"]}
+        return 202, {"event": event, "status": "ok"}
+
+    def _valid(self, query: dict[str, str], body: Any) -> tuple[int, Any]:
+        return 200, {"valid": True}
+
+    def _queried(self, query: dict[str, str], body: Any) -> tuple[int, Any]:
+        return 200, self.metrics.answer(query["query"], int(query["from"]), int(query["to"]))
 
     def _delete(self, kind: str, number: str) -> tuple[int, Any]:
         there = self.objects[kind]

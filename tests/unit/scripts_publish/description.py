@@ -98,3 +98,20 @@ def _with_base(schema: Any) -> Any:
 def description() -> Description:
     """Return the description; reading it costs two seconds."""
     return Description(yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+
+
+class Unjudged:
+    """Finds nothing wrong: for tests that mean something where the description is not there, too."""
+
+    def request(self, method: str, path: str, query: dict[str, str], body: Any) -> list[str]:
+        """Find nothing wrong with a call."""
+        return []
+
+    def answer(self, method: str, path: str, status: int, body: Any) -> list[str]:
+        """Find nothing wrong with an answer."""
+        return []
+
+
+def judge() -> Description | Unjudged:
+    """Return the description, where it is there."""
+    return description() if FILE.exists() else Unjudged()

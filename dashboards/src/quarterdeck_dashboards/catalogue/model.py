@@ -64,6 +64,8 @@ class RolloutPlan(Model):
     warm_up: Duration = timedelta(seconds=30)
     """How long a new pod may be slow, from its first sample on: imports, pools and caches fill once. Its failures count
     from the first request."""
+    provider: Literal["prometheus", "datadog"] = "prometheus"
+    """Who has the numbers that it is judged by: the environment's Prometheus, or what speaks as one; or Datadog."""
     silence: tuple[Annotated[str, Field(pattern=ALERT_PATTERN)], ...] = ()
     """Alerts on this service that tell nobody while it is rolled out, by name: those that new pods set off by coming
     and going. Only what opens a ticket is kept quiet, never what pages, and no longer than the rollout's run lives."""

@@ -13,11 +13,13 @@ from quarterdeck_scripts.kube.client import UnreachableError
 from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Exemplar, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 TRACE_ID = "trace_id"
 """The label of an exemplar that names a trace, as OpenMetrics has it."""
 
+SECRET_HEADERS = frozenset({"authorization", "cookie", "x-api-key"})
+"""Names of headers, in small letters, whose values are in no message."""
 _CHUNK_BYTES = 1 << 20
 _MOST_BYTES = 256 << 20
 """An answer larger than this is refused: it would not be read within the deadline either."""
@@ -26,10 +28,18 @@ _MOST_BYTES = 256 << 20
 class PrometheusApi:
     """A Prometheus, or anything that speaks its HTTP API (Thanos, Mimir), at a base URL."""
 
-    def __init__(self, url: str, *, timeout: float = 10.0) -> None:
-        """*url* has no trailing slash; *timeout* is in seconds for a whole call, body included."""
+    def __init__(self, url: str, *, timeout: float = 10.0, headers: Mapping[str, str] | None = None) -> None:
+        """Ask nothing yet.
+
+        Args:
+            url: without a trailing slash.
+            timeout: seconds for a whole call, body included.
+            headers: with every call, such as a tenant's, or what shows who asks.
+        """
         self._url = url
         self._timeout = timeout
+        self._headers = dict(headers or {})
+        self._secrets = [value for name, value in self._headers.items() if value and name.lower() in SECRET_HEADERS]
         self._pool = urllib3.PoolManager(retries=False)
 
     def query(self, promql: str, *, at: float | None = None) -> Answer:
@@ -81,6 +91,7 @@ class PrometheusApi:
                 "POST",
                 self._url + path,
                 fields=fields,
+                headers=self._headers,
                 encode_multipart=False,
                 preload_content=False,
                 redirect=False,
@@ -93,7 +104,7 @@ class PrometheusApi:
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise UnreachableError(
                 f"Prometheus at {self._url} to answer within {self._timeout:g} s",
-                f"{type(error).__name__}: {error}",
+                self._without_secrets(f"{type(error).__name__}: {error}"),
                 "see that Prometheus runs and can be reached from here",
             ) from error
 
@@ -109,7 +120,13 @@ class PrometheusApi:
         return bytes(body)
 
     def _unusable(self, found: str) -> AnswerError:
-        return AnswerError(f"an answer to a query from Prometheus at {self._url}", found, "see its log")
+        told = self._without_secrets(found)
+        return AnswerError(f"an answer to a query from Prometheus at {self._url}", told, "see its log")
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
 
 
 def parse_result(data: dict[str, Any]) -> tuple[Series, ...]:

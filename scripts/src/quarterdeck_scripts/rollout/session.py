@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import access
 from quarterdeck_contract.errors import EXIT_TERMINATED, RefusedError
-from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts import console
 from quarterdeck_scripts.audit import AuditLog, actor_of
@@ -27,6 +26,7 @@ from quarterdeck_scripts.rollout.keeper import Keeper, keeping
 from quarterdeck_scripts.rollout.line.keeper import Line
 from quarterdeck_scripts.rollout.lock import LeaseLock
 from quarterdeck_scripts.rollout.ports import SystemClock
+from quarterdeck_scripts.rollout.provider import interval_of, provider_of
 from quarterdeck_scripts.rollout.record import RolloutRecord
 from quarterdeck_scripts.rollout.run import Runner
 from quarterdeck_scripts.rollout.scene import Witness
@@ -70,18 +70,18 @@ class Session:
         Raises:
             UsageError: the environment has no such service.
         """
-        from quarterdeck_scripts.adapters.prometheus import PrometheusApi  # noqa: PLC0415 -- the one real network
-        from quarterdeck_scripts.notices.opening import Opening  # noqa: PLC0415 -- likewise
+        from quarterdeck_scripts.notices.opening import Opening  # noqa: PLC0415 -- the network
 
+        known, clock = environment.service(service), SystemClock()
         session = cls(
             environment=environment,
-            service=environment.service(service),
-            prometheus=PrometheusApi(environment.facts.prometheus_url),
-            clock=SystemClock(),
+            service=known,
+            prometheus=provider_of(environment, known, os.environ, clock),
+            clock=clock,
             folder=state_of(environment.name),
             actor=f"{getpass.getuser()}@{socket.gethostname()}",
         )
-        hearing = Opening(environment, session.service, os.environ, session.clock, session.audit).hearing()
+        hearing = Opening(environment, known, os.environ, clock, session.audit).hearing()
         for line in hearing.deaf:
             console.say(line)
         return replace(session, listeners=tuple(hearing.listeners))
@@ -95,7 +95,7 @@ class Session:
     @property
     def interval(self) -> float:
         """Seconds between two scrapes."""
-        return parse_duration(self.environment.facts.scrape_interval).total_seconds()
+        return interval_of(self.environment, self.service)
 
     @property
     def records(self) -> Path:

@@ -1,0 +1,231 @@
+"""Datadog as somebody who answers PromQL: what a rollout asks of a Prometheus, from Datadog's metrics.
+
+An answer that is not whole is marked as such, and so is no evidence: where the parts do not add up to Datadog's own
+total, or where pods are told of that the cluster has not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, TRACK
+from quarterdeck_contract.labels import CLUSTER, POD, Label
+from quarterdeck_contract.labels import TRACK as TRACK_LABEL
+from quarterdeck_contract.labels import VERSION as VERSION_LABEL
+from quarterdeck_dashboards.dashboards.datadog_query import Untranslatable, tag
+from quarterdeck_dashboards.datadog.common import ENVIRONMENT, tag_value
+from quarterdeck_dashboards.series import LE
+from quarterdeck_scripts.datadog.question import STEP, Clock, Question, question, spelt
+from quarterdeck_scripts.kube.client import list_all, path
+from quarterdeck_scripts.kube.pods import label
+from quarterdeck_scripts.publish.ports import NoAnswerError, RejectedError
+from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.publish.ports import Api
+
+_NOT_TAGGED = "n/a"
+"""What Datadog says of a series that has no such tag."""
+_SLACK = 0.5
+"""Events by which parts may differ from their total: they are whole numbers, sent as fractions."""
+
+_Key = tuple[tuple[str, str], ...]
+"""A series' labels, sorted."""
+_Points = dict[float, float]
+"""Beginning of an interval, Unix seconds, to its value."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was answered."""
+
+    parts: dict[tuple[str, _Key], _Points] = field(default_factory=lambda: defaultdict(dict))
+    """Pod and labels to points."""
+    sent: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    """Number of a query to how much its parts add up to."""
+    whole: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    """The same, as Datadog itself adds them up."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodLabels:
+    """What Datadog does not say of a pod, or says in small letters."""
+
+    track: str
+    version: str
+
+
+def pods_of(cluster: Cluster, namespace: str, service: str) -> dict[str, PodLabels]:
+    """Return *service*'s pods by name."""
+    listed = list_all(cluster, path("Pod", namespace), {"labelSelector": f"{APP_NAME}={service}"})
+    return {pod["metadata"]["name"]: PodLabels(label(pod, TRACK), label(pod, APP_VERSION)) for pod in listed}
+
+
+class DatadogMetrics:
+    """One organisation's metrics, of one environment; see `rollout.ports.Prometheus`. For one rollout at a time."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        environment: str,
+        pods: Callable[[], Mapping[str, PodLabels]],
+        now: Callable[[], float],
+        routes: Iterable[str] = (),
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            api: Datadog's.
+            environment: whose metrics are meant; the tag `env`.
+            pods: the service's pods, as the cluster has them now.
+            now: Datadog's own time, Unix seconds, as of its last answer.
+            routes: routes that somebody asks for, as the service spells them: Datadog keeps them in small letters.
+        """
+        self._api = api
+        self._environment = environment
+        self._look = pods
+        self._now = now
+        self._routes = {tag_value(route): route for route in routes}
+        self._pods: dict[str, PodLabels] = {}
+        """Every pod there ever was: one that is gone has counted nonetheless."""
+        self._growth: dict[tuple[str, _Key], _Points] = defaultdict(dict)
+        """Metric and labels to what was counted in each interval: a counter has to go on from where it stood."""
+
+    def query(self, promql: str, *, at: float | None = None) -> Answer:
+        """Answer *promql*; see `rollout.ports.Prometheus`."""
+        try:
+            asked = question(promql, (f"{ENVIRONMENT}:{self._environment}",))
+            if isinstance(asked, Clock):
+                return self._time()
+            return self._answer(asked, self._now() if at is None else at)
+        except Untranslatable as error:
+            raise _unusable(
+                f"{promql}, which it cannot be asked: {error}", "judge the service by Prometheus"
+            ) from error
+        except (RejectedError, NoAnswerError) as error:
+            raise _unusable(error.found, error.next_step) from error
+
+    def _time(self) -> Answer:
+        self._api.request("GET", "/api/v1/validate")
+        now = self._now()
+        return Answer((Series({}, ((now, now),)),))
+
+    def _answer(self, asked: Question, at: float) -> Answer:
+        began = (at - asked.window) // STEP * STEP
+        texts = [str(query) for query in asked.queries()]
+        query = {"from": str(int(began)), "to": str(math.ceil(at)), "query": ",".join(texts)}
+        read = self._read(asked, self._api.request("GET", "/api/v1/query", query=query), len(texts))
+        self._pods |= self._look()
+        parts = read.parts
+        warnings = [
+            f"Datadog sent {read.sent[number]:.0f} of {whole:.0f} events that it counted"
+            for number, whole in read.whole.items()
+            if asked.counts and abs(read.sent[number] - whole) > _SLACK
+        ]
+        strangers = sorted({pod for pod, _ in parts if pod not in self._pods})
+        if strangers:
+            warnings.append(f"the pod {strangers[0]} has reported, and the cluster has none of this name")
+        meant = {key: points for key, points in parts.items() if self._is_meant(asked, key[0])}
+        found = self._summed(asked, meant, at) if asked.summed is not None else self._samples(asked, meant, at)
+        return Answer(tuple(found), tuple(warnings))
+
+    def _is_meant(self, asked: Question, pod: str) -> bool:
+        return pod in self._pods and re.fullmatch(asked.track, self._pods[pod].track) is not None
+
+    def _samples(self, asked: Question, parts: Mapping[tuple[str, _Key], _Points], at: float) -> Iterable[Series]:
+        for (pod, key), points in parts.items():
+            known = self._pods[pod]
+            labels = {
+                CLUSTER.prometheus: self._environment,
+                **asked.known,
+                POD.prometheus: pod,
+                TRACK_LABEL.prometheus: known.track,
+                VERSION_LABEL.prometheus: known.version,
+                **dict(key),
+            }
+            samples = list(points.items())
+            if asked.counts:
+                growth = self._growth[asked.metric.name, tuple(sorted(labels.items()))]
+                growth |= {start: max(value, growth.get(start, value)) for start, value in points.items()}
+                samples = _counter(growth)
+            recent = tuple(sample for sample in samples if at - asked.window < sample[0] <= at)
+            if recent:
+                yield Series(labels, recent[-1:] if asked.latest else recent)
+
+    def _summed(self, asked: Question, parts: Mapping[tuple[str, _Key], _Points], at: float) -> Iterable[Series]:
+        sums: dict[_Key, float] = defaultdict(float)
+        for (pod, key), points in parts.items():
+            every = {**asked.known, POD.prometheus: pod, TRACK_LABEL.prometheus: self._pods[pod].track, **dict(key)}
+            sums[tuple((name, every.get(name, "")) for name in asked.summed or ())] += sum(points.values())
+        return [Series(dict(key), ((at, value),)) for key, value in sums.items()]
+
+    def _read(self, asked: Question, answer: Any, expected: int) -> _Read:
+        """Read *answer* to as many queries as *expected*.
+
+        Raises:
+            AnswerError: it is of another shape.
+        """
+        read = _Read()
+        try:
+            if answer["status"] != "ok" or answer.get("error"):
+                raise _unusable(f"the status {answer['status']}: {answer.get('error') or 'no reason given'}")
+            for each in answer["series"]:
+                number, points = _number_of(each, expected), _points(each)
+                if asked.counts and number >= expected // 2:
+                    read.whole[number - expected // 2] += sum(points.values())
+                    continue
+                tags = dict(text.split(":", 1) for text in each["tag_set"])
+                labels = {name.prometheus: self._restored(name, tags.get(tag(name), "")) for name in asked.labels}
+                if asked.bounds:
+                    labels[LE.prometheus] = spelt(asked.bounds[number])[0]
+                read.sent[number] += sum(points.values())
+                sums = read.parts[tags[tag(POD)], tuple(sorted(labels.items()))]
+                # What differs in capital letters alone is one series there; what we spell alike is one here.
+                sums |= {start: value + sums.get(start, 0.0) for start, value in points.items()}
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise _unusable(f"an answer of another shape ({type(error).__name__}: {error})") from error
+        return read
+
+    def _restored(self, name: Label, value: str) -> str:
+        """Return *value* as the service spelt it, as far as that is known: Datadog keeps small letters."""
+        if value.lower() == _NOT_TAGGED:
+            return ""
+        for spelling in name.values:
+            if spelling.lower() == value:
+                return spelling
+        return self._routes.get(tag_value(value), value)
+
+
+def _number_of(series: Any, expected: int) -> int:
+    """Return which of the queries *series* answers."""
+    number = series["query_index"] if expected > 1 else 0
+    if not isinstance(number, int) or not 0 <= number < expected:
+        raise ValueError(f"query_index {number!r}")
+    return number
+
+
+def _points(series: Any) -> _Points:
+    if series["interval"] not in {STEP, STEP * 1000}:  # by its description milliseconds, in its examples seconds
+        raise ValueError(f"intervals of {series['interval']}, not the {STEP} s that were asked for")
+    return {moment / 1000: float(value) for moment, value in series["pointlist"] if value is not None}
+
+
+def _counter(growth: _Points) -> list[tuple[float, float]]:
+    """Return the samples of a counter that grew so: it stood at nothing before, and each interval's end shows it."""
+    starts = sorted(growth)
+    totals = itertools.accumulate(growth[start] for start in starts)
+    shown = [(start + STEP, total) for start, total in zip(starts, totals, strict=True)]
+    return [(starts[0], 0.0), *shown] if starts else []
+
+
+def _unusable(found: str, next_step: str = "see what answers at this site") -> AnswerError:
+    return AnswerError("an answer from Datadog's metrics", found, next_step)

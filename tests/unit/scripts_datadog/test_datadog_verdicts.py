@@ -1,0 +1,290 @@
+"""Canaries judged by Datadog's metrics; each call is held to Datadog's own description, where that is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.scripts_datadog.metric_store import Metrics
+from tests.unit.scripts_publish.datadog_server import KEYS, DatadogServer
+from tests.unit.scripts_publish.description import judge
+
+from quarterdeck_contract import VERSION
+from quarterdeck_scripts.adapters.json_api import JsonApi
+from quarterdeck_scripts.datadog.metrics import DatadogMetrics, PodLabels
+from quarterdeck_scripts.rollout import queries
+from quarterdeck_scripts.rollout.counts import Counts
+from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.evidence import PodFact
+from quarterdeck_scripts.rollout.measure import Measurer
+from quarterdeck_scripts.rollout.ports import AnswerError, FakeClock
+from quarterdeck_scripts.rollout.preflight import require_measurable
+from quarterdeck_scripts.rollout.record import RolloutRecord
+from quarterdeck_scripts.rollout.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BEGIN = 1_800_000_000.0
+EXPORT = 60.0
+"""Seconds between two exports of a pod."""
+
+
+@dataclass
+class World:
+    """A service whose pods send their metrics to Datadog once a minute, in time that flies."""
+
+    server: DatadogServer
+    clock: FakeClock = field(default_factory=lambda: FakeClock(BEGIN))
+    pods: dict[str, PodLabels] = field(default_factory=dict)
+
+    def api(self) -> DatadogMetrics:
+        """Return Datadog, as a process of ours speaks to it."""
+        api = JsonApi(self.server.url, KEYS, called="Datadog", clock=self.clock, within=1)
+        return DatadogMetrics(
+            api,
+            environment="prod",
+            pods=lambda: dict(self.pods),
+            now=self.clock.now,
+            routes=("/orders/{id}",),
+        )
+
+    def serve(self, pod: str, seconds: float, *, rate: float = 10.0, failing: float = 0.0, slow: float = 0.0) -> None:
+        """Have *pod* serve for *seconds* from now on, *failing* and *slow* shares of its requests."""
+        metrics, end = self.server.metrics, self.clock.now() + seconds
+        known = self.pods[pod]
+        target = {"env": "prod", "kube_namespace": "shop", "service": "checkout", "pod_name": pod}
+        target["version"] = known.version
+        at = self.clock.now() + len(pod) % 7  # pods export when they like
+        while at < end:
+            metrics.send("quarterdeck.build.info", at, 1.0, contract_version=VERSION, **target)
+            failed, late = round(rate * EXPORT * failing), round(rate * EXPORT * slow)
+            for status, value, times in (
+                ("500", 0.02, failed),
+                ("200", 0.7, late),
+                ("200", 0.02, round(rate * EXPORT) - failed - late),
+            ):
+                metrics.send(
+                    "http.server.request.duration",
+                    at,
+                    value,
+                    times,
+                    http__request__method="GET",
+                    http__route="/orders/{id}",
+                    http__response__status_code=status,
+                    **target,
+                )
+            at += EXPORT
+
+    def measurer(self, *objectives: Objective) -> tuple[Measurer, RolloutRecord]:
+        """Return what judges the canary from now on."""
+        record = RolloutRecord(
+            *("id", "checkout", "shop", "prod", "uid", "x:v2", "x:v1", "anna", BEGIN, EXPORT, 3600.0),
+            Criteria(),
+            objectives,
+            since=self.clock.now(),
+        )
+        return Measurer(self.api(), record, version="v2"), record
+
+    def facts(self) -> list[PodFact]:
+        """Return the pods as the cluster has them."""
+        return [
+            PodFact(name, known.track, ready=True, born_during=known.track == "canary")
+            for name, known in self.pods.items()
+        ]
+
+
+ERRORS = Objective("errors", Bad.FAILED, 0.0025)
+SLOW = Objective("latency", Bad.SLOW, 0.005, 0.25)
+ONE_ROUTE = replace(ERRORS, name="orders", where=(("http_request_method", "GET"), ("http_route", r"/orders/\{id\}")))
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Return a world in which `checkout` has served at v1 for ten minutes, and a canary of v2 has just come."""
+    server = DatadogServer(judge())
+    server.metrics = Metrics()
+    world = World(server)
+    try:
+        world.pods = {"checkout-a": PodLabels("stable", "v1"), "checkout-b": PodLabels("stable", "v1")}
+        for pod in world.pods:
+            world.serve(pod, 600)
+        world.clock.sleep(600)
+        world.pods["checkout-canary-a"] = PodLabels("canary", "v2")
+        yield world
+        assert server.wrong == []
+    finally:
+        server.close()
+
+
+def judged(world: World, minutes: int, *objectives: Objective, **how: float) -> tuple[list[Any], RolloutRecord]:
+    """Have the pods serve, the canary as *how* says, and look each minute; return the looks and the record."""
+    measurer, record = world.measurer(*objectives)
+    looks = []
+    for _ in range(minutes):
+        for pod, known in world.pods.items():
+            world.serve(pod, EXPORT, **(how if known.track == "canary" else {}))
+        world.clock.sleep(EXPORT)
+        looks.append(measurer.look(world.facts()))
+    return looks, record
+
+
+def test_counts_are_the_services_own(world: World) -> None:
+    """Of the canary from its first request on, of the stable pods since the canary came; no event twice or never."""
+    _, record = judged(world, 6, ERRORS, SLOW, ONE_ROUTE, failing=0.05, slow=0.1)
+
+    errors, slow, one_route = record.readings[-1].tallies
+    assert record.readings[-1].causes == ()
+    assert (errors.canary, errors.stable) == (Counts(3600, 180), Counts(7200, 0))
+    assert (slow.canary.bad, slow.stable) == (300, Counts(7200, 0))  # its first minute is a cold one
+    assert (one_route.canary, one_route.stable) == (errors.canary, errors.stable)
+
+
+@pytest.mark.parametrize(
+    ("how", "verdict"), [({}, Verdict.PASS), ({"failing": 0.05}, Verdict.FAIL), ({"slow": 0.3}, Verdict.FAIL)]
+)
+def test_canaries_are_told_apart(world: World, how: dict[str, float], verdict: Verdict) -> None:
+    """As with a Prometheus, in minutes."""
+    looks, _ = judged(world, 30, ERRORS, SLOW, **how)
+
+    assert verdict in [look.verdict for look in looks]
+    assert {look.verdict for look in looks} <= {verdict, Verdict.INCONCLUSIVE}
+
+
+def test_what_is_late_is_counted_when_it_comes(world: World) -> None:
+    """Datadog adds to intervals that it has answered for before."""
+    measurer, record = world.measurer(ERRORS)
+    for pod in world.pods:
+        world.serve(pod, 120)
+    late = world.server.metrics.events["http.server.request.duration"]
+    held = [each for each in late if each[1]["pod_name"] == "checkout-canary-a"][-1:]
+    for each in held:
+        late.remove(each)
+    world.clock.sleep(120)
+    measurer.look(world.facts())
+    late += held
+    for pod in world.pods:
+        world.serve(pod, 60)
+    world.clock.sleep(60)
+
+    measurer.look(world.facts())
+
+    assert record.readings[0].tallies[0].canary.requests < record.readings[1].tallies[0].canary.requests == 1800
+
+
+def test_an_answer_that_is_cut_off_is_no_evidence(world: World) -> None:
+    """The parts are compared with Datadog's own total: it sends no more series than it likes."""
+    answer = world.server.metrics.answer
+
+    def cut(query: str, start: int, end: int) -> dict[str, Any]:
+        whole = answer(query, start, end)
+        parted = [each for each in whole["series"] if each["tag_set"]]
+        return {**whole, "series": parted[1:] + [each for each in whole["series"] if not each["tag_set"]]}
+
+    world.server.metrics.answer = cut  # type: ignore[method-assign]  # what a limit does
+    looks, record = judged(world, 2, ERRORS)
+
+    assert {look.verdict for look in looks} == {Verdict.INCONCLUSIVE}
+    assert "Datadog sent " in record.readings[-1].causes[0]
+
+
+def test_a_pod_that_the_cluster_does_not_have_is_no_evidence(world: World) -> None:
+    """Nobody knows which side it is on."""
+    world.pods["checkout-c"] = PodLabels("stable", "v1")
+    world.serve("checkout-c", 60)
+    del world.pods["checkout-c"]
+    _, record = judged(world, 1, ERRORS)
+
+    assert "the pod checkout-c has reported, and the cluster has none of this name" in record.readings[-1].causes[0]
+
+
+def test_a_pod_that_is_gone_keeps_what_it_counted(world: World) -> None:
+    """It was known before."""
+    measurer, record = world.measurer(ERRORS)
+    for pod in world.pods:
+        world.serve(pod, 60)
+    world.clock.sleep(60)
+    measurer.look(world.facts())
+    del world.pods["checkout-b"]
+    for pod in world.pods:
+        world.serve(pod, 60)
+    world.clock.sleep(60)
+    measurer.look(world.facts())
+
+    assert record.readings[-1].tallies[0].stable == Counts(1800, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ({"status": "error", "error": "timeout", "series": []}, "the status error: timeout"),
+        ({"status": "ok", "series": [{"pointlist": [[0, 1]]}]}, "an answer of another shape"),
+        (
+            {"status": "ok", "series": [{"query_index": 0, "interval": 300, "pointlist": [], "tag_set": []}]},
+            "intervals",
+        ),
+        ({"status": "ok", "series": []}, "has no series of this service"),
+    ],
+)
+def test_what_is_no_answer_decides_nothing(world: World, fault: dict[str, Any], cause: str) -> None:
+    """The cause is named."""
+    world.server.metrics.answer = lambda *_: fault  # type: ignore[method-assign]  # whatever Datadog may say
+    looks, record = judged(world, 3, ERRORS)
+
+    assert {look.verdict for look in looks} == {Verdict.INCONCLUSIVE}
+    assert cause in " ".join(record.readings[-1].causes)
+
+
+@pytest.mark.parametrize("status", [403, 500, 429])
+def test_a_refusal_is_named_without_the_keys(world: World, status: int) -> None:
+    """And decides nothing."""
+    world.server.faults += [("GET", "/api/v1/validate", status)] * 3
+
+    with pytest.raises(AnswerError) as raised:
+        world.api().query(queries.CLOCK)
+
+    assert raised.value.expected == "an answer from Datadog's metrics"
+    assert not any(key in str(raised.value) for key in KEYS.values())
+
+
+def test_a_service_can_be_seen_to_be_measurable_before_a_rollout(world: World) -> None:
+    """By the same question as with a Prometheus."""
+    require_measurable(world.api(), "shop", "checkout", EXPORT)
+
+
+def test_what_is_usual_is_asked_of_the_pods_that_are_meant(world: World) -> None:
+    """Growth of each bucket over ten minutes, of the stable version's successes."""
+    world.serve("checkout-canary-a", 60)
+    world.clock.sleep(60)
+
+    found = world.api().query(queries.durations("shop", "checkout", 660), at=world.clock.now())
+
+    within = {series.labels["le"]: series.samples[0][1] for series in found.series}
+    assert within["+Inf"] == within["0.025"] == 12_000
+    assert len(within) < 16
+
+
+@pytest.mark.parametrize(
+    "promql",
+    [
+        "rate(http_server_request_duration_seconds_count[5m])",
+        "histogram_quantile(0.9, http_server_request_duration_seconds_bucket)",
+        "up",
+        'quarterdeck_build_info{colour="red"}[60s]',
+        "((",
+    ],
+)
+def test_what_datadog_cannot_be_asked_is_refused(world: World, promql: str) -> None:
+    """It is no answer, and nothing is made up."""
+    with pytest.raises(AnswerError, match="cannot be asked"):
+        world.api().query(promql)
+
+
+def test_every_question_of_a_rollout_can_be_asked(world: World) -> None:
+    """Whatever rollouts ask, but the selector whose exemplars name traces: Datadog has none of these."""
+    asked = {name: text for name, text in queries.examples(None).items() if name != "rollout-served"}  # type: ignore[arg-type]  # unused
+
+    for name, text in asked.items():
+        assert world.api().query(text, at=world.clock.now()).warnings == (), name
+    assert len(asked) >= 4
