@@ -249,16 +249,27 @@ class TestSeveralWriters:
         assert log.verify().broken is None
         assert copied(tmp_path) == entries(cluster)
 
-    def test_a_lost_answer_makes_no_second_entry(self, cluster: Meddled, log: AuditLog) -> None:
-        """The entry was stored, the answer got lost: it is read back, not written again."""
+    @pytest.mark.parametrize(
+        "failure",
+        [UnreachableError("an answer", "timed out", "wait"), ApiError(500, "InternalError", "etcd")],
+        ids=["no answer", "500"],
+    )
+    @pytest.mark.parametrize("stored", [False, True])
+    def test_a_lost_answer_makes_no_second_entry(
+        self, cluster: Meddled, log: AuditLog, failure: Exception, *, stored: bool
+    ) -> None:
+        """Whether the entry was stored is read back. A 500 after it, found through a proxy, used to end a rollout."""
         make_change(log)
 
         def lose(method: str, path: str) -> None:
             if method == "PATCH":
-                cluster.after = _nothing
-                raise UnreachableError("an answer", "timed out", "wait")
+                cluster.after = cluster.before = _nothing
+                raise failure
 
-        cluster.after = lose
+        if stored:
+            cluster.after = lose
+        else:
+            cluster.before = lose
         make_change(log)
 
         assert [entry["sequence"] for entry in entries(cluster)] == [1, 2, 3, 4]

@@ -6,6 +6,7 @@ segment begins only after the one before it is sealed, so two writers can never 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import AUDIT_CONFIGMAP_PREFIX, MANAGED_BY, SYSTEM_NAMESPACE
 from quarterdeck_scripts.audit.chain import Entry, read_line
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError, path
+from quarterdeck_scripts.kube.retries import TRIES, Backoff, may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,11 +56,11 @@ class Segments:
             All lines from the segment *first* on, the new one last or, after a lost answer, near the end.
 
         Raises:
-            ApiError: refused, for want of the namespace or of permission.
-            UnreachableError: no answer, and no second one either.
+            ApiError: refused, for want of the namespace or of permission, or an error of the server that stays.
+            UnreachableError: no answer, however often it was asked for.
             RefusedError: somebody emptied the log.
         """
-        lost = False
+        lost, backoff = 0, Backoff()
         for _ in range(_TURNS):
             number, segment, lines = self._tail(first)
             entry = compose(lines, number)
@@ -67,10 +69,12 @@ class Segments:
             try:
                 if self._append_to(number, segment, entry):
                     return [*lines, entry.to_line()]
-            except UnreachableError:
-                if lost:
+            except (ApiError, UnreachableError) as error:
+                # Whether it was written is unknown: the next turn reads it back.
+                lost += 1
+                if not may_pass(error) or lost == TRIES:
                     raise
-                lost = True
+                time.sleep(backoff.pause(error))
         raise ApiError(_CONFLICT, "Conflict", f"others wrote {_TURNS} times in between", path=_path(first))
 
     def _tail(self, first: int) -> tuple[int, Json | None, list[str]]:
