@@ -13,6 +13,7 @@ from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_stacks.components.facts import Facts
 from quarterdeck_stacks.components.isolation import Isolation
 from quarterdeck_stacks.components.namespaces import Namespaces
+from quarterdeck_stacks.components.operators import Operators
 from quarterdeck_stacks.components.place import Place
 from quarterdeck_stacks.components.quota import Quota
 from quarterdeck_stacks.components.workload import Workload
@@ -44,6 +45,7 @@ def deploy(environment: Environment, shape: Shape) -> None:
     )
     monitoring(environment, namespaces, opts)
     workloads(environment, namespaces, opts)
+    Operators(services, settings.operators, namespaces=namespaces, opts=opts)
     Facts(facts(settings, environment.catalogue_text), uid=connection.uid, namespaces=namespaces, opts=opts)
     pulumi.export("prometheusUrl", settings.prometheus_url)
     pulumi.export("alertmanagerUrl", settings.alertmanager_url)

@@ -11,7 +11,17 @@ from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_stacks.settings.cluster import ClusterSettings
 from quarterdeck_stacks.settings.consistent import check_consistent
-from quarterdeck_stacks.settings.keys import assignments, check_keys, duration, group, key, read, text, whole_seconds
+from quarterdeck_stacks.settings.keys import (
+    assignments,
+    check_keys,
+    duration,
+    group,
+    key,
+    read,
+    text,
+    texts,
+    whole_seconds,
+)
 from quarterdeck_stacks.settings.monitoring import MonitoringSettings, PrometheusSettings, Scale
 from quarterdeck_stacks.settings.quota import QuotaSettings
 from quarterdeck_stacks.settings.services import ServiceSettings
@@ -93,6 +103,9 @@ class Settings:
     """Service to image, where it differs from the catalogue."""
     replicas: dict[str, int] = key("replicas", _replicas)
     """Service to replicas, where they differ from the catalogue."""
+    operators: tuple[str, ...] = key("operators", texts)
+    """Groups of the cluster's users, as its API server names them, who may roll out services and run their runbooks.
+    Without any, the Roles are there and bound to nobody."""
 
     preview_ttl: timedelta = key("previewTtl", duration)
     """How long a `pr-N` is kept at least: a label on its namespaces, for whoever clears up."""
