@@ -7,7 +7,6 @@ watch that is not deserialised expires. What is sent again after which failure i
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -19,7 +18,7 @@ from kubernetes.client import ApiClient
 
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_scripts.adapters.kubeconfig import configuration, contexts
-from quarterdeck_scripts.adapters.wire import Request, chunks, events
+from quarterdeck_scripts.adapters.wire import Request, chunks, decoded, events
 from quarterdeck_scripts.kube.client import ApiError, Json, StaleError, UnreachableError, path
 from quarterdeck_scripts.kube.logs import LINES, end_of
 from quarterdeck_scripts.kube.retries import TRIES, Backoff, may_be_sent_again
@@ -199,20 +198,20 @@ class ApiServer:
 
     def _decoded(self, response: urllib3.BaseHTTPResponse, data: bytes, asked: Request) -> Json:
         try:
-            decoded = json.loads(data)
+            answer = decoded(data)
         except ValueError:
-            decoded = None
+            answer = None
         if response.status >= 300:  # noqa: PLR2004 -- every status but 2xx is a refusal
-            status = decoded if isinstance(decoded, dict) else {"message": data[:200].decode(errors="replace")}
+            status = answer if isinstance(answer, dict) else {"message": data[:200].decode(errors="replace")}
             code = {"code": response.status, "reason": response.reason}
             raise _api_error({**code, **status}, asked, response.headers.get("Retry-After", ""))
-        if not isinstance(decoded, dict):
+        if not isinstance(answer, dict):
             raise UnreachableError(
                 f"JSON from the API server {self.server}",
                 f"{response.status} with {data[:80]!r}",
                 "see what answers at this address: it is no API server",
             )
-        return decoded
+        return answer
 
     @contextmanager
     def _failures_named(self, asked: Request) -> Iterator[None]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import urllib3
@@ -66,6 +67,23 @@ def chunks(response: urllib3.BaseHTTPResponse, deadline: float) -> Iterator[byte
         yield chunk
     if sock is not None and sock.fileno() >= 0:
         sock.settimeout(_IDLE_TIMEOUT)
+
+
+def decoded(data: bytes) -> Any:
+    """Return what the JSON *data* says.
+
+    Raises:
+        ValueError: it is none.
+    """
+    # What is decoded has no cycles, but while it grows the collector looks for some, time and again: of the 1.4 s
+    # that 10,000 pods take to decode, 0.8 s.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(data)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def events(pieces: Iterator[bytes]) -> Iterator[Json]:

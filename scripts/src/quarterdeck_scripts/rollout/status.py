@@ -14,6 +14,8 @@ from quarterdeck_scripts.rollout.state import State, read_state
 from quarterdeck_scripts.rollout.view import ServiceView
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from quarterdeck_scripts.kube.client import Cluster, Json
 
 
@@ -95,8 +97,8 @@ def of(cluster: Cluster, cluster_uid: str, namespace: str, service: str) -> Roll
     holder = holder_of(cluster, namespace, service)
     return RolloutStatus(
         service=service,
-        stable=None if stable is None else _side(stable, view.pods(Side.STABLE)),
-        canary=None if canary is None else _side(canary, view.pods(Side.CANARY)),
+        stable=None if stable is None else _side(stable, view.each_pod(Side.STABLE)),
+        canary=None if canary is None else _side(canary, view.each_pod(Side.CANARY)),
         state=state,
         holder=holder.name,
         progress=holder.progress,
@@ -106,7 +108,7 @@ def of(cluster: Cluster, cluster_uid: str, namespace: str, service: str) -> Roll
     )
 
 
-def _side(deployment: Json, pods: list[Json]) -> SideStatus:
+def _side(deployment: Json, pods: Iterable[Json]) -> SideStatus:
     status = workloads.status_of(deployment, pods)
     return SideStatus(
         image=workloads.serving_image(deployment),

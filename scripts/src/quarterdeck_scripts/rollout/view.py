@@ -9,11 +9,14 @@ from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, TRACK, TRACK_
 from quarterdeck_scripts.kube import in_place, traffic, workloads
 from quarterdeck_scripts.kube.client import ApiError, Json, list_all, path
 from quarterdeck_scripts.kube.pods import created, label
+from quarterdeck_scripts.kube.trimmed import trimmed
 from quarterdeck_scripts.rollout import lens
 from quarterdeck_scripts.rollout.actions import Side, Situation
 from quarterdeck_scripts.rollout.state import read_state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from quarterdeck_scripts.kube.client import Cluster
     from quarterdeck_scripts.rollout.ports import Prometheus
 
@@ -70,9 +73,14 @@ class ServiceView:
         return found
 
     def pods(self, side: Side | None = None) -> list[Json]:
-        """Return the pods of one side by their track, or all."""
+        """Return the pods of one side by their track, or all, without what nobody reads of them."""
+        return list(self.each_pod(side))
+
+    def each_pod(self, side: Side | None = None) -> Iterator[Json]:
+        """Yield the same page by page: whoever only counts them never has all."""
         selector = f"{APP_NAME}={self._service}" + (f",{TRACK}={lens.TRACKS[side]}" if side else "")
-        return list(list_all(self._cluster, path("Pod", self._namespace), {"labelSelector": selector}))
+        query = {"labelSelector": selector}
+        yield from map(trimmed, list_all(self._cluster, path("Pod", self._namespace), query))
 
     def of_version(self, version: str) -> list[Json]:
         """Return the pods of one version, whatever side they are on."""
@@ -93,7 +101,7 @@ class ServiceView:
             if deployment is None or not in_place.is_held(deployment):
                 return None
             return workloads.held_status(deployment, self.pods())
-        return None if deployment is None else workloads.status_of(deployment, self.pods(side))
+        return None if deployment is None else workloads.status_of(deployment, self.each_pod(side))
 
     def inspect(self, *, any_state: bool = False) -> Situation:
         """Return what a flow has to know before it goes on, and remember the stable version for `changed`.
