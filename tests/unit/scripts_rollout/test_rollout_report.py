@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from quarterdeck_scripts.rollout.charts import Band, Chart, Line, draw
-from quarterdeck_scripts.rollout.counts import Counts, Tally
+from quarterdeck_scripts.rollout.counts import Counts, RouteCounts, Tally
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.evidence import Reading
+from quarterdeck_scripts.rollout.guards import Fullness, Sight
 from quarterdeck_scripts.rollout.record import RolloutRecord, Step
 from quarterdeck_scripts.rollout.report import render
 
@@ -141,3 +143,35 @@ def test_a_chart_of_nothing_or_zeros_can_be_drawn(points: tuple[tuple[float, flo
     assert all(0 <= number <= 760 for number in numbers)
     assert "nan" not in svg
     assert "inf" not in svg.replace("inferred", "")
+
+
+def test_routes_are_shown_with_what_is_known_of_each() -> None:
+    """The one that failed comes first and is open; one with too little traffic says so."""
+    made = record("a", 0)
+    made.readings.clear()
+    for n in range(1, 41):
+        parts = (
+            RouteCounts("GET /<home>", Counts(800 * n, 0), Counts(2400 * n, 0)),
+            RouteCounts("GET /rare", Counts(0, 0), Counts(n, 0)),
+            RouteCounts("GET /export", Counts(n, n), Counts(3 * n, 0)),
+        )
+        made.readings.append(Reading(made.since + 2 * n, (Tally.of(parts), Tally.of(parts[:1])), (0, 0), ()))
+
+    text = render([made])
+    assert "<details open><summary>Route by route</summary>" in text
+    assert text.index("GET /export") < text.index("GET /&lt;home&gt;")
+    assert '<th scope="row">GET /rare</th><td>too few requests</td>' in text
+    assert '<th scope="row">GET /export</th><td>FAIL</td>\n<td class="number">40 of 40</td>' in text
+    assert Page(text).open == []
+
+
+def test_a_guards_alarm_stands_above_the_numbers() -> None:
+    """What failed the canary is said first where its requests looked well; the record keeps what it was made of."""
+    made = record("a", 0, "rolled back")
+    full = (Fullness("memory limit", "c<1>", 0.5, 0.4),)
+    made.readings.append(replace(made.readings[-1], sight=Sight(made.since + 81, (2, 0), (1, 3), full)))
+
+    read = RolloutRecord.from_json(made.to_json())
+
+    assert read.readings == made.readings
+    assert '<p class="warning">Restarts: the canary&#x27;s pods were restarted 2 times' in render([read])

@@ -75,6 +75,8 @@ def _evidence(record: RolloutRecord) -> Iterator[str]:
         yield "<p>Nothing was measured.</p>"
         return
     yield "<h3>The verdict's numbers</h3>"
+    if assessment.alarm:
+        yield f'<p class="warning">{escape(assessment.alarm)}</p>'
     yield from _table(record, assessment.judgements)
     for index, judgement in enumerate(assessment.judgements):
         yield f"<h3>{escape(_heading(judgement))}</h3>"
@@ -83,6 +85,7 @@ def _evidence(record: RolloutRecord) -> Iterator[str]:
             "<figcaption>Since the canary was created, all requests so far. Shaded: where the canary's true share is, "
             "at every moment at once. Dashed: the most it may be.</figcaption></figure>"
         )
+        yield from _routes(judgement)
     yield "<h3>Requests</h3>"
     yield f"<figure>{draw(_rate_chart(record))}"
     yield "<figcaption>Requests a second between two looks.</figcaption></figure>"
@@ -91,6 +94,33 @@ def _evidence(record: RolloutRecord) -> Iterator[str]:
         yield "<details><summary>Moments without a judgement</summary><ul>"
         yield from (f"<li>{_at(record, reading)}: {escape(cause)}</li>" for reading, cause in causes)
         yield "</ul></details>"
+
+
+def _routes(judgement: Judgement) -> Iterator[str]:
+    """Show each route where there are several, those that fail or are suspect first."""
+    if not judgement.routes:
+        return
+    ordered = sorted(judgement.routes, key=lambda each: (not each.failed, not each.suspect))
+    unfolded = " open" if judgement.route else ""
+    yield f'<details{unfolded}><summary>Route by route</summary><div class="wide"><table><thead><tr>'
+    yield (
+        "".join(f'<th scope="col">{name}</th>' for name in ("Route", "", "Canary", "Stable", "At most"))
+        + "</tr></thead>"
+    )
+    yield "<tbody>"
+    for each in ordered:
+        state = "FAIL" if each.failed else "suspect" if each.suspect else "" if each.telling else "too few requests"
+        cells = (
+            f"{each.canary.bad:,} of {each.canary.requests:,}",
+            f"{each.stable.bad:,} of {each.stable.requests:,}",
+            percent(each.share_high),
+        )
+        yield f'<tr><th scope="row">{escape(each.route)}</th><td>{state}</td>'
+        yield "".join(f'<td class="number">{cell}</td>' for cell in cells) + "</tr>"
+    yield (
+        '</tbody></table></div><p class="note">At most: what the canary\'s true share on this route is below. Too few '
+        "requests: a canary that fails all of them would not have been seen.</p></details>"
+    )
 
 
 def _table(record: RolloutRecord, judgements: Sequence[Judgement]) -> Iterator[str]:
@@ -113,7 +143,8 @@ def _table(record: RolloutRecord, judgements: Sequence[Judgement]) -> Iterator[s
     yield (
         f'<p class="note">Allowed is the larger of {criteria.ratio:g} times the stable share and '
         f"{percent(criteria.budget_share)} of the objective's error budget. Each lower bound is wrong with a chance of "
-        f"at most {percent(criteria.false_fail / max(1, len(judgements)))}, each upper bound of at most "
+        f"at most {percent(criteria.false_fail * (1 - criteria.route_share) / max(1, len(judgements)))}, "
+        "each upper bound of at most "
         f"{percent(criteria.false_pass / 2)}, over the whole rollout and however often it was looked at.</p>"
     )
 
@@ -123,14 +154,15 @@ def _share_chart(record: RolloutRecord, index: int) -> Chart:
     for reading, trials in record.trials():
         if reading.causes:
             continue
-        time, judgement = reading.at - record.since, trials[index].judge()
-        if judgement.canary.requests:
-            canary.append((time, judgement.canary.share))
-            low.append((time, judgement.canary_share.low))
-            high.append((time, judgement.canary_share.high or 1.0))
-        if judgement.stable.requests:
-            stable.append((time, judgement.stable.share))
-        allowed.append((time, judgement.allowed))
+        time, trial = reading.at - record.since, trials[index]
+        if trial.canary.requests:
+            share = trial.share()
+            canary.append((time, trial.canary.share))
+            low.append((time, share.low))
+            high.append((time, share.high or 1.0))
+        if trial.stable.requests:
+            stable.append((time, trial.stable.share))
+        allowed.append((time, trial.allowed))
     objective = record.objectives[index]
     what = (
         "failed requests"
