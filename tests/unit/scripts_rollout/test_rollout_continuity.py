@@ -47,3 +47,11 @@ def test_a_series_that_ended_long_ago_is_not_missed() -> None:
     continuity.take([series("a", 100), series("b", 59)], 100)
 
     assert continuity.take([series("a", 110)], 110) == []
+
+
+def test_a_clock_that_was_wrong_once_excuses_nothing() -> None:
+    """A moment far in the future makes what was there before no older than it is."""
+    continuity = Continuity(10)
+    continuity.take([series("a", 100), series("b", 100)], 9000)
+
+    assert continuity.take([series("a", 110)], 110) == ["Prometheus has no longer what it had of the pod b, 1 series"]

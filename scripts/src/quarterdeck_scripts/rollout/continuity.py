@@ -41,6 +41,7 @@ class Continuity:
         overlap = self._at - self._overlap
         due = [key for key, newest in self._newest.items() if newest >= overlap]
         self._gone = {key: None for key in [*self._gone, *due] if key not in present}
-        self._newest, self._at = present, now
+        # A clock that is wrong once would have everything look long ago: what was answered says when it was.
+        self._newest, self._at = present, min(now, max(present.values(), default=now))
         pods = Counter(dict(key).get(labels.POD.prometheus, "") for key in self._gone)
         return [f"Prometheus has no longer what it had of the pod {pod}, {count} series" for pod, count in pods.items()]

@@ -81,9 +81,10 @@ class Measurer:
         warnings = [*counters.warnings, *scrapes.warnings]
         if warnings:
             return self._nothing(f"Prometheus warns that its answer may be incomplete ({warnings[0]})", now)
-        # The next question reaches back over this one: a sample may have been on its way.
-        self._from = now - _LOOKBACK_SCRAPES * self._record.interval
-        return ledger.take(counters.series, scrapes.series, pods, now)
+        reading = ledger.take(counters.series, scrapes.series, pods, now)
+        # The next question reaches back over this one: a sample may have been on its way, and a clock wrong once.
+        self._from = min(now, max(reading.newest) or now) - _LOOKBACK_SCRAPES * self._record.interval
+        return reading
 
     def _gauges(self, reading: Reading) -> dict[str, tuple[Series, ...]]:
         """Return how full everything is, by metric; what is not answered is nothing that a guard could speak of."""
