@@ -227,6 +227,17 @@ def test_abort_removes_what_a_killed_run_left(typed: Any, capsys: pytest.Capture
     assert "No rollout of checkout is under way" in capsys.readouterr().err
 
 
+def test_a_rehearsed_abort_removes_nothing(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server says what would go."""
+    left_behind(typed)
+    before = typed.deployments(), typed.deployment()
+
+    assert cli.run(["rollout", "abort", "checkout", "--dry-run"]) == 0
+
+    assert "  Remove the canary\n    - Deployment shop/checkout-canary\n" in capsys.readouterr().err
+    assert (typed.deployments(), typed.deployment()) == before
+
+
 def test_start_again_goes_on(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """The plan says that it was begun before, and by whom."""
     left_behind(typed)

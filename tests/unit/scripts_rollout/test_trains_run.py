@@ -8,7 +8,7 @@ import pytest
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
-from quarterdeck_scripts.rollout import beginning
+from quarterdeck_scripts.rollout import beginning, going_back
 from quarterdeck_scripts.rollout.state import Ending
 from quarterdeck_scripts.rollout.train import Member
 
@@ -176,6 +176,54 @@ def test_another_version_of_a_service_under_way_is_refused(shop: Any) -> None:
 
     with pytest.raises(RefusedError, match=r"one of payments=localhost/payments:v2 checkout=localhost/checkout:v2"):
         roll_out(shop, Member("payments", "localhost/payments:v3"))
+
+
+def test_abort_puts_the_whole_train_back(shop: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the name of any of its services, also of one that had been promoted."""
+    real = shop.cluster
+    shop.cluster = Mortal(real, 6, "after")
+    with pytest.raises(Killed):
+        roll_out(shop)
+    shop.cluster = real
+    shop.pass_time(31)
+
+    assert going_back.abort(shop.session, ["payments"], yes=True, dry_run=False, take_over=False) == 0
+
+    assert is_new(shop) == OLD
+    assert "checkout: aborted. Aborted by anna@bridge" in capsys.readouterr().out
+
+
+def test_an_abort_that_is_killed_is_not_begun_anew(shop: Any) -> None:
+    """Whoever types the first command again goes on putting it back."""
+    real = shop.cluster
+    shop.cluster = Mortal(real, 6, "after")
+    with pytest.raises(Killed):
+        roll_out(shop)
+    shop.cluster = Mortal(real, 2, "before")  # checkout is put back, payments is not
+    shop.pass_time(31)
+    with pytest.raises(Killed):
+        going_back.abort(shop.session, ["checkout"], yes=True, dry_run=False, take_over=False)
+    shop.cluster = real
+    shop.pass_time(31)
+
+    assert roll_out(shop).ending is Ending.ABORTED
+
+    assert is_new(shop) == OLD
+
+
+def test_undo_takes_the_caller_back_first(shop: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """In reverse of the order in which they went; rehearsed, nothing goes."""
+    roll_out(shop)
+    shop.pass_time(60)
+
+    assert going_back.undo(shop.session, ["payments", "checkout"], yes=True, dry_run=True) == 0
+    assert is_new(shop) == NEW
+    assert going_back.undo(shop.session, ["payments", "checkout"], yes=True, dry_run=False) == 0
+
+    assert is_new(shop) == OLD
+    out, err = capsys.readouterr()
+    assert out.index("checkout: undone") < out.index("payments: undone")
+    assert "Put the stable version back\n    ~ Deployment shop/checkout\n" in err
 
 
 def _changes(shop: Any) -> list[str]:

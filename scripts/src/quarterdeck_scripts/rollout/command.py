@@ -163,61 +163,42 @@ def status(service: str | None, env: str, context: str | None, output: str) -> N
 
 
 @rollout.command()
-@click.argument("service")
+@click.argument("services", metavar="SERVICE…", nargs=-1, required=True)
 @click.option("--take-over", is_flag=True, help="Even while another run is alive; its next change is then refused.")
 @env_option
 @context_option
 @yes_option
-def abort(service: str, take_over: bool, env: str, context: str | None, yes: bool) -> int:  # noqa: FBT001 -- by name
-    """Put everything back on SERVICE's stable version. Needs no state: what is there is read off the cluster."""
-    from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
-    from quarterdeck_scripts.rollout import flow, preflight, text  # noqa: PLC0415 -- likewise
+@dry_run_option
+def abort(  # noqa: PLR0917 -- click passes each option by name
+    services: tuple[str, ...],
+    take_over: bool,  # noqa: FBT001 -- click passes options by name
+    env: str,
+    context: str | None,
+    yes: bool,  # noqa: FBT001 -- likewise
+    dry_run: bool,  # noqa: FBT001 -- likewise
+) -> int:
+    """Put everything back on each SERVICE's stable version, and what was rolled out together with it.
 
-    session = _open(env, context, service)
-    situation = session.view().inspect(any_state=True)
-    if situation.state is None and situation.canary_image is None and not situation.directed:
-        console.say(f"No rollout of {service} is under way; it runs {situation.stable_image}.")
-        return 0
-    image = situation.canary_image or (situation.state.image if situation.state else "")
-    plan = session.plan(image, situation)
-    preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
-    promoted = situation.stable_image == image
-    console.say(
-        f"Plan: remove the canary of {image}"
-        + (f" and undo its promotion in {service}" if promoted else f"; {service} stays on {situation.stable_image}")
+    Needs no state: what is there is read off the cluster.
+    """
+    from quarterdeck_scripts.rollout import going_back  # noqa: PLC0415 -- --help needs no more than click
+
+    return going_back.abort(
+        lambda service: _open(env, context, service), services, yes=yes, dry_run=dry_run, take_over=take_over
     )
-    preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
-    console.confirm("Go ahead?", yes=yes)
-    outcome, code = session.run(flow.abort(plan), session.record(plan), take_over=take_over)
-    console.emit(text.outcome_of(service, outcome))
-    return code
 
 
 @rollout.command()
-@click.argument("service")
+@click.argument("services", metavar="SERVICE…", nargs=-1, required=True)
 @env_option
 @context_option
 @yes_option
 @dry_run_option
-def undo(service: str, env: str, context: str | None, yes: bool, dry_run: bool) -> int:  # noqa: FBT001 -- by name
-    """Bring back SERVICE's previous revision: its whole pod template."""
-    from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
-    from quarterdeck_scripts.rollout import flow, preflight, text  # noqa: PLC0415 -- likewise
+def undo(services: tuple[str, ...], env: str, context: str | None, yes: bool, dry_run: bool) -> int:  # noqa: FBT001 -- by name
+    """Bring back each SERVICE's previous revision, its whole pod template; who calls before what is called."""
+    from quarterdeck_scripts.rollout import going_back  # noqa: PLC0415 -- --help needs no more than click
 
-    session = _open(env, context, service)
-    view = session.view()
-    undone = text.undo(view.stable(), view.replica_sets())
-    console.say(undone.text)
-    if undone.already or dry_run:
-        return 0
-    situation = view.inspect()
-    plan = session.plan("", situation)
-    preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
-    preflight.bind_cluster(session.folder, session.environment.name, session.environment.cluster_uid)
-    console.confirm("Go ahead?", yes=yes)
-    outcome, code = session.run(flow.undo(plan), session.record(plan))
-    console.emit(text.outcome_of(service, outcome))
-    return code
+    return going_back.undo(lambda service: _open(env, context, service), services, yes=yes, dry_run=dry_run)
 
 
 def _open(env: str, context: str | None, service: str) -> Session:

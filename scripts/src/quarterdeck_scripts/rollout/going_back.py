@@ -1,0 +1,153 @@
+"""What abort and undo do, for one service or several: look, show, ask, put back in reverse, tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import EXIT_DONE
+from quarterdeck_scripts import console
+from quarterdeck_scripts.rollout import flow, preflight, text, train
+from quarterdeck_scripts.rollout.actions import Outcome, Situation
+from quarterdeck_scripts.rollout.rehearsal import rehearse
+from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.together import Together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quarterdeck_scripts.rollout.beginning import Open
+    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What a rollout left of one service."""
+
+    session: Session
+    situation: Situation
+
+    @property
+    def image(self) -> str:
+        """The version that goes."""
+        state = self.situation.state
+        return self.situation.canary_image or (state.image if state else "")
+
+    def plan(self) -> flow.Plan:
+        """Return the plan of its abort."""
+        state = self.situation.state
+        return self.session.plan(self.image, self.situation, train=state.train if state else ())
+
+    def __str__(self) -> str:
+        name, stable = self.session.service.name, self.situation.stable_image
+        then = f" and undo its promotion in {name}" if stable == self.image else f"; {name} stays on {stable}"
+        return f"Plan: remove the canary of {self.image}{then}"
+
+
+def abort(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bool, take_over: bool) -> int:
+    """Put everything back that rollouts of *services* left, and of what went together with them.
+
+    Raises:
+        QuarterdeckError: it is refused, or could not be brought to an end.
+    """
+    found = _left(open_session, services)
+    if not found:
+        return EXIT_DONE
+    for each in found:
+        preflight.require_rights(each.session.environment.cluster, each.session.rights(each.plan(), each.situation))
+        console.say(str(each))
+    if dry_run:
+        for each in found:
+            console.say(rehearse(each.session, each.plan(), flow.abort(each.plan())))
+        return EXIT_DONE
+    for each in found:
+        environment = each.session.environment
+        preflight.bind_cluster(each.session.folder, environment.name, environment.cluster_uid)
+    console.confirm("Go ahead?", yes=yes)
+    trains = dict.fromkeys(filter(None, map(_train_of, found)))
+    codes = [_abort_train(open_session, names, take_over=take_over) for names in trains]
+    for each in found:
+        if not _train_of(each):
+            outcome, code = each.session.run(
+                flow.abort(each.plan()), each.session.record(each.plan()), take_over=take_over
+            )
+            console.emit(text.outcome_of(each.session.service.name, outcome))
+            codes.append(code)
+    return max(codes)
+
+
+def _left(open_session: Open, services: Sequence[str]) -> list[_Left]:
+    """Return what is left of *services* and of those that go with them, the last one to begin first."""
+    seen: dict[str, _Left] = {}
+    for service in services:
+        session = open_session(service)
+        each = seen[service] = _Left(session, session.view().inspect(any_state=True))
+        for member in train.members_of(_train_of(each)):
+            session = open_session(member.service)
+            seen.setdefault(member.service, _Left(session, session.view().inspect(any_state=True)))
+    for service in services:
+        situation = seen[service].situation
+        if not _is_left(situation):
+            console.say(f"No rollout of {service} is under way; it runs {situation.stable_image}.")
+    return [each for each in reversed(seen.values()) if _is_left(each.situation)]
+
+
+def _is_left(situation: Situation) -> bool:
+    return situation.state is not None or situation.canary_image is not None or bool(situation.directed)
+
+
+def _train_of(left: _Left) -> tuple[str, ...]:
+    return left.situation.state.train if left.situation.state else ()
+
+
+def _abort_train(open_session: Open, names: Sequence[str], *, take_over: bool) -> int:
+    """Put a whole train back, as one that goes back by itself: whoever goes on after a kill does not begin it again."""
+    members = train.members_of(names)
+    parts: dict[str, tuple[Session, RolloutRecord]] = {}
+    for member in members:
+        session = open_session(member.service)
+        plan = session.plan(member.image, session.view().inspect(any_state=True), train=tuple(names))
+        parts[member.service] = session, session.record(plan)
+    by = next(iter(parts.values()))[0].actor
+    together = Together(parts, take_over=take_over)
+    outcome, code = together.take_back(members, Outcome(Ending.ABORTED, f"aborted by {by}"))
+    for member in members:
+        console.emit(text.outcome_of(member.service, outcome))
+    return code
+
+
+def undo(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bool) -> int:
+    """Bring the previous revision of *services* back, what calls before what is called.
+
+    Raises:
+        QuarterdeckError: it is refused, or could not be brought to an end.
+    """
+    sessions = {service: open_session(service) for service in services}
+    catalogue = sessions[services[0]].environment.catalogue
+    calls = {service.name: [each.name for each in service.dependencies] for service in catalogue.services}
+    undone = []
+    for service in reversed(train.order(list(services), calls)):
+        session, view = sessions[service], sessions[service].view()
+        what = text.undo(view.stable(), view.replica_sets())
+        console.say(what.text)
+        if not what.already:
+            situation = view.inspect()
+            plan = session.plan("", situation)
+            preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
+            undone.append((session, plan))
+    if dry_run:
+        for session, plan in undone:
+            console.say(rehearse(session, plan, flow.undo(plan)))
+    if dry_run or not undone:
+        return EXIT_DONE
+    for session, _ in undone:
+        environment = session.environment
+        preflight.bind_cluster(session.folder, environment.name, environment.cluster_uid)
+    console.confirm("Go ahead?", yes=yes)
+    for session, plan in undone:
+        outcome, code = session.run(flow.undo(plan), session.record(plan))
+        console.emit(text.outcome_of(session.service.name, outcome))
+        if code != EXIT_DONE:
+            return code
+    return EXIT_DONE
