@@ -24,6 +24,9 @@ TELLING = "telling"
 SWITCHING = "switching"
 """Part of rollouts that switch a Service: blue-green."""
 
+WEIGHING = "weighing"
+"""Part of rollouts that weigh routes of the Gateway API."""
+
 OTHER_KINDS = "other kinds"
 """Part of rollouts of StatefulSets and DaemonSets. A first pod of a DaemonSet is renewed by deleting it, and so is a
 broken one of a StatefulSet, which its controller would wait for."""
@@ -55,6 +58,8 @@ IN_SERVICES = (
     Rule("policy", "poddisruptionbudgets", ("list",)),
     Rule("", "services", ("get",)),
     Rule("", "services", ("patch",), part=SWITCHING),
+    Rule("", "services", ("create", "delete"), part=WEIGHING),
+    Rule("gateway.networking.k8s.io", "httproutes", ("list", "patch"), part=WEIGHING),
     Rule("apps", "statefulsets", ("get", "patch"), part=OTHER_KINDS),
     Rule("apps", "daemonsets", ("get", "patch"), part=OTHER_KINDS),
     Rule("apps", "controllerrevisions", ("list",), part=OTHER_KINDS),

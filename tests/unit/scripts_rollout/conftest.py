@@ -21,7 +21,7 @@ from quarterdeck_scripts.rollout.ports import Answer, FakeClock, FakePrometheus,
 from quarterdeck_scripts.rollout.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import ModuleType
 
@@ -186,8 +186,7 @@ class World:
                 "track": labels["quarterdeck.dev/track"],
             }
             behaviour = self.behaviours.get(image, Behaviour())
-            leading = self.cluster.request("GET", path("Service", "shop", target["service"]))["spec"]["selector"]
-            asked = behaviour.rate * SCRAPE if selects({"matchLabels": leading}, labels) else 0.0
+            asked = behaviour.rate * SCRAPE * self._led(target["service"], labels)
             uid = pod["metadata"]["uid"]
             served = self._served[uid] = self._served.get(uid, 0) + asked
             failed = int(served * behaviour.failing)
@@ -198,6 +197,35 @@ class World:
             for status, bound, value in (("200", "+Inf", good), ("200", "0.25", fast), ("500", "+Inf", failed)):
                 if value or status == "200":
                     self._put(now, value, http_response_status_code=status, le=bound, **bucket)
+
+    def _led(self, service: str, labels: Mapping[str, str]) -> float:
+        """Return what part a pod gets of the requests it could have: as its Service leads, or a route's weights.
+
+        A route sends 100 requests for each that a pod could have, in whole ones, by its weights.
+        """
+        leading = {each["metadata"]["name"]: each for each in self._items("Service")}
+        routes = self._items("HTTPRoute")
+        if not routes:
+            return float(selects({"matchLabels": leading[service]["spec"]["selector"]}, labels))
+        refs = routes[0]["spec"]["rules"][0]["backendRefs"]
+        whole = sum(ref["weight"] for ref in refs)
+        pods = [pod["metadata"]["labels"] for pod in self.pods() if is_ready(pod)]
+        part = 0.0
+        for ref in refs:
+            selector = {"matchLabels": leading.get(ref["name"], {"spec": {"selector": {"": ""}}})["spec"]["selector"]}
+            if selects(selector, labels):
+                part += len(pods) * ref["weight"] / whole / sum(selects(selector, each) for each in pods)
+        return part
+
+    def _items(self, kind: str) -> list[Json]:
+        items: list[Json] = self.cluster.request("GET", path(kind, "shop"))["items"]
+        return items
+
+    def route(self, weight: int = 1) -> None:
+        """Have a route lead to the service."""
+        refs = [{"name": "checkout", "port": 80, "weight": weight}]
+        body = {"metadata": {"name": "front"}, "spec": {"rules": [{"backendRefs": refs}]}}
+        self.cluster.request("POST", path("HTTPRoute", "shop"), body=body)
 
     def _put(self, now: float, value: float, **labels: str) -> None:
         self._series.setdefault(tuple(sorted(labels.items())), []).append((now, float(value)))
@@ -242,6 +270,8 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
             world.catalogue = world.catalogue.replace("strategy: canary, ", "")
         (world.folder / "local").mkdir(parents=True, exist_ok=True)
         world.deploy("checkout", V1, kind=kind)
+        if "weights" in rollout:
+            world.route()
         world.pass_time(history)
         return world
 

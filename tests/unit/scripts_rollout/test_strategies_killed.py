@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE
-from quarterdeck_scripts.kube.client import path
 from quarterdeck_scripts.rollout import flow
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ MOST = 80
 WAYS: dict[str, dict[str, Any]] = {
     "canary": {},
     "fresh baseline": {"baseline": "fresh"},
+    "weights": {"weights": "[50]"},
     "blue-green": {"strategy": "blue-green", "history": 400.0},
     "rolling": {"strategy": "rolling"},
     "partition": {"strategy": "rolling", "kind": "StatefulSet"},
@@ -42,6 +42,7 @@ MOMENTS = ("before", "during", "after")
 CHANGES = {
     "canary": (6, 5),
     "fresh baseline": (8, 7),
+    "weights": (12, 11),
     "blue-green": (9, 9),
     "rolling": (6, 6),
     "partition": (5, 5),
@@ -50,7 +51,7 @@ CHANGES = {
 """Changes of the service's objects in a rollout that is promoted, and in one that is taken back: a way that needs
 another number fails the first test here."""
 
-OURS = ("/deployments", "/statefulsets", "/daemonsets", "/services", "/pods")
+OURS = ("/deployments", "/statefulsets", "/daemonsets", "/services", "/httproutes", "/pods")
 """What a service's objects have in their paths."""
 
 
@@ -107,7 +108,7 @@ def end_state(world: Any) -> tuple[Any, ...]:
         world.deployments(),
         workload["spec"],
         {HELD, ROLLOUT_STATE} & set(annotations),
-        world.cluster.request("GET", path("Service", "shop", "checkout"))["spec"]["selector"],
+        [each["spec"] for kind in ("Service", "HTTPRoute") for each in world._items(kind)],
     )
 
 

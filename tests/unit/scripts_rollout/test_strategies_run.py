@@ -12,6 +12,7 @@ from quarterdeck_scripts.kube.client import JSON_PATCH, path
 from quarterdeck_scripts.kube.workloads import promote_patch
 from quarterdeck_scripts.rollout import beginning, flow
 from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.train import Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
 WAYS: dict[str, dict[str, Any]] = {
     "fresh baseline": {"baseline": "fresh"},
+    "weights": {"weights": "[10, 50]"},
     "blue-green": {"strategy": "blue-green", "history": 400.0},
     "rolling": {"strategy": "rolling"},
     "partition": {"strategy": "rolling", "kind": "StatefulSet"},
@@ -55,6 +57,8 @@ def left(world: Any) -> dict[str, Any]:
         "notes": sorted({ROLLOUT_STATE, HELD} & set(annotations)),
         "selector": world.cluster.request("GET", path("Service", "shop", "checkout"))["spec"]["selector"],
         "deployments": world.deployments(),
+        "services": [each["metadata"]["name"] for each in world._items("Service")],
+        "routes": [each["spec"] for each in world._items("HTTPRoute")],
     }
 
 
@@ -164,3 +168,47 @@ def test_no_request_reaches_a_green_pod_before_the_switch(make_world: Callable[.
 
     assert ("canary", 6) in seen
     assert (None, 6) not in seen
+
+
+def test_requests_follow_the_weights(make_world: Callable[..., Any]) -> None:
+    """Step by step, within two points; other backends keep their part, and in the end all is as it was."""
+    world = make_world(**WAYS["weights"])
+    for image in (V1, V2):
+        world.behave(image, rate=160.0)
+    other = {"name": "legacy", "port": 80, "weight": 3}
+    route = world.cluster.request("GET", path("HTTPRoute", "shop", "front"))
+    route["spec"]["rules"][0]["backendRefs"].append(other)
+    world.cluster.request("PUT", path("HTTPRoute", "shop", "front"), body=route)
+    shares, legacies = [], []
+    passing = world.clock.sleep
+
+    def sleep(seconds: float) -> None:
+        passing(seconds)
+        refs = world._items("HTTPRoute")[0]["spec"]["rules"][0]["backendRefs"]
+        weights = {ref["name"]: ref["weight"] for ref in refs}
+        share = 100 * weights.get("checkout-canary", 0) / (weights["checkout"] + weights.get("checkout-canary", 0))
+        shares.append(share)
+        legacies.append(weights["legacy"] / sum(weights.values()))
+
+    world.clock.sleep = sleep
+    outcome, record = run(world)
+
+    assert outcome.ending is Ending.PROMOTED, outcome.reason
+    assert set(shares) == {10, 50}
+    assert shares == sorted(shares)
+    assert set(legacies) == {0.75}
+    last = record.readings[-1].tallies[0]
+    assert 100 * last.canary.requests / (last.canary.requests + last.stable.requests) == pytest.approx(50, abs=2)
+    assert world._items("HTTPRoute")[0]["spec"] == route["spec"]
+
+
+def test_weights_without_a_route_are_refused_before_anything_is_changed(make_world: Callable[..., Any]) -> None:
+    """There is nothing to weigh."""
+    world = make_world(**WAYS["weights"])
+    world.cluster.request("DELETE", path("HTTPRoute", "shop", "front"))
+
+    with pytest.raises(RefusedError, match="an HTTPRoute that leads to checkout"):
+        beginning.starts(world.session, [Member("checkout", V2)], (), "")
+
+    assert world.deployments() == ["checkout"]
+    assert ROLLOUT_STATE not in world.annotations()

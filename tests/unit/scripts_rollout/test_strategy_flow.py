@@ -42,7 +42,7 @@ def walk(flow: do.Flow, answers: Sequence[object]) -> tuple[list[do.Action], do.
     while True:
         if not isinstance(action, do.AcquireLock | do.ReleaseLock | do.Inspect | do.SaveState | do.ClearState):
             taken.append(action)
-        asks = isinstance(action, do.Inspect | do.WaitReady | do.Measure)
+        asks = isinstance(action, do.Inspect | do.WaitReady | do.Measure | do.Weigh)
         answer: Any = waiting.pop(0) if asks else None
         try:
             action = flow.send(answer)
@@ -115,6 +115,31 @@ def test_a_failed_rolling_update_is_taken_back() -> None:
 
     assert taken[4:] == [do.RestoreStable(V2), do.DeleteCanary(), STABLE]
     assert outcome.ending is Ending.ROLLED_BACK
+
+
+def test_weights_are_steps_and_each_is_judged() -> None:
+    """The routes are put back when the stable pods are new, and before the canary goes."""
+    weighed = plan(Strategy.CANARY)
+    weighed = replace(weighed, new=replace(weighed.new, weights=(10, 50)))
+    answers = [SETTLED, READY, 10, look(Verdict.PASS), 50, look(Verdict.PASS), READY, 0]
+
+    taken, outcome = walk(start(weighed), answers)
+
+    assert taken == [
+        do.Fence(),
+        do.CreateCanary(V2, 1),
+        CANARY,
+        do.Weigh(10, unless_more=True),
+        do.Measure(),
+        do.Weigh(50),
+        do.Measure(),
+        do.Promote(V2),
+        STABLE,
+        do.Weigh(0),
+        do.Direct(None),
+        do.DeleteCanary(),
+    ]
+    assert outcome.ending is Ending.PROMOTED
 
 
 def test_a_fresh_baseline_is_made_with_the_canary() -> None:

@@ -1,14 +1,19 @@
-"""Which pods a Service leads to. Pure: JSON patches of its selector.
+"""Which pods get a service's requests: by its Service's selector, and by the weights of Gateway API routes. Pure.
 
 A service's own Service selects by name, so every track gets its share. To keep a track out, or to let one in alone,
 the track is added to the selector; taken away again, everything is as it was.
+
+A route's weights are relative to each other. To give a canary a share of what goes to a service, all weights of a rule
+are multiplied by 100, and the service's divided between it and the canary's Service: so what was there before is there
+to be read off, and needs no other memory.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.kubernetes import TRACK
+from quarterdeck_contract.kubernetes import APP_NAME, MANAGED_BY, TRACK
 from quarterdeck_scripts.kube.patches import pointer
 
 if TYPE_CHECKING:
@@ -31,3 +36,90 @@ def direct_patch(service: Json, track: str | None) -> list[Json]:
         {"op": "test", "path": pointer("spec", "selector"), "value": dict(selector)},
         change,
     ]
+
+
+def service_of(service: Json, name: str, track: str) -> Json:
+    """Return the Service *name* beside *service* that leads to its pods of one *track*."""
+    metadata, spec = service["metadata"], service["spec"]
+    labels = {**(metadata.get("labels") or {}), MANAGED_BY: "quarterdeck"}
+    ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in spec.get("ports") or []]
+    selector = {**(spec.get("selector") or {APP_NAME: metadata["name"]}), TRACK: track}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": metadata["namespace"], "labels": labels},
+        "spec": {"selector": selector, "ports": ports},
+    }
+
+
+_SCALE = 100
+"""What weights are multiplied by while a canary has a share."""
+
+MOST_WEIGHT = 1_000_000
+"""The largest weight that the Gateway API takes."""
+
+
+def leads_to(route: Json, service: str) -> bool:
+    """Return whether *route* sends anything to *service*."""
+    return any(_ref(rule, service) is not None for rule in route["spec"].get("rules") or [])
+
+
+def weight_of(route: Json, service: str, canary: str) -> int:
+    """Return how many percent of what *route* sends to *service* go to *canary*: the fewest of its rules."""
+    shares = [_share(rule, service, canary) for rule in route["spec"]["rules"] if _ref(rule, service) is not None]
+    return min(shares, default=0)
+
+
+def weigh_patch(route: Json, service: str, canary: str, percent: int) -> list[Json]:
+    """Return the JSON patch that sends *percent* of what *route* sends to *service* to *canary*; 0 is as it was."""
+    where = pointer("spec", "rules")
+    return [
+        {"op": "test", "path": pointer("metadata", "uid"), "value": route["metadata"]["uid"]},
+        {"op": "test", "path": where, "value": copy.deepcopy(route["spec"]["rules"])},
+        {
+            "op": "replace",
+            "path": where,
+            "value": [_weighed(rule, service, canary, percent) for rule in route["spec"]["rules"]],
+        },
+    ]
+
+
+def _weighed(rule: Json, service: str, canary: str, percent: int) -> Json:
+    stable = _ref(rule, service)
+    if stable is None:
+        return rule
+    new = _ref(rule, canary)
+    others = [ref for ref in rule["backendRefs"] if ref not in (stable, new)]
+    scale = _SCALE if new is not None else 1
+    whole = round((_weight(stable) + (_weight(new) if new else 0)) / scale)
+    divided = {service: whole * (_SCALE - percent), canary: whole * percent}
+    weights = divided if percent else {service: whole}
+    grown = _SCALE if percent else 1
+    refs = []
+    for ref in rule["backendRefs"]:
+        if ref is stable:
+            refs += [{**stable, "name": name, "weight": weight} for name, weight in weights.items()]
+        elif ref in others:
+            refs.append({**ref, "weight": round(_weight(ref) / scale) * grown})
+    return {**rule, "backendRefs": refs}
+
+
+def _share(rule: Json, service: str, canary: str) -> int:
+    stable, new = _ref(rule, service), _ref(rule, canary)
+    if stable is None or new is None:
+        return 0
+    whole = _weight(stable) + _weight(new)
+    return round(100 * _weight(new) / whole) if whole else 0
+
+
+def _ref(rule: Json, service: str) -> Json | None:
+    """Return the reference of *rule* to the Service *service* of the route's own namespace."""
+    for ref in rule.get("backendRefs") or []:
+        if ref["name"] == service and ref.get("kind", "Service") == "Service" and not ref.get("namespace"):
+            found: Json = ref
+            return found
+    return None
+
+
+def _weight(ref: Json) -> int:
+    return int(ref.get("weight", 1))

@@ -126,6 +126,23 @@ class Direct:
 
 
 @dataclass(frozen=True, slots=True)
+class Weigh:
+    """Let the canary have *percent* of what the service's routes send it; 0: as it was before.
+
+    Answered with the percent it has then.
+    """
+
+    percent: int
+    unless_more: bool = False
+    """Leave it where it is if it has more already."""
+
+    @property
+    def title(self) -> str:
+        """What a person is shown."""
+        return f"Send {self.percent} % of the requests to the canary" if self.percent else "Put the routes back"
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Begin the workload's own update to *image*, and hold it at its first *pods*. Answered with nothing."""
 
@@ -242,6 +259,7 @@ Action = (
     | CreateCanary
     | Fence
     | Direct
+    | Weigh
     | Hold
     | Freeze
     | WaitReady
@@ -270,6 +288,8 @@ class Situation:
     """Pods of the stable version."""
     directed: bool | None = False
     """Whether the Service leads to the pods of one side alone; None without a Service."""
+    weighed: bool = False
+    """Whether the canary has a Service of its own, to which routes may lead."""
     unfit: str = ""
     """Why the workload's own update cannot be held at its first pods; empty when it can."""
 

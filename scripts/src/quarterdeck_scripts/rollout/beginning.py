@@ -137,6 +137,7 @@ def _start(session: Session, member: Member, situation: Situation, together: tup
 def _ready(session: Session, plan: flow.Plan, situation: Situation, *, finished: bool = False) -> Start:
     if not finished:
         flow.begin_or_resume(plan, situation)
+    session.check_routes(plan)
     preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
     if not plan.forced and not finished:
         namespace, name = session.service.namespace, session.service.name

@@ -188,6 +188,49 @@ class Changes:
         if before is not None and before != track:
             self._lead(service, track)
 
+    def weigh(self, percent: int, *, unless_more: bool) -> int:
+        """Let the canary have *percent* of what routes send to the service (0: as it was); return what it has then."""
+        routes = self._view.routes()
+        name, canary = self._record.service, workloads.canary_name(self._record.service)
+        if not routes and percent:
+            raise RefusedError(f"an HTTPRoute that leads to {name}", "none", "make one, or leave the weights out")
+        present = min((traffic.weight_of(route, name, canary) for route in routes), default=0)
+        if unless_more and present > percent:
+            return present
+        if percent:
+            self._make_service(canary)
+        for route in routes:
+            before = traffic.weight_of(route, name, canary)
+            if before != percent:
+                self._lock.holds()
+                why = self._record.reason or f"judge {self._record.image}"
+                with self._change("weigh", route, {"percent": before}, why) as change:
+                    self._patch(route, traffic.weigh_patch(route, name, canary, percent))
+                    change.after = {"percent": percent}
+        if not percent:
+            self._delete_service(canary)
+        return percent
+
+    def _make_service(self, name: str) -> None:
+        if self._view.canary_service() is not None:
+            return
+        self._lock.holds()
+        wanted = traffic.service_of(self._view.service(), name, TRACKS[Side.CANARY])
+        with self._change("create service", wanted, None, f"judge {self._record.image}"):
+            self._cluster.request("POST", path("Service", self._record.namespace), query=_AS_US, body=wanted)
+
+    def _delete_service(self, name: str) -> None:
+        found = self._view.canary_service()
+        if found is None:
+            return
+        self._lock.holds()
+        with self._change("delete service", found, {"name": name}, self._record.reason or "the canary has served"):
+            try:
+                self._cluster.request("DELETE", self._path(found))
+            except ApiError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+
     def _lead(self, service: Json, track: str | None) -> None:
         self._lock.holds()
         why = self._record.reason or f"judge {self._record.image}"

@@ -69,6 +69,9 @@ def _check_fits(plan: Plan, situation: Situation) -> None:
         )
     if plan.strategy is Strategy.BLUE_GREEN and situation.directed is None:
         raise RefusedError(f"a Service {plan.service}, whose selector is switched", "none", "take another strategy")
+    if plan.new.weights and (plan.strategy is not Strategy.CANARY or situation.directed is None):
+        found = f"strategy {plan.strategy}" if plan.strategy is not Strategy.CANARY else f"no Service {plan.service}"
+        raise RefusedError("a canary under a Service, to which routes may lead by weight", found, "correct the weights")
     if plan.strategy is Strategy.ROLLING and not plan.forced:
         _check_holdable(plan, situation)
 

@@ -29,6 +29,7 @@ from quarterdeck_scripts.rollout.actions import (
     Situation,
     Waited,
     WaitReady,
+    Weigh,
 )
 from quarterdeck_scripts.rollout.entry import begin_or_resume
 from quarterdeck_scripts.rollout.judging import judge
@@ -73,6 +74,11 @@ class Plan:
     def strategy(self) -> Strategy:
         """How it is let in."""
         return self.new.strategy
+
+    @property
+    def fenced(self) -> bool:
+        """Whether the Service leads to the pods of one side alone meanwhile."""
+        return self.strategy is Strategy.BLUE_GREEN or bool(self.new.weights)
 
 
 def start(plan: Plan) -> Flow:
@@ -124,7 +130,8 @@ def _abort(plan: Plan) -> Flow:
     situation: Situation = yield Inspect(any_state=True)
     outcome = Outcome(Ending.ABORTED, f"aborted by {plan.new.by}")
     image = situation.canary_image or plan.image
-    return (yield from _back(plan, image, outcome, directed=bool(situation.directed)))
+    directed, weighed = bool(situation.directed), situation.weighed
+    return (yield from _back(plan, image, outcome, directed=directed, weighed=weighed))
 
 
 def _take_back(plan: Plan, outcome: Outcome) -> Flow:
@@ -190,8 +197,8 @@ def _walk(plan: Plan, state: State) -> Flow:
         state = state.back(ending, f"it could not go on: {error.found}")
         yield SaveState(state)
     outcome = Outcome(state.ending or Ending.ROLLED_BACK, state.reason)
-    directed = plan.strategy is Strategy.BLUE_GREEN
-    return (yield from _back(plan, state.image, outcome, directed=directed, keep_state=bool(state.train)))
+    weighed, keep_state = bool(plan.new.weights), bool(state.train)
+    return (yield from _back(plan, state.image, outcome, directed=plan.fenced, weighed=weighed, keep_state=keep_state))
 
 
 def _promote(plan: Plan) -> Generator[Action, Any, Waited]:
@@ -199,13 +206,15 @@ def _promote(plan: Plan) -> Generator[Action, Any, Waited]:
     yield Promote(plan.image)
     waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
     if waited.ready:
-        if plan.strategy is Strategy.BLUE_GREEN:
+        if plan.new.weights:
+            yield Weigh(0)
+        if plan.fenced:
             yield Direct(None)
         yield DeleteCanary()
     return waited
 
 
-def _back(plan: Plan, image: str, outcome: Outcome, *, directed: bool = False, keep_state: bool = False) -> Flow:
+def _back(plan: Plan, image: str, outcome: Outcome, *, directed: bool, weighed: bool, keep_state: bool = False) -> Flow:
     """Put everything back on the stable version, and see that it is.
 
     Args:
@@ -213,9 +222,12 @@ def _back(plan: Plan, image: str, outcome: Outcome, *, directed: bool = False, k
         image: the version that goes.
         outcome: how it ends.
         directed: whether the Service may lead to one side alone. Only when the new pods are gone may it lead to all.
+        weighed: whether routes may lead to the canary.
         keep_state: whether the state stays, because the service goes with others.
     """
     yield RestoreStable(image)
+    if weighed:
+        yield Weigh(0)
     if directed:
         yield Direct(Side.STABLE)
     yield DeleteCanary()

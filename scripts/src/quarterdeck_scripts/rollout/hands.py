@@ -5,6 +5,7 @@ Each reads first and makes only the difference, so it may be repeated after a ti
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,6 +77,8 @@ class Hands:
         self._measuring: tuple[Measurer, Lens] | None = None
         self._lookout = self._look_out()
         self._judging_since: float | None = None
+        self._weighed = 0.0
+        """Unix seconds: when the canary was last given another share, after it was looked at."""
         self.tell: Callable[[str], None] = lambda _: None
         """Called with where the current step stands."""
 
@@ -103,6 +106,8 @@ class Hands:
                 return self._patiently(self._changes.fence)
             case do.Direct(led_to):
                 return self._patiently(lambda: self._changes.direct(led_to))
+            case do.Weigh(percent, unless_more):
+                return self._weigh(percent, unless_more=unless_more)
             case do.Hold(image, pods):
                 return self._patiently(lambda: self._changes.hold(image, pods))
             case do.Freeze():
@@ -181,8 +186,16 @@ class Hands:
             self._record.forced = f"{ask}" if ask.wish is Wish.PROMOTE else ""
         return do.Look(assessment, now - self._judging_since, trouble, self._view.changed(stable), ask)
 
+    def _weigh(self, percent: int, *, unless_more: bool) -> int:
+        """Give the canary its share; what it does with another one is judged anew."""
+        share = self._patiently(lambda: self._changes.weigh(percent, unless_more=unless_more))
+        if self._measuring is not None:
+            self._measuring, self._judging_since, self._weighed = None, None, self._clock.now()
+        return share
+
     def _begin_measuring(self) -> tuple[Measurer, Lens]:
         lens = self._view.lens(self._prometheus, self._clock.now(), self._record.max_wait)
+        lens = replace(lens, since=max(lens.since, self._weighed))
         self._record.since = lens.since
         self._measuring = Measurer(lens, self._record, version=lens.version, tape=self._keeper.tape), lens
         return self._measuring

@@ -20,6 +20,7 @@ from quarterdeck_scripts.rollout.actions import (
     Side,
     Waited,
     WaitReady,
+    Weigh,
 )
 from quarterdeck_scripts.rollout.asks import Wish
 from quarterdeck_scripts.rollout.state import Baseline, Ending, State, Strategy
@@ -38,6 +39,18 @@ def judge(plan: Plan, state: State) -> Generator[Action, Any, State]:
     waited = yield from _let_in(plan)
     if not waited.ready:
         return state.back(Ending.ROLLED_BACK, f"the canary never became Ready: {waited.reason}")
+    weights = plan.new.weights
+    weight: int = (yield Weigh(weights[0], unless_more=True)) if weights else 0
+    while True:
+        decided, passed = yield from _look(plan, state)
+        more = [each for each in weights if each > weight]
+        if not (passed and more):
+            return decided
+        weight = yield Weigh(more[0])
+
+
+def _look(plan: Plan, state: State) -> Generator[Action, Any, tuple[State, bool]]:
+    """Look until it is decided; return the decision, and whether it is the evidence's PASS."""
     judged = seen = 0.0
     while True:
         look: Look = yield Measure()
@@ -46,7 +59,7 @@ def judge(plan: Plan, state: State) -> Generator[Action, Any, State]:
         seen = look.elapsed
         decided = _decided(plan, state, look, judged)
         if decided is not None:
-            return decided
+            return decided, look.ask is None and look.assessment.verdict is Verdict.PASS
         yield Pause(plan.interval)
 
 
@@ -59,7 +72,7 @@ def _let_in(plan: Plan) -> Generator[Action, Any, Waited]:
         if waited.ready:
             yield Freeze()
         return waited
-    if plan.strategy is Strategy.BLUE_GREEN:
+    if plan.fenced:
         yield Fence()
     yield CreateCanary(plan.image, plan.replicas)
     fresh = plan.new.baseline is Baseline.FRESH

@@ -84,7 +84,7 @@ class Lens:
                     name=self._name(pod["metadata"]["name"], side),
                     track=TRACKS[side],
                     ready=is_ready(pod),
-                    born_during=side is Side.CANARY or created(pod) > self.since,
+                    born_during=created(pod) > self.since or (side is Side.CANARY and created(pod) == self.since),
                     restarts=restarts_of(pod),
                     memory=memory_limit_of(pod),
                 )

@@ -127,6 +127,7 @@ class Session:
             began=began.isoformat(timespec="seconds"),
             strategy=Strategy(rollout.strategy),
             baseline=Baseline(rollout.baseline),
+            weights=tuple(sorted(rollout.weights)),
         )
         if situation.state and situation.state.image == image:
             new = situation.state
@@ -161,11 +162,22 @@ class Session:
         new = replace(plan.new, origin=origin, strategy=Strategy.ROLLING, baseline=Baseline.STABLE)
         return replace(plan, new=new, replicas=self.service.rollout.canary_replicas)
 
+    def check_routes(self, plan: flow.Plan) -> None:
+        """Make sure that there is something to weigh, where *plan* weighs.
+
+        Raises:
+            RefusedError: no route leads to the service.
+        """
+        if plan.new.weights and not self.view().routes():
+            name = self.service.name
+            raise RefusedError(f"an HTTPRoute that leads to {name}", "none", "make one, or leave the weights out")
+
     def rights(self, plan: flow.Plan, situation: Situation) -> tuple[preflight.Right, ...]:
         """Return what this user must be allowed to do for *plan*, abort and undo included."""
         parts = {
             access.SWITCHING: plan.strategy is Strategy.BLUE_GREEN or situation.directed,
             access.OTHER_KINDS: situation.kind != workloads.KINDS[0],
+            access.WEIGHING: bool(plan.new.weights) or situation.weighed,
         }
         return preflight.rights(self.service.namespace, [part for part, needed in parts.items() if needed])
 
@@ -174,7 +186,9 @@ class Session:
         stable = self.view().stable()
         beside = not plan.forced and plan.strategy is not Strategy.ROLLING
         canary = workloads.canary_of(stable, plan.image, plan.replicas) if beside else None
-        return (*preflight.look(self.environment.cluster, stable, canary), *self.line().findings(self.service.name))
+        switched = plan.strategy is Strategy.BLUE_GREEN
+        met = preflight.look(self.environment.cluster, stable, canary, switched=switched)
+        return (*met, *self.line().findings(self.service.name))
 
     def line(self) -> Line:
         """Return what may be rolled out in the environment, now."""
@@ -204,6 +218,9 @@ class Session:
     def record(self, plan: flow.Plan) -> RolloutRecord:
         """Return an empty record for *plan*."""
         criteria = Criteria(warm_up=self.service.rollout.warm_up.total_seconds())
+        if plan.new.weights:
+            # Each step is judged by itself: together they may abort a healthy canary as seldom as one would.
+            criteria = replace(criteria, false_fail=criteria.false_fail / len(plan.new.weights))
         return RolloutRecord(
             id=plan.new.id,
             service=self.service.name,

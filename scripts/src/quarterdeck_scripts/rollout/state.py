@@ -105,6 +105,8 @@ class State:
     """How it is let in; whoever goes on with it goes on like this."""
     baseline: Baseline = Baseline.STABLE
     """What a canary is compared with."""
+    weights: tuple[int, ...] = ()
+    """Percent of the requests of the service's routes that a canary gets, step by step; empty: its pods' share."""
     train: tuple[str, ...] = ()
     """The services it is rolled out with, in their order; empty when it is alone. All are promoted, or none stays so,
     and each keeps its state until the last one has its end."""
@@ -141,6 +143,7 @@ def read_state(deployment: Json, cluster: str) -> State | None:
         fields = json.loads(text)
         fields["strategy"] = Strategy(fields.get("strategy", Strategy.CANARY))
         fields["baseline"] = Baseline(fields.get("baseline", Baseline.STABLE))
+        fields["weights"] = tuple(fields.get("weights", ()))
         fields["train"] = tuple(fields.get("train", ()))
         fields["direction"] = Direction(fields["direction"])
         fields["ending"] = Ending(fields["ending"]) if fields["ending"] else None

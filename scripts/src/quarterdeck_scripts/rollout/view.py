@@ -72,6 +72,20 @@ class ServiceView:
             )
         return found
 
+    def canary_service(self) -> Json | None:
+        """Return the Service that leads to the canary's pods alone; None without one."""
+        return self._get("Service", workloads.canary_name(self._service))
+
+    def routes(self) -> list[Json]:
+        """Return the HTTPRoutes that lead to the service; none where the cluster knows no such kind."""
+        try:
+            found = list(list_all(self._cluster, path("HTTPRoute", self._namespace)))
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                return []
+            raise
+        return [{**route, "kind": "HTTPRoute"} for route in found if traffic.leads_to(route, self._service)]
+
     def pods(self, side: Side | None = None) -> list[Json]:
         """Return the pods of one side by their track, or all, without what nobody reads of them."""
         return list(self.each_pod(side))
@@ -131,6 +145,7 @@ class ServiceView:
             kind=stable["kind"],
             replicas=status.desired,
             directed=None if service is None else traffic.track_of(service) is not None,
+            weighed=self.canary_service() is not None,
             unfit=in_place.unfit(stable),
         )
 
