@@ -42,7 +42,11 @@ def scaled_object(name: str = "orders", **spec: Any) -> Json:
 
 
 def found(
-    *autoscalers: Json, keda: tuple[Json, ...] = (), canary: int = 1, target: Json | None = None
+    *autoscalers: Json,
+    keda: tuple[Json, ...] = (),
+    canary: int = 1,
+    target: Json | None = None,
+    switched: bool = False,
 ) -> list[Finding]:
     """Return what is found for a rollout of ten pods."""
     return list(
@@ -52,6 +56,7 @@ def found(
             canary_name="checkout-canary",
             canary_labels=CANARY,
             scalers=scalers_of(autoscalers, keda),
+            switched=switched,
         )
     )
 
@@ -122,6 +127,18 @@ def test_a_selector_that_takes_the_canary_for_the_service_is_refused() -> None:
 
     assert finding.refuses
     assert finding.advice == "give the workload a selector that names its track"
+
+
+def test_a_service_without_requests_would_be_scaled_down_behind_a_switch() -> None:
+    """Blue-green: the stable version idles, and the way back leads to what is left of it."""
+    (finding,) = found(autoscaler(), canary=10, switched=True)
+
+    assert finding.refuses
+    assert finding.found.startswith(
+        "the HorizontalPodAutoscaler checkout (2 to 20 pods) takes checkout down to 2 of 10"
+    )
+    assert finding.advice == "raise the fewest of checkout to 10 until it is over"
+    assert found(autoscaler(minReplicas=10), canary=10, switched=True) == []
 
 
 def test_others_in_the_namespace_are_left_out() -> None:

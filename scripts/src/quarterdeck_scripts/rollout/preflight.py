@@ -94,13 +94,14 @@ def _allowed(cluster: Cluster, right: Right) -> bool:
     return bool(answer.get("status", {}).get("allowed"))
 
 
-def look(cluster: Cluster, target: Json, canary: Json | None) -> tuple[Finding, ...]:
+def look(cluster: Cluster, target: Json, canary: Json | None, *, switched: bool = False) -> tuple[Finding, ...]:
     """Return what autoscalers, disruption budgets and owners mean for a rollout of the workload *target*.
 
     Args:
         cluster: where it is.
         target: the workload that is rolled out, as it is now.
         canary: the workload that the new version would be run by beside it; None when there is none.
+        switched: whether all requests go to that one at once.
     """
     namespace = target["metadata"]["namespace"]
     scaling = scalers.scalers_of(
@@ -114,6 +115,7 @@ def look(cluster: Cluster, target: Json, canary: Json | None) -> tuple[Finding, 
             canary_name=canary["metadata"]["name"] if canary else workloads.canary_name(target["metadata"]["name"]),
             canary_labels=labels,
             scalers=scaling,
+            switched=switched,
         ),
         *budgets.findings(target, labels, list_all(cluster, path("PodDisruptionBudget", namespace))),
         *(_owned(target["metadata"]["name"], owner) for owner in owners(target)),

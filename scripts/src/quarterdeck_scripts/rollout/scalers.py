@@ -106,7 +106,13 @@ def stable_may_fall_to(stable: int, canary: int, fewest: int) -> int:
 
 
 def findings(
-    target: Json, *, canary: int, canary_name: str, canary_labels: Mapping[str, str], scalers: Iterable[Scaler]
+    target: Json,
+    *,
+    canary: int,
+    canary_name: str,
+    canary_labels: Mapping[str, str],
+    scalers: Iterable[Scaler],
+    switched: bool = False,
 ) -> Iterator[Finding]:
     """Yield what autoscalers mean for a rollout of the workload *target*.
 
@@ -116,6 +122,7 @@ def findings(
         canary_name: the workload that they are made by.
         canary_labels: theirs.
         scalers: of the namespace.
+        switched: whether the new version gets all requests at once, and the stable one none.
     """
     kind, name = target.get("kind", "Deployment"), target["metadata"]["name"]
     scalers = tuple(scalers)
@@ -136,11 +143,12 @@ def findings(
             refuses=True,
         )
     for scaler in ours:
-        yield from _of_one(target, scaler, canary, canary_labels)
+        yield from _of_one(target, scaler, canary_labels)
+        yield from _idle(target, scaler) if switched else _relieved(target, scaler, canary)
 
 
-def _of_one(target: Json, scaler: Scaler, canary: int, canary_labels: Mapping[str, str]) -> Iterator[Finding]:
-    name, replicas = target["metadata"]["name"], target["spec"].get("replicas", 1)
+def _of_one(target: Json, scaler: Scaler, canary_labels: Mapping[str, str]) -> Iterator[Finding]:
+    name = target["metadata"]["name"]
     if selects(target["spec"]["selector"], canary_labels):
         yield Finding(
             GUARD,
@@ -156,6 +164,11 @@ def _of_one(target: Json, scaler: Scaler, canary: int, canary_labels: Mapping[st
             f"set {field} to 1 or more until it is over",
             refuses=True,
         )
+
+
+def _relieved(target: Json, scaler: Scaler, canary: int) -> Iterator[Finding]:
+    """Yield what happens while *canary* pods take their share of the requests."""
+    name, replicas = target["metadata"]["name"], target["spec"].get("replicas", 1)
     left = replicas if scaler.paused else stable_may_fall_to(replicas, canary, max(1, scaler.fewest))
     if left < replicas:
         yield Finding(
@@ -164,4 +177,17 @@ def _of_one(target: Json, scaler: Scaler, canary: int, canary_labels: Mapping[st
             f"of the requests: these are missing when the canary goes",
             f"use fewer canary pods, or raise the fewest of {scaler.name} to {replicas} until it is over",
             refuses=False,
+        )
+
+
+def _idle(target: Json, scaler: Scaler) -> Iterator[Finding]:
+    """Yield what happens while all requests go to the new version."""
+    name, replicas = target["metadata"]["name"], target["spec"].get("replicas", 1)
+    if not scaler.paused and scaler.fewest < replicas:
+        yield Finding(
+            GUARD,
+            f"{scaler} takes {name} down to {scaler.fewest} of {replicas} pods while all requests go to the new "
+            "version, and the way back leads to these",
+            f"raise the fewest of {scaler.name} to {replicas} until it is over",
+            refuses=True,
         )
