@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.verdict import Assessment
 
     Json = dict[str, Any]
+    Row = tuple[dict[str, str], list[tuple[float, float]]]
     Arrived = tuple[int, bytes]
     Fault = Callable[[Random, str, Json], Arrived]
 
@@ -58,12 +59,11 @@ class Service:
         if promql == CLOCK:
             return _document("scalar", [now, str(now)])
         since, now = at - float(promql.rpartition("[")[2].removesuffix("s]")), min(at, now)
+        rows: list[Row] = []
         if promql.startswith(SCRAPES):
             rows = [({"pod": pod}, [(at, 1.0) for at in self._times(pod, since, now)]) for pod in PODS]
         elif promql.startswith(REQUESTS):
             rows = [row for pod in PODS for row in self._counters(pod, since, now)]
-        else:
-            rows = []
         result = [
             {"metric": {**labels, **_target(labels["pod"])}, "values": [[at, f"{value:g}"] for at, value in samples]}
             for labels, samples in rows
@@ -71,7 +71,7 @@ class Service:
         ]
         return _document("matrix", result)
 
-    def _counters(self, pod: str, since: float, now: float) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+    def _counters(self, pod: str, since: float, now: float) -> list[Row]:
         failing, slow = (self.failing, self.slow) if PODS[pod][0] == "canary" else (0.0, 0.0)
         rates = {("200", "+Inf"): 1 - failing, ("200", "0.25"): (1 - failing) * (1 - slow), ("500", "+Inf"): failing}
         rows = []
@@ -185,7 +185,7 @@ def _silence(random: Random, promql: str, document: Json) -> Arrived:
 def _shape(random: Random, promql: str, document: Json) -> Arrived:
     """Return JSON of another shape: a value of another kind somewhere in it."""
     spoiled = copy.deepcopy(document)
-    junk = random.choice((None, 7, "text", True, [], {}, [[]], {"a": 1}, float("nan")))
+    junk: Any = random.choice((None, 7, "text", True, [], {}, [[]], {"a": 1}, float("nan")))
     result = spoiled["data"]["result"]
     where = random.randrange(5 if result and isinstance(result[0], dict) else 2)
     if where == 0:
