@@ -64,7 +64,7 @@ class Service:
             rows = [({"pod": pod}, [(at, 1.0) for at in self._times(pod, since, now)]) for pod in PODS]
         elif promql.startswith(REQUESTS):
             rows = [row for pod in PODS for row in self._counters(pod, since, now)]
-        result = [
+        result: list[Json] = [
             {"metric": {**labels, **_target(labels["pod"])}, "values": [[at, f"{value:g}"] for at, value in samples]}
             for labels, samples in rows
             if samples
