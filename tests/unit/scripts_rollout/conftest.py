@@ -13,7 +13,7 @@ from quarterdeck_contract import VERSION
 from quarterdeck_contract.environment import EnvironmentFacts
 from quarterdeck_scripts.environment import Environment
 from quarterdeck_scripts.kube import fake_controllers
-from quarterdeck_scripts.kube.client import path
+from quarterdeck_scripts.kube.client import ApiError, path
 from quarterdeck_scripts.kube.fake import FakeCluster
 from quarterdeck_scripts.kube.pods import is_ready
 from quarterdeck_scripts.kube.selectors import selects
@@ -218,7 +218,12 @@ class World:
         return part
 
     def _items(self, kind: str) -> list[Json]:
-        items: list[Json] = self.cluster.request("GET", path(kind, "shop"))["items"]
+        try:
+            items: list[Json] = self.cluster.request("GET", path(kind, "shop"))["items"]
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return []  # a real cluster without that kind
         return items
 
     def route(self, weight: int = 1) -> None:
