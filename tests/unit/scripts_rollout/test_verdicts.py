@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from quarterdeck_dashboards.catalogue import parse
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective, objectives_of
+from quarterdeck_scripts.rollout.guards import Word
 from quarterdeck_scripts.rollout.verdict import Batch, Counts, Trial, Verdict, assess
 
 FAILED = Objective("availability", Bad.FAILED, floor=0.0025)
@@ -119,6 +120,16 @@ def test_one_objective_fails_all_must_pass() -> None:
     assert assess([passing, open_], []).verdict is Verdict.INCONCLUSIVE
     assert assess([passing, passing], []).verdict is Verdict.PASS
     assert assess([], []).verdict is Verdict.INCONCLUSIVE
+
+
+def test_guards_fail_whatever_the_counts_show_and_hold_a_pass() -> None:
+    """An alarm fails even while Prometheus is silent; what has to be waited for makes no FAIL and no PASS."""
+    passing, failing = trial(*[(150, 0, 1350, 0)] * 20), trial(*[(150, 50, 1350, 0)] * 20)
+
+    assert assess([passing], [], Word(alarm="Restarts: two.")).verdict is Verdict.FAIL
+    assert assess([passing], ["silence"], Word(alarm="Restarts: two.")).explanation == "Restarts: two."
+    assert assess([passing], [], Word(wait="It grows.")).verdict is Verdict.INCONCLUSIVE
+    assert assess([failing], [], Word(wait="It grows.")).verdict is Verdict.FAIL
 
 
 def test_objectives_and_routes_share_the_chance_of_a_false_alarm() -> None:

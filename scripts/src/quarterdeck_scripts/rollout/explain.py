@@ -13,16 +13,31 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.verdict import Judgement
 
 
+_MOST = 2 / 3
+"""Share of what is bad that one route has when it is named."""
+
+
 def explain(judgement: Judgement, criteria: Criteria) -> str:
     """Return *judgement* as one sentence: the counts first, then what they show, and what is allowed."""
     route = judgement.route
     about = route or judgement
     counted = (
-        f"the canary {_verb(judgement.objective)} {_counts(about.canary)}, the stable version {_counts(about.stable)}"
+        f"the canary {_verb(judgement.objective)} {_counts(about.canary)}{_mostly(judgement)}, "
+        f"the stable version {_counts(about.stable)}"
     )
     name = judgement.objective.name.capitalize() + (f" of {route.route}" if route else "")
     shown = _shown_of_route(route, criteria) if route else _shown(judgement, criteria)
     return f"{name}: {counted}: {shown}."
+
+
+def _mostly(judgement: Judgement) -> str:
+    """Name the route that most of what is bad happened on, where the whole fails by it."""
+    if judgement.verdict != "FAIL" or judgement.route or not judgement.routes:
+        return ""
+    worst = max(judgement.routes, key=lambda each: each.canary.bad)
+    if worst.canary.bad <= _MOST * judgement.canary.bad:
+        return ""
+    return f", {worst.canary.bad:,} of them among the {worst.canary.requests:,} of {worst.route}"
 
 
 def _shown(judgement: Judgement, criteria: Criteria) -> str:

@@ -59,7 +59,7 @@ class Rules:
     leak_within: float = 3600.0
     """Seconds within which it would be full, growing on like that: sooner than anybody looks at it again."""
     looks: int = 4
-    """Looks that either needs at least."""
+    """Looks that what is full needs at least; a leak three times as many, a suspicion of one half of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,46 +113,63 @@ class Watch:
         return Sight(now, (sum(canary), sum(stable)), (len(canary), len(stable)), tuple(filter(None, found)))
 
 
-def alarm(sights: Sequence[Sight], ratio: float, rules: Rules = Rules()) -> str:
-    """Return what speaks against the canary after *sights*, in one sentence; nothing if nothing does.
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What the guards say, in one sentence each; empty where they say nothing."""
+
+    alarm: str = ""
+    """What fails the canary."""
+    wait: str = ""
+    """What a PASS has to wait for."""
+
+
+SILENT = Word()
+"""Of guards that say nothing."""
+
+
+def word(sights: Sequence[Sight], ratio: float, rules: Rules = Rules()) -> Word:
+    """Return what speaks against the canary after *sights*.
 
     *ratio*: how many times as often as the stable pods is still not worse.
     """
     if not sights:
-        return ""
+        return SILENT
     last = sights[-1]
     (canary, stable), (pods, others) = last.restarts, last.pods
     if canary >= rules.restarts and canary * others > ratio * stable * pods:
-        return (
+        return Word(
             f"Restarts: the canary's pods were restarted {canary} times after they had been Ready, "
             f"the stable ones {stable} times."
         )
-    return next(filter(None, (_filled(sights, each, rules) for each in last.full)), "")
+    words = [_filled(sights, each, rules) for each in last.full]
+    return next((each for each in words if each.alarm), next((each for each in words if each.wait), SILENT))
 
 
-def _filled(sights: Sequence[Sight], last: Fullness, rules: Rules) -> str:
+def _filled(sights: Sequence[Sight], last: Fullness, rules: Rules) -> Word:
     now = sights[-1].at
     history = [(sight.at, each) for sight in sights for each in sight.full if each.resource == last.resource]
     recent = [each for at, each in history if now - at <= rules.full_for]
     enough = len(recent) >= rules.looks and now - history[0][0] >= rules.full_for
     if enough and all(each.canary >= rules.full > each.stable for each in recent):
-        return (
+        return Word(
             f"Saturation: {last.canary:.0%} of the {last.resource} of the canary's pod {last.pod} are in use and have "
             f"been for {rules.full_for:.0f} s, of the stable pods' {last.stable:.0%}."
         )
-    if last.resource == MEMORY and (left := _leaks(history, rules)) is not None:
-        return (
-            f"Saturation: the memory of the canary's pod {last.pod} has grown without a rest to {last.canary:.0%} of "
-            f"its limit, which it would reach in {left / 60:.0f} min; the stable pods' is at {last.stable:.0%}."
-        )
-    return ""
+    left = _leaks(history, rules) if last.resource == MEMORY else None
+    if left is None:
+        return SILENT
+    found = (
+        f"Saturation: the memory of the canary's pod {last.pod} has grown without a rest to {last.canary:.0%} of "
+        f"its limit, which it would reach in {left / 60:.0f} min; the stable pods' is at {last.stable:.0%}"
+    )
+    if history[-1][0] - history[0][0] >= rules.leak_for and len(history) >= 3 * rules.looks:
+        return Word(f"{found}.")
+    return Word(wait=f"{found}: the rest passes, and waits to see whether it goes on.")
 
 
 def _leaks(history: Sequence[tuple[float, Fullness]], rules: Rules) -> float | None:
-    """Return the seconds until the canary's memory is full, if it leaks; None if it does not."""
-    if history[-1][0] - history[0][0] < rules.leak_for or len(history) < 3 * rules.looks:
-        return None
-    if history[-1][1].canary <= rules.leak_over * history[-1][1].stable:
+    """Return the seconds until the canary's memory is full, if it seems to leak; None if it does not."""
+    if 2 * len(history) < 3 * rules.looks or history[-1][1].canary <= rules.leak_over * history[-1][1].stable:
         return None
     left = _until_full([(at, each.canary) for at, each in history], rules)
     stable = _until_full([(at, each.stable) for at, each in history], rules)

@@ -69,7 +69,7 @@ class Measurer:
             self._previous = reading
         self._record.readings.append(reading)
         self._record.samples = self._ledger.samples() if self._ledger else []
-        return assess(self._trials, reading.causes, self._record.alarm())
+        return assess(self._trials, reading.causes, self._record.guarded())
 
     def _read(self, pods: Sequence[PodFact]) -> Reading:
         try:

@@ -93,12 +93,12 @@ class RolloutRecord:
         last = None
         for last in self.trials():  # noqa: B007 -- only the last is wanted
             pass
-        return None if last is None else assess(last[1], last[0].causes, self.alarm())
+        return None if last is None else assess(last[1], last[0].causes, self.guarded())
 
-    def alarm(self) -> str:
-        """Return what a guard has against the canary, after all readings; nothing if none has."""
+    def guarded(self) -> guards.Word:
+        """Return what the guards say after all readings."""
         sights = [reading.sight for reading in self.readings if reading.sight is not None]
-        return guards.alarm(sights, self.criteria.ratio, self.criteria.guards)
+        return guards.word(sights, self.criteria.ratio, self.criteria.guards)
 
     def to_json(self) -> str:
         """Return the record as JSON text."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_scripts.rollout.counts import Batch, Counts, RouteCounts
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.explain import explain
+from quarterdeck_scripts.rollout.guards import SILENT, Word
 from quarterdeck_scripts.rollout.routes import RouteJudgement, RouteTrial, scrapes_to_fail
 from quarterdeck_scripts.rollout.sequential import (
     Curve,
@@ -259,17 +260,19 @@ class Assessment:
     """What a guard has against the canary: that fails it, whatever its requests say."""
 
 
-def assess(trials: Sequence[Trial], causes: Sequence[str], alarm: str = "") -> Assessment:
+def assess(trials: Sequence[Trial], causes: Sequence[str], guarded: Word = SILENT) -> Assessment:
     """Bring everything together: an alarm or one FAIL fails, all must PASS, doubt about the data decides neither."""
     judgements = tuple(trial.judge() for trial in trials)
-    if alarm:
-        return Assessment(Verdict.FAIL, judgements, tuple(causes), alarm, alarm)
+    if guarded.alarm:
+        return Assessment(Verdict.FAIL, judgements, tuple(causes), guarded.alarm, guarded.alarm)
     if causes:
         return Assessment(Verdict.INCONCLUSIVE, judgements, tuple(causes), f"No verdict: {causes[0]}.")
     failed = [judgement for judgement in judgements if judgement.verdict is Verdict.FAIL]
     if failed:
         return Assessment(Verdict.FAIL, judgements, (), failed[0].explanation)
     if judgements and all(judgement.verdict is Verdict.PASS for judgement in judgements):
+        if guarded.wait:
+            return Assessment(Verdict.INCONCLUSIVE, judgements, (), guarded.wait)
         return Assessment(Verdict.PASS, judgements, (), " ".join(judgement.explanation for judgement in judgements))
     slowest = next((j for j in judgements if j.verdict is Verdict.INCONCLUSIVE), None)
     explanation = slowest.explanation if slowest else "No verdict: nothing is judged."
