@@ -21,6 +21,9 @@ ALWAYS = ""
 TELLING = "telling"
 """Part of what none needs: to be told of in the cluster. Without it the rollout goes on, and says who was not told."""
 
+KEEPING = "keeping"
+"""Part of what none needs: to keep evidence. Without it that lacks a thing, which is said, and the rollout goes on."""
+
 SWITCHING = "switching"
 """Part of rollouts that switch a Service: blue-green."""
 
@@ -65,6 +68,8 @@ IN_SERVICES = (
     Rule("apps", "controllerrevisions", ("list",), part=OTHER_KINDS),
     Rule("", "pods", ("delete",), part=OTHER_KINDS),
     Rule("", "events", ("create",), part=TELLING),
+    Rule("", "pods/log", ("get",), part=KEEPING),
+    Rule("", "configmaps", ("get",), part=KEEPING),
 )
 """In each namespace of services."""
 

@@ -236,6 +236,7 @@ def test_it_has_a_deadline(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 
     assert clock.monotonic() - began == 12
     assert asked == [5, 5, 2]
+    assert "Deployment checkout-baseline: no time was left for it" in scene.missing
     assert "Pods after the first 0: silence" in scene.missing
     assert "Events after the first 0: no time was left for it" in scene.missing
 
@@ -253,6 +254,18 @@ def test_a_service_that_is_gone_is_no_failure() -> None:
 
     assert scene.files["pods.txt"] == b""
     assert scene.missing == [f"changes.txt: no template of {V1} is left"]
+
+
+def test_a_stateful_sets_configuration_is_there_too(cluster: FakeCluster) -> None:
+    """Whatever kind of workload the service is."""
+    cluster.request("DELETE", path("Deployment", "shop", "checkout"))
+    cluster.request(
+        "POST", path("StatefulSet", "shop"), body=workload("StatefulSet", "checkout", template(V1, "config-a"))
+    )
+
+    scene = looked(cluster)
+    assert [each["kind"] for each in json.loads(scene.files["workloads.json"])] == ["Deployment", "StatefulSet"]
+    assert b"ConfigMap config-a" in scene.files["changes.txt"]
 
 
 def test_a_version_that_is_only_in_its_replica_set_is_found(cluster: FakeCluster) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.scene import Scene, Witness
 
 _TAKES_PODS_AWAY: dict[type[do.Action], str] = {
+    do.Hold: "update",
     do.Promote: "promote",
     do.DeleteCanary: "remove",
     do.RestoreStable: "restore",

@@ -12,10 +12,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.errors import QuarterdeckError
-from quarterdeck_contract.kubernetes import APP_NAME, TRACK
-from quarterdeck_scripts.kube.client import path
+from quarterdeck_contract.kubernetes import APP_NAME, TRACK, TRACK_BASELINE, TRACK_CANARY
+from quarterdeck_scripts.kube.client import ApiError, path
 from quarterdeck_scripts.kube.pods import is_ready, label, problems_of
 from quarterdeck_scripts.kube.secrets import scrubbed, secrets_in, without_secrets
+from quarterdeck_scripts.kube.workloads import canary_name
 from quarterdeck_scripts.rollout.configuration import changes, config_maps_of, template_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.kube.logs import PodLogs
     from quarterdeck_scripts.rollout.ports import Clock
 
-_WORKLOADS = ("Deployment", "ReplicaSet")
+_OTHERS = ("StatefulSet", "DaemonSet")
+_NOT_FOUND = 404
 _PAGE = 500
 """Objects a page; see `kube.client.list_all`."""
 
@@ -99,9 +101,8 @@ class _Look:
         """Read everything, then write it down: what is a secret in one object may be repeated in another."""
         selector = {"labelSelector": f"{APP_NAME}={self._witness.service}"}
         pods = self._list("Pod", selector, self._limits.listed)
-        workloads = [
-            {**found, "kind": kind} for kind in _WORKLOADS for found in self._list(kind, selector, self._limits.listed)
-        ]
+        replica_sets = self._list("ReplicaSet", selector, self._limits.listed)
+        workloads = [*self._workloads(), *({**found, "kind": "ReplicaSet"} for found in replica_sets)]
         maps = self._config_maps([*workloads, *({"spec": {"template": pod}} for pod in pods)], (origin, image))
         events = self._events(pods, workloads)
         chosen = sorted(pods, key=lambda pod: (not _runs(pod, image), is_ready(pod), pod["metadata"]["name"]))
@@ -143,6 +144,22 @@ class _Look:
         else:
             self.scene.missing.append(f"{kind}s after the first {len(found)}: more than are kept")
         return found
+
+    def _workloads(self) -> Iterator[Json]:
+        """Yield what has the service's pods: by name, so that nobody needs a right to list workloads."""
+        service = self._witness.service
+        tracks = (canary_name(service, track) for track in (TRACK_CANARY, TRACK_BASELINE))
+        for kind, name in (
+            *(("Deployment", name) for name in (service, *tracks)),
+            *((kind, service) for kind in _OTHERS),
+        ):
+            try:
+                yield {"kind": kind, **self._ask(path(kind, self._witness.namespace, name))}
+            except ApiError as error:
+                if error.status != _NOT_FOUND:
+                    self.scene.missing.append(f"{kind} {name}: {error.found}")
+            except QuarterdeckError as error:
+                self.scene.missing.append(f"{kind} {name}: {error.found}")
 
     def _config_maps(self, workloads: Iterable[Json], images: Iterable[str]) -> dict[str, Json]:
         templates = [template for image in images if (template := template_of(image, workloads)) is not None]
