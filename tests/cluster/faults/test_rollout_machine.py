@@ -1,0 +1,289 @@
+"""Any order of commands, deaths and other people leaves a service as the model says: against a real control plane.
+
+Hypothesis chooses the orders, the same ones in every run. The model knows which version the service has to have, and
+which rollout was left by a run that died; everything else is checked after each command.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from hypothesis.strategies import booleans, integers, sampled_from
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
+from quarterdeck_scripts.adapters.kubernetes import connect
+from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.rollout.asks import Wish
+from quarterdeck_scripts.rollout.lock import LeaseLock, holder_of
+from quarterdeck_scripts.rollout.ports import FakeClock
+from quarterdeck_scripts.rollout.state import Direction, Ending
+from quarterdeck_scripts.rollout.steering.asking import Asker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quarterdeck_scripts.rollout.actions import Outcome, Situation
+    from quarterdeck_scripts.rollout.session import Session
+
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
+
+EXAMPLES, STEPS = 4, 6
+"""Orders that are played, and commands in each: about a minute together."""
+
+HEALTHY, FAILING, SILENT = "healthy", "failing", "silent"
+"""How a version serves: as the old one; one request in five not; none comes."""
+
+BEHAVIOUR = {HEALTHY: {"rate": 4000.0}, FAILING: {"rate": 4000.0, "failing": 0.2}, SILENT: {"rate": 0.0}}
+
+ENDING = {HEALTHY: Ending.PROMOTED, FAILING: Ending.ROLLED_BACK, SILENT: Ending.INCONCLUSIVE}
+
+HOW = sampled_from([HEALTHY, HEALTHY, FAILING, SILENT])
+
+LAPSED = 31
+"""Seconds after which a dead holder's lock looks lapsed."""
+
+
+class Killed(BaseException):
+    """The process dies: nothing more of it runs."""
+
+
+class Mortal:
+    """A cluster that kills its client before or after one change of a Deployment."""
+
+    def __init__(self, cluster: Any, number: int, *, before: bool) -> None:
+        self._cluster, self._left, self._before = cluster, number, before
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    def request(self, method: str, where: str, **options: Any) -> Any:
+        """Pass on, or die."""
+        if method == "GET" or "/deployments" not in where:
+            return self._cluster.request(method, where, **options)
+        strikes, self._left = self._left == 0, self._left - 1
+        if strikes and self._before:
+            raise Killed
+        answer = self._cluster.request(method, where, **options)
+        if strikes:
+            raise Killed
+        return answer
+
+
+@dataclass(frozen=True)
+class Left:
+    """A rollout whose run died."""
+
+    image: str
+    how: str
+
+
+class Rollouts(RuleBasedStateMachine):
+    """The service's rollouts, as commands make them and as the model has them."""
+
+    opening: ClassVar[Any]
+    """Opens the shop: the fixture's function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self.shop = self._stack.enter_context(self.opening())
+        self.stable = "localhost/checkout:v1"
+        self.undoes_to = ""
+        """What an undo brings back; empty when it would bring nothing back."""
+        self.left: Left | None = None
+        self.versions = 1
+        self.begun = 0
+
+    def teardown(self) -> None:
+        """Check the audit log once, and close the shop."""
+        with self._stack:
+            assert self.shop.session().audit().verify().broken is None
+
+    # What people do
+
+    @precondition(lambda self: not self.left)
+    @rule(how=HOW)
+    def roll_out(self, how: str) -> None:
+        """A version is rolled out, and ends as it serves."""
+        image = self._fresh(how)
+
+        self._ended(image, ENDING[how], self._start(self.shop.session(), image))
+
+    @precondition(lambda self: not self.left)
+    @rule(how=HOW, change=integers(0, 6), before=booleans())
+    def roll_out_and_die(self, how: str, change: int, *, before: bool) -> None:
+        """The run of a rollout dies before or after one of its changes."""
+        image, session = self._fresh(how), self.shop.session()
+        mortal: Any = Mortal(connect(self.shop.through), change, before=before)
+        session = replace(session, environment=replace(session.environment, cluster=mortal))
+        try:
+            self._ended(image, ENDING[how], self._start(session, image))
+        except Killed:
+            self.left = Left(image, how)
+            FakeClock.sleep(self.shop.clock, LAPSED)
+
+    @precondition(lambda self: self.left)
+    @rule()
+    def go_on(self) -> None:
+        """Whoever types the command again comes to the end that it would have had."""
+        left = self.left
+        assert left is not None
+        if not self._is_over(left):
+            self._ended(left.image, ENDING[left.how], self._start(self.shop.session(), left.image))
+
+    @precondition(lambda self: self.left)
+    @rule()
+    def abort(self) -> None:
+        """Everything is put back, also a promotion that had begun."""
+        left = self.left
+        assert left is not None
+        if not self._is_over(left):
+            session = self.shop.session()
+            plan = session.plan(left.image, session.view().inspect(any_state=True))
+            outcome, _ = session.run(flow.abort(plan), session.record(plan))
+            self._ended(left.image, Ending.ABORTED, outcome)
+
+    @precondition(lambda self: self.left and self.left.how != FAILING)
+    @rule()
+    def promote(self) -> None:
+        """What was asked for while nobody ran it is taken by whoever goes on, if nothing was decided before."""
+        left = self.left
+        assert left is not None
+        if self._is_over(left):
+            return
+        session = self.shop.session()
+        state = session.view().inspect().state
+        undecided = state is not None and state.direction is Direction.UNDECIDED
+        if undecided:
+            self._ask(session, Wish.PROMOTE)
+        expected = Ending.PROMOTED if undecided else ENDING[left.how]
+        self._ended(left.image, expected, self._start(session, left.image))
+
+    @precondition(lambda self: self.left)
+    @rule()
+    def pause_and_resume(self) -> None:
+        """A pause that is lifted leaves nothing."""
+        session = self.shop.session()
+        state = session.view().inspect().state
+        if state is not None and state.direction is Direction.UNDECIDED:
+            self._ask(session, Wish.PAUSE)
+            self._ask(session, None)
+
+    @precondition(lambda self: self.undoes_to and not self.left)
+    @rule()
+    def undo(self) -> None:
+        """The version before the last promotion comes back."""
+        session = self.shop.session()
+        plan = session.plan("", session.view().inspect())
+        outcome, _ = session.run(flow.undo(plan), session.record(plan))
+
+        assert outcome.ending is Ending.UNDONE
+        self.stable, self.undoes_to = self.undoes_to, ""
+
+    @rule()
+    def begin_while_another_is_at_it(self) -> None:
+        """It is refused with the other's name, and nothing is changed."""
+        session = self.shop.session()
+        other = LeaseLock(session.environment.cluster, "shop", "checkout", holder="ben@shore", clock=self.shop.clock)
+        other.acquire()
+        before = self.shop.deployment()
+        image = self.left.image if self.left else f"localhost/checkout:v{self.versions + 1}"
+        try:
+            with pytest.raises(RefusedError, match="held by ben@shore"):
+                self._start(session, image)
+        finally:
+            other.release()
+        assert self.shop.deployment() == before
+
+    # What always holds
+
+    @invariant()
+    def it_is_as_the_model_says(self) -> None:
+        """One version, and nothing beside it; or what a run that died may leave."""
+        stable = self.shop.deployment()
+        annotations = stable["metadata"].get("annotations") or {}
+        image = stable["spec"]["template"]["spec"]["containers"][0]["image"]
+        assert stable["spec"]["replicas"] == 3
+        assert self.shop.deployments() in (["checkout"], ["checkout", "checkout-canary"])
+        made = sum(each.name.startswith("POST deployments") and each.status == 201 for each in self.shop.proxy.changes)
+        assert made <= self.begun
+        assert ROLLOUT_ASK not in annotations
+        if self.left:
+            assert image in {self.stable, self.left.image}
+            return
+        assert image == self.stable
+        assert self.shop.images() == [self.stable] * 3
+        assert self.shop.deployments() == ["checkout"]
+        assert ROLLOUT_STATE not in annotations
+        assert holder_of(self.shop.cluster, "shop", "checkout").name == ""
+
+    # How
+
+    def _fresh(self, how: str) -> str:
+        self.versions += 1
+        self.begun += 1
+        image = f"localhost/checkout:v{self.versions}"
+        self.shop.behave(image, **BEHAVIOUR[how])
+        return image
+
+    def _start(self, session: Session, image: str) -> Outcome:
+        plan = session.plan(image, session.view().inspect())
+        outcome, _ = session.run(flow.start(plan), session.record(plan))
+        return outcome
+
+    def _ask(self, session: Session, wish: Wish | None) -> None:
+        environment = session.environment
+        asker = Asker(environment.cluster, environment.cluster_uid, session.view(), session.clock, session.actor)
+        stable, state, _ = asker.rollout()
+        asker.write(stable, asker.wished(wish, "", state), "", session.audit())
+
+    def _ended(self, image: str, expected: Ending, outcome: Outcome) -> None:
+        assert outcome.ending is expected, outcome.reason
+        self._settle_model(image, promoted=expected is Ending.PROMOTED)
+
+    def _is_over(self, left: Left) -> bool:
+        """Return whether the run that died had not begun, or was through: there is nothing to go on with."""
+        situation: Situation = self.shop.session().view().inspect()
+        if situation.state is not None or situation.canary_image is not None:
+            return False
+        promoted = situation.stable_image == left.image
+        assert not promoted or left.how == HEALTHY
+        self._settle_model(left.image, promoted=promoted)
+        return True
+
+    def _settle_model(self, image: str, *, promoted: bool) -> None:
+        self.left = None
+        if promoted:
+            self.undoes_to, self.stable = self.stable, image
+
+
+def test_any_order_of_commands_leaves_what_it_should(shop: Callable[[], Any]) -> None:
+    """Rollouts that pass, fail or learn nothing, deaths, resumptions, aborts, undos, pauses, promotions, rivals."""
+
+    class Here(Rollouts):
+        opening = staticmethod(shop)
+
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
