@@ -12,6 +12,7 @@ from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_scripts.notices.notice import Notice, Occasion, Tone
 from quarterdeck_scripts.rollout import actions as do
 from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.rollout.asks import Ask, Wish
 from quarterdeck_scripts.rollout.criteria import Criteria
 from quarterdeck_scripts.rollout.record import RolloutRecord
 from quarterdeck_scripts.rollout.state import Direction, Ending, State
@@ -33,13 +34,17 @@ def look(verdict: Verdict) -> do.Look:
     return do.Look(Assessment(verdict, (), (), f"it is {verdict}."), 15)
 
 
+def record(image: str = V2) -> RolloutRecord:
+    """Return the record of a rollout of *image* that ben goes on with."""
+    return RolloutRecord(
+        *(NEW.id, "checkout", "shop", "prod", "uid", image, V1, "ben@desk", 100.0, 15.0, 600.0), Criteria(), ()
+    )
+
+
 def run(steps: do.Flow, answers: Mapping[type, Any], image: str = V2) -> list[Notice]:
     """Run *steps*, answering each action by its class; an exception is what it meets. Return what is told."""
     heard: list[Notice] = []
-    record = RolloutRecord(
-        *(NEW.id, "checkout", "shop", "prod", "uid", image, V1, "ben@desk", 100.0, 15.0, 600.0), Criteria(), ()
-    )
-    following = Herald(record, lambda: 200.0, heard.append).follow(steps)
+    following = Herald(record(image), lambda: 200.0, heard.append).follow(steps)
     resume: Callable[[Any], Any] = following.send
     given: Any = None
     with suppress(StopIteration, QuarterdeckError):  # what is told says how it ended
@@ -48,11 +53,6 @@ def run(steps: do.Flow, answers: Mapping[type, Any], image: str = V2) -> list[No
             given = answers.get(type(action))
             resume = following.throw if isinstance(given, Exception) else following.send
     return heard
-
-
-def titles(heard: list[Notice]) -> list[str]:
-    """Return the notices' titles."""
-    return [notice.title for notice in heard]
 
 
 def test_a_rollout_that_passes_is_told_from_its_beginning_to_its_end() -> None:
@@ -151,17 +151,64 @@ def test_abort_and_undo_are_told_when_they_are_done(
 def test_a_pause_that_stands_in_the_way_promotes_nothing_yet() -> None:
     """What was not noted is not told."""
     heard: list[Notice] = []
-    record = RolloutRecord(
-        *(NEW.id, "checkout", "shop", "prod", "uid", V2, V1, "ben@desk", 100.0, 15.0, 600.0), Criteria(), ()
-    )
 
     def steps() -> do.Flow:
         yield do.SaveState(replace(NEW, direction=Direction.FORWARD, reason="it is PASS."))
         return do.Outcome(Ending.ABORTED, "aborted")
 
-    following = Herald(record, lambda: 200.0, heard.append).follow(steps())
+    following = Herald(record(), lambda: 200.0, heard.append).follow(steps())
     next(following)
     with pytest.raises(StopIteration):
         following.send("paused by anna")
 
-    assert titles(heard) == ["checkout: aborted v2 (prod)"]
+    assert heard == []
+
+
+def test_a_pause_is_told_once() -> None:
+    """However often it is seen; who asked, and why."""
+    ask = Ask(Wish.PAUSE, NEW.id, "anna@bridge", "2026-01-02T03:04:05+00:00", "lunch")
+    looks = [
+        replace(look(Verdict.INCONCLUSIVE), ask=ask),
+        replace(look(Verdict.INCONCLUSIVE), ask=ask),
+        look(Verdict.PASS),
+    ]
+    heard: list[Notice] = []
+    following = Herald(record(), lambda: 200.0, heard.append).follow(flow.start(PLAN))
+    given: Any = None
+    with suppress(StopIteration):
+        while True:
+            action = following.send(given)
+            answers = {do.Inspect: SETTLED, do.WaitReady: READY}
+            given = looks.pop(0) if isinstance(action, do.Measure) else answers.get(type(action))
+
+    assert [(each.occasion, each.text) for each in heard][1:3] == [
+        (Occasion.PAUSED, "pause asked for by anna@bridge at 2026-01-02T03:04:05+00:00: lunch"),
+        (Occasion.PROMOTING, "it is PASS."),
+    ]
+
+
+def test_to_clear_the_note_of_a_service_that_waited_for_others_tells_nobody() -> None:
+    """It was told that it was promoted when it was."""
+    done = replace(SETTLED, state=replace(NEW, direction=Direction.FORWARD, train=("checkout", "orders")))
+
+    assert run(flow.finish(PLAN), {do.Inspect: done}) == []
+
+
+def test_a_service_that_goes_back_with_others_is_told_to_go_back() -> None:
+    """Not that somebody takes its rollout up."""
+    state = replace(NEW, direction=Direction.FORWARD, train=("checkout", "orders"))
+    done = replace(SETTLED, state=state)
+    outcome = do.Outcome(Ending.ROLLED_BACK, "orders failed")
+    heard = run(flow.take_back(replace(PLAN, new=state), outcome), {do.Inspect: done, do.WaitReady: READY})
+
+    assert [(each.occasion, each.text) for each in heard] == [
+        (Occasion.GOING_BACK, "orders failed"),
+        (Occasion.ENDED, "orders failed"),
+    ]
+
+
+def test_notices_name_the_kind_of_what_is_rolled_out() -> None:
+    """An Event is about a StatefulSet where the service is one."""
+    heard = run(flow.abort(PLAN), {do.Inspect: replace(SETTLED, kind="StatefulSet"), do.WaitReady: READY})
+
+    assert [each.kind for each in heard] == ["StatefulSet"]

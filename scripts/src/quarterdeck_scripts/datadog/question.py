@@ -99,8 +99,9 @@ def question(promql: str, scope: tuple[str, ...]) -> Clock | Question:
         case ast.VectorSelector():
             return _asked(tree, LOOKBACK, scope, latest=True)
         case ast.AggregateExpr() if str(tree.op) == "sum" and _is_by(tree) and _is_increase(tree.expr):
-            (matrix,) = tree.expr.args
-            summed = tuple(tree.modifier.labels)
+            increase: Any = tree.expr
+            (matrix,), by = increase.args, tree.modifier
+            summed = tuple(by.labels) if by else ()
             return _asked(matrix.vector_selector, matrix.range.total_seconds(), scope, summed=summed)
     raise Untranslatable("it is neither a selector, nor a sum of increases, nor the time")
 

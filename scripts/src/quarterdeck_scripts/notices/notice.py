@@ -12,6 +12,8 @@ class Occasion(enum.StrEnum):
     BEGAN = "began"
     TAKEN_UP = "taken up"
     """Somebody goes on with a run that was left."""
+    PAUSED = "paused"
+    """Somebody wants it to go no further for now."""
     PROMOTING = "promoting"
     """The evidence let the new version in; it is not in everywhere yet."""
     GOING_BACK = "going back"

@@ -5,26 +5,30 @@ A flow that is told about is the same flow: every action passes through, and eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED, QuarterdeckError
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.notices.notice import Notice, Occasion, Tone
 from quarterdeck_scripts.rollout import actions as do
+from quarterdeck_scripts.rollout.asks import Wish
 from quarterdeck_scripts.rollout.state import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from quarterdeck_scripts.rollout.asks import Ask
     from quarterdeck_scripts.rollout.record import RolloutRecord
     from quarterdeck_scripts.rollout.state import State
 
+_CHANGES = (do.CreateCanary, do.Promote, do.RestoreStable, do.DeleteCanary, do.WaitReady, do.Measure)
+"""What is asked for only once a rollout is under way, whatever its strategy. To clear its note alone tells nobody."""
 _TONES = {EXIT_DONE: Tone.SUCCESS, EXIT_FAILED: Tone.ERROR}
 """Exit code of an ending to how it is to be taken; any other is a warning."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Herald:
     """Tells of one rollout."""
 
@@ -34,11 +38,15 @@ class Herald:
     """Unix seconds."""
     tell: Callable[[Notice], None]
     """Takes each notice at once, whatever becomes of it."""
+    _kind: str = field(default="Deployment", init=False)
+    _changing: bool = field(default=False, init=False)
+    """Whether it is past the point where it may be refused with nothing done."""
+    _left_by: str = field(default="", init=False)
+    """Who began what is about to be taken up."""
+    _paused: bool = field(default=False, init=False)
 
     def follow(self, flow: do.Flow) -> do.Flow:
-        """Return *flow*, told about from its first change until it ends."""
-        changing = False
-        taken_up: State | None = None
+        """Return *flow*, told about from its first change until it ends; one that changes nothing is not."""
         step = flow.send
         given: Any = None
         while True:
@@ -49,22 +57,33 @@ class Herald:
                 self._ended(outcome)
                 return outcome
             except Exception as error:
-                if changing:
-                    self._left(error)
+                self._left(error)
                 raise
-            if _changes(action):
-                if taken_up is not None:
-                    self._say(Occasion.TAKEN_UP, Tone.INFO, f"rollout of {self._version} taken up again", taken_up.by)
-                changing, taken_up = True, None
+            self._before(action)
             try:
                 given, step = (yield action), flow.send
             except Exception as error:  # noqa: BLE001 -- the flow decides what any failure means
                 given, step = error, flow.throw
-                continue
-            if isinstance(action, do.Inspect) and not action.any_state:
-                taken_up = given.state
-            elif isinstance(action, do.SaveState) and not given:  # or a pause stood in its way
+            else:
+                self._after(action, given)
+
+    def _before(self, action: do.Action) -> None:
+        if isinstance(action, _CHANGES):
+            self._changing = True
+            if self._left_by:
+                self._say(Occasion.TAKEN_UP, Tone.INFO, f"rollout of {self._version} taken up again", self._left_by)
+                self._left_by = ""
+
+    def _after(self, action: do.Action, given: Any) -> None:
+        match action:
+            case do.Inspect():
+                self._kind = given.kind
+                self._left_by = given.state.by if given.state and not action.any_state else ""
+            case do.SaveState() if not given:  # or a pause stood in its way
+                self._changing, self._left_by = True, ""
                 self._turned(action.state)
+            case do.Measure():
+                self._looked(given.ask)
 
     @property
     def _version(self) -> str:
@@ -79,11 +98,20 @@ class Herald:
             case Direction.BACK:
                 self._say(Occasion.GOING_BACK, Tone.WARNING, f"going back from {self._version}", state.reason)
 
+    def _looked(self, ask: Ask | None) -> None:
+        was, self._paused = self._paused, ask is not None and ask.wish is Wish.PAUSE
+        if self._paused and not was:
+            self._say(Occasion.PAUSED, Tone.WARNING, f"rollout of {self._version} paused", str(ask))
+
     def _ended(self, outcome: do.Outcome) -> None:
+        if not self._changing:
+            return
         tone = _TONES.get(outcome.ending.exit_code, Tone.WARNING)
         self._say(Occasion.ENDED, tone, f"{outcome.ending} {self._version}", outcome.reason)
 
     def _left(self, error: Exception) -> None:
+        if not self._changing:
+            return
         reason = error.found if isinstance(error, QuarterdeckError) else type(error).__name__
         title = f"rollout of {self._version} left as it is, somebody has to look"
         self._say(Occasion.LEFT, Tone.ERROR, title, reason)
@@ -104,12 +132,6 @@ class Herald:
                 version=self._version,
                 by=record.by,
                 began=record.began,
+                kind=self._kind,
             )
         )
-
-
-def _changes(action: do.Action) -> bool:
-    """Return whether *action* is past the point where a run may be refused with nothing done."""
-    if isinstance(action, do.SaveState):
-        return action.state.direction is not Direction.UNDECIDED
-    return not isinstance(action, do.AcquireLock | do.ReleaseLock | do.Inspect)
