@@ -130,10 +130,17 @@ class FaultProxy:
             if self._unreadable:
                 self._unreadable -= 1
                 return refusal(500, "InternalError")
-            if self._expiring and "continue=" in url:
+            if self._expiring and ("continue=" in url or "watch=" in url):
                 self._expiring = False
                 return refusal(410, "Expired")
             return self._past.get(url) if time.monotonic() < self._past_until else None
+
+    def drop_watches(self, *, expired: bool = False) -> None:
+        """Break every watch off without an end; *expired*: the next one has to begin with a list."""
+        with self.lock:
+            self._expiring = self._expiring or expired
+        for watching in list(self.watches):
+            watching._break()
 
     def note(self, url: str, answered: Answered) -> None:
         """Remember the truth."""
@@ -213,11 +220,13 @@ class Exchange(BaseHTTPRequestHandler):
         if fault is Fault.LOST:
             return self._break()
         if fault is Fault.DROPPED:
-            for watching in list(self.proxy.watches):
-                watching._break()
+            self.proxy.drop_watches()
         return self._reply(refusal(500, "InternalError") if fault is Fault.BROKEN_LATE else answered)
 
     def _stream(self, body: bytes) -> None:
+        answered = self.proxy.instead(self.path)
+        if answered is not None:
+            return self._reply(answered)
         response = self._send(body)
         self.send_response_only(response.status)
         self.send_header("Content-Type", "application/json")
@@ -232,6 +241,7 @@ class Exchange(BaseHTTPRequestHandler):
         finally:
             self.proxy.watches.discard(self)
             response.close()
+        return None
 
     def _send(self, body: bytes) -> http.client.HTTPResponse:
         if self.upstream is None:

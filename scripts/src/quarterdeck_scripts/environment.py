@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.environment import EnvironmentFacts, configmap_of
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
+from quarterdeck_scripts import console
 from quarterdeck_scripts.kube.client import ApiError, path
+from quarterdeck_scripts.kube.server_time import warning
 from quarterdeck_scripts.workspace import kubeconfig_of
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class Environment:
 
 
 def open_environment(env: str, context: str | None = None) -> Environment:
-    """Connect to *env* and read what its stack wrote.
+    """Connect to *env* and read what its stack wrote. Says so when this machine's clock is not the cluster's.
 
     Raises:
         UsageError: there is no such environment, or no stack has been deployed to it.
@@ -74,7 +76,11 @@ def open_environment(env: str, context: str | None = None) -> Environment:
         )
     else:
         cluster = connect(context=context or f"quarterdeck-{env}")
-    return read_environment(env, cluster)
+    environment = read_environment(env, cluster)
+    difference = warning(cluster.skew)
+    if difference:
+        console.say(difference)
+    return environment
 
 
 def read_environment(env: str, cluster: Cluster) -> Environment:

@@ -14,6 +14,7 @@ import pytest
 
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_scripts.adapters.kubernetes import connect
+from quarterdeck_scripts.environment import open_environment
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, StaleError, UnreachableError
 from quarterdeck_scripts.kube.logs import PodLogs
 
@@ -494,6 +495,32 @@ class TestClocks:
             cluster.request("GET", "/api/v1/nodes")
 
         assert cluster.skew == pytest.approx(skew and 946_684_800 - time.time(), abs=10)
+
+    def test_a_person_is_told_before_anything_is_done(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """On stderr, by every command that opens an environment."""
+        facts = dict.fromkeys(
+            ("environment", "prometheus-url", "alertmanager-url", "catalogue", "scrape-interval"), "x"
+        )
+        answer = json.dumps({"metadata": {"uid": "u"}, "data": facts}).encode()
+
+        def dated(exchange: Exchange) -> None:
+            exchange.send_response_only(200)
+            exchange.send_header("Date", "Sat, 01 Jan 2000 00:00:00 GMT")
+            exchange.send_header("Content-Length", str(len(answer)))
+            exchange.end_headers()
+            exchange.wfile.write(answer)
+
+        monkeypatch.chdir(tmp_path)
+        with serving(dated) as (url, _):
+            monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, url)))
+            open_environment("prod", "one")
+
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("This machine's clock is ")
+        assert "ahead of the API server's" in captured.err
 
 
 class TestWatches:

@@ -153,7 +153,7 @@ def path(kind: str, namespace: str | None = None, name: str | None = None, subre
     return "/".join(parts)
 
 
-_PAGE = "500"
+PAGE = "500"
 """Objects a page of a list: 10,000 pods then take 1.5 s and 68 MB, where one page takes 488 MB."""
 
 
@@ -164,7 +164,7 @@ def list_all(cluster: Cluster, path: str, query: Mapping[str, str] | None = None
     what was yielded before, so a long list is what existed while it was read, not at one moment.
     """
     seen: set[str] = set()
-    page = {**(query or {}), "limit": _PAGE}
+    page = {**(query or {}), "limit": PAGE}
     while True:
         try:
             answer = cluster.request("GET", path, query=page)
