@@ -6,13 +6,16 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quarterdeck_dashboards.catalogue import parse
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective, objectives_of
 from quarterdeck_scripts.rollout.guards import Word
 from quarterdeck_scripts.rollout.verdict import Batch, Counts, Trial, Verdict, assess
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine with other work to do is no failure."""
 
 FAILED = Objective("availability", Bad.FAILED, floor=0.0025)
 
@@ -188,6 +191,7 @@ counts = st.integers(0, 300).flatmap(lambda n: st.tuples(st.just(n), st.integers
 batches = st.lists(st.tuples(counts, counts).map(lambda pair: (*pair[0], *pair[1])), max_size=12)
 
 
+@UNHURRIED
 @given(batches)
 def test_verdicts_follow_from_the_bounds(given_batches: list[tuple[int, int, int, int]]) -> None:
     """FAIL only above both thresholds, PASS only below one: the numbers shown are the reason."""
@@ -204,6 +208,7 @@ def test_verdicts_follow_from_the_bounds(given_batches: list[tuple[int, int, int
         assert below_ratio or (judgement.canary_share.high or 1) <= FAILED.floor * (1 + 1e-9)
 
 
+@UNHURRIED
 @given(batches)
 def test_bounds_hold_the_estimate(given_batches: list[tuple[int, int, int, int]]) -> None:
     """What was counted lies within what is possible."""
@@ -217,6 +222,7 @@ def test_bounds_hold_the_estimate(given_batches: list[tuple[int, int, int, int]]
     assert judgement.effect.low <= (judgement.effect.high or math.inf)
 
 
+@UNHURRIED
 @given(batches, st.integers(1, 50))
 def test_more_canary_errors_never_help(given_batches: list[tuple[int, int, int, int]], more: int) -> None:
     """Turning good canary requests bad only adds to the evidence against it."""
