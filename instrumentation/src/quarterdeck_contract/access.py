@@ -18,6 +18,8 @@ IDENTITY_NAMESPACE = "kube-system"
 
 ALWAYS = ""
 """Part of what every rollout needs."""
+EVIDENCE = "evidence"
+"""Part of what none needs: to keep what a failure left. Without it the rollout goes on, and says what is missing."""
 TELLING = "telling"
 """Part of what none needs: to be told of in the cluster. Without it the rollout goes on, and says who was not told."""
 
@@ -67,6 +69,8 @@ IN_SERVICES = (
     Rule("apps", "daemonsets", ("get", "patch"), part=OTHER_KINDS),
     Rule("apps", "controllerrevisions", ("list",), part=OTHER_KINDS),
     Rule("", "pods", ("delete",), part=OTHER_KINDS),
+    Rule("apps", "deployments", ("list",), part=EVIDENCE),
+    Rule("", "pods/log", ("get",), part=EVIDENCE),
     Rule("", "events", ("create",), part=TELLING),
     Rule("", "pods/log", ("get",), part=KEEPING),
     Rule("", "configmaps", ("get",), part=KEEPING),
