@@ -608,7 +608,7 @@ class TestLogs:
 
         assert whole == b"one\n\xff\xfe\x80 two\n"
         assert end == b"\xff\xfe\x80 two\n"
-        asked = "/api/v1/namespaces/shop/pods/a-1/log?container=app&tailLines=2000&timestamps=true&limitBytes=8388608"
+        asked = "/api/v1/namespaces/shop/pods/a-1/log?container=app&tailLines=2000&limitBytes=8388608"
         assert [sent.path for sent in log] == [asked, f"{asked}&previous=true"]
 
     def test_no_log_is_an_error_of_the_servers(self, tmp_path: Path) -> None:

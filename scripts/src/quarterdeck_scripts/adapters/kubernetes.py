@@ -143,7 +143,7 @@ class ApiServer:
         self, namespace: str, pod: str, container: str, *, previous: bool = False, most: int, timeout: float = 10.0
     ) -> bytes:
         """Return the end of a container's log; see `kube.logs.PodLogs`. It is asked for once."""
-        query = {"container": container, "tailLines": str(LINES), "timestamps": "true", "limitBytes": str(_MOST_LOG)}
+        query = {"container": container, "tailLines": str(LINES), "limitBytes": str(_MOST_LOG)}
         if previous:
             query["previous"] = "true"
         asked = Request("GET", path("Pod", namespace, pod, "log"), query)

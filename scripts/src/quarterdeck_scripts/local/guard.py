@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import UsageError
 from quarterdeck_scripts.kube.client import ApiError, UnreachableError
-from quarterdeck_scripts.kube.logs import LINES, end_of
+from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.local.lifecycle import require_running
-from quarterdeck_scripts.local.logs import choose, read
-from quarterdeck_scripts.local.state import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,11 +81,12 @@ class GuardedCluster:
     def log(
         self, namespace: str, pod: str, container: str, *, previous: bool = False, most: int, timeout: float = 10.0
     ) -> bytes:
-        """Return the end of a container's log; see `kube.logs.PodLogs`. Here the pods' logs are files."""
-        del timeout
-        try:
-            log = choose(Layout(self._state), pod, namespace, container, previous=previous)
-            return end_of(b"".join(read(log, tail=LINES)), most)
-        except (UsageError, OSError) as error:
-            found = error.found if isinstance(error, UsageError) else str(error)
-            raise ApiError(_NOT_FOUND, "NotFound", f"no such log: {found}") from error
+        """Return the end of a container's log; see `kube.logs.PodLogs`.
+
+        Raises:
+            EnvironmentFailedError: a part of the environment is dead.
+        """
+        require_running(self._state)
+        if not isinstance(self._cluster, PodLogs):
+            raise ApiError(_NOT_FOUND, "NotFound", "nobody has this cluster's logs")
+        return self._cluster.log(namespace, pod, container, previous=previous, most=most, timeout=timeout)
