@@ -48,6 +48,7 @@ class Prometheus:
         (folder / "prometheus.yml").write_text(CONFIGURATION.format(port=scraped, interval=interval))
         with socket.create_server(("127.0.0.1", otlp_port or 0)) as listener:
             self._port = listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
         arguments = [
             program,
             *(["--web.enable-otlp-receiver"] if otlp_port else []),
