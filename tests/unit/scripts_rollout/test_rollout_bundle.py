@@ -12,7 +12,7 @@ from quarterdeck_contract.errors import UsageError
 from quarterdeck_scripts.kube.client import UnreachableError
 from quarterdeck_scripts.kube.logs import FakeLogs
 from quarterdeck_scripts.rollout import actions as do
-from quarterdeck_scripts.rollout import bundle, flow
+from quarterdeck_scripts.rollout import bundle, flow, text
 from quarterdeck_scripts.rollout.bundle import Bundle
 from quarterdeck_scripts.rollout.keeper import Keeper, keeping
 from quarterdeck_scripts.rollout.ports import Exemplar
@@ -82,6 +82,15 @@ def test_a_failed_canarys_evidence_is_kept_before_it_is_removed(world: Any) -> N
     about = json.loads((folder / "1-restore/about.json").read_text())
     assert (about["moment"], about["rollout"], about["by"]) == ("restore", record.id, "anna@bridge")
     assert about["missing"] == ["logs: nobody here has them"]
+
+
+def test_the_last_line_says_where_it_is(world: Any) -> None:
+    """A version's dots are part of the folder's name."""
+    outcome, record, folder = rolled_out(world)
+
+    assert text.ending(record, outcome, folder.parent / f"{record.id}.json").endswith(
+        f"in all; its evidence is in {folder}, its record is {folder}.json"
+    )
 
 
 def test_a_promotion_keeps_what_it_replaces(world: Any) -> None:

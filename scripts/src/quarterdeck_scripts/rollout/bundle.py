@@ -103,7 +103,7 @@ def read(folder: Path) -> tuple[str, bytes]:
             raise UsageError(
                 f"a bundle with {RECORD} and {ANSWERS}",
                 f"{error.strerror}: {folder / name}",
-                "name the folder of a rollout that was judged, as its last line says",
+                "name the folder of a rollout that was judged, as its last line has it",
             ) from error
     record, answers = found
     return record.decode(errors="replace"), answers

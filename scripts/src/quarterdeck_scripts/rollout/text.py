@@ -73,7 +73,8 @@ def ending(record: RolloutRecord, outcome: Outcome, file: Path) -> str:
     told = any(judgement.explanation in outcome.reason for judgement in judgements)
     lines = [f"{record.service}: {outcome.ending}" if told else outcome_of(record.service, outcome)]
     lines += [f"  {judgement.verdict:12} {judgement.explanation}" for judgement in judgements]
-    lines.append(f"  {duration(record.ended - record.began)} in all; the record of it is {file}")
+    where = f"its evidence is in {file.with_suffix('')}, its record is {file}"
+    lines.append(f"  {duration(record.ended - record.began)} in all; {where}")
     return "\n".join(lines)
 
 
