@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -82,6 +83,28 @@ def render(env: str, out: Path | None, against: Path | None, overrides: tuple[st
     else:
         count = write(texts, out, origin=f"quarterdeck stack render --env {env}")
         click.echo(f"{count} objects in {out}", err=True)
+    return EXIT_DONE
+
+
+@stack.command()
+def expired() -> int:
+    """Name the stacks of changes (`pr-N`) that have been there for longer than their `previewTtl`, one a line.
+
+    Reads `kubectl get namespaces -o json` of dev's cluster from stdin, and destroys nothing:
+    `… | quarterdeck stack expired | xargs -rn 1 pulumi destroy --yes --stack`.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415 -- for this command alone
+
+    from quarterdeck_stacks import expiry  # noqa: PLC0415 -- likewise
+
+    try:
+        items = json.load(sys.stdin)["items"]
+        names = expiry.expired(items, datetime.now(UTC))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        expected, step = "a list of namespaces on stdin", "`kubectl get namespaces -o json | quarterdeck stack expired`"
+        raise UsageError(expected, "something else", step) from error
+    for name in names:
+        click.echo(name)
     return EXIT_DONE
 
 

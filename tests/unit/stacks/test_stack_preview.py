@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from quarterdeck_contract.access import ROLE
 from quarterdeck_contract.environment import EnvironmentFacts
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_stacks.expiry import expired
 from quarterdeck_stacks.manifests import clean
 from quarterdeck_stacks.project import load_project, load_stack
 from quarterdeck_stacks.render import render
@@ -77,6 +83,55 @@ def test_its_namespaces_say_how_long_they_are_kept(preview: Callable[..., list[d
     labels = namespace["metadata"]["labels"]
     assert (labels["quarterdeck.dev/preview"], labels["quarterdeck.dev/ttl"]) == ("pr-42", "12h")
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def _namespace(stack: str, created: str, kept: str = "3d") -> dict[str, Any]:
+    labels = {"quarterdeck.dev/preview": stack, "quarterdeck.dev/ttl": kept}
+    return {"metadata": {"name": f"{stack}-shop", "creationTimestamp": created, "labels": labels}}
+
+
+def test_a_change_has_expired_when_each_of_its_namespaces_has() -> None:
+    """One that was made later is in use; one that cannot be read keeps its change, and dev's are no change's."""
+    namespaces = [
+        {"metadata": {"name": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"}},
+        _namespace("pr-1", "2026-05-01T11:59:59Z"),
+        _namespace("pr-2", "2026-05-01T12:00:01Z"),
+        _namespace("pr-3", "2026-05-01T00:00:00Z"),
+        _namespace("pr-3", "2026-05-03T00:00:00Z"),
+        _namespace("pr-4", "2026-01-01T00:00:00Z", kept="soon"),
+        _namespace("pr-5", "2026-05-04T00:00:00Z", kept="12h"),
+    ]
+
+    assert expired(namespaces, datetime(2026, 5, 4, 12, 0, 1, tzinfo=UTC)) == ["pr-1", "pr-5"]
+
+
+@pytest.mark.parametrize(
+    ("stdin", "code", "output"),
+    [
+        ('{"items": []}', 0, ""),
+        (json.dumps({"items": [_namespace("pr-1", "2020-01-01T00:00:00Z")]}), 0, "pr-1\n"),
+        ("No resources found", 2, ""),
+        ('["pr-1"]', 2, ""),
+        ('{"items": [1]}', 2, ""),
+    ],
+)
+def test_expired_changes_are_named_for_pulumi_to_destroy(stdin: str, code: int, output: str) -> None:
+    """From what kubectl says; anything else is refused, and names nobody."""
+    program = "from quarterdeck_scripts.cli import main; main()"
+    command = [sys.executable, "-c", program, "stack", "expired"]
+    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+
+    assert (ended.returncode, ended.stdout) == (code, output)
+
+
+def test_operators_may_roll_out_a_changes_services(preview: Callable[..., list[dict[str, Any]]]) -> None:
+    """Their Role is in its namespace; those of the commands' own namespaces are dev's."""
+    granted = [each for each in preview("pr-42", 'operators=["sre"]') if each["metadata"]["name"] == ROLE]
+
+    assert {(each["kind"], each["metadata"]["namespace"]) for each in granted} == {
+        ("Role", "pr-42-shop"),
+        ("RoleBinding", "pr-42-shop"),
+    }
 
 
 def test_its_spans_say_which_environment_they_are_from(preview: Callable[..., list[dict[str, Any]]]) -> None:

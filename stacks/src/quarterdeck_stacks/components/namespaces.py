@@ -36,8 +36,9 @@ class Namespaces(pulumi.ComponentResource):
         super().__init__("quarterdeck:namespaces:Namespaces", "namespaces", None, opts)
         self._marks = dict(marks or {})
         self._protect = protect
-        self._made = {name: [self._make(name)] for name in sorted(set(names))}
-        self.register_outputs({"names": sorted(self._made)})
+        self.names = sorted(set(names))
+        self._made = {name: [self._make(name)] for name in self.names}
+        self.register_outputs({"names": self.names})
 
     def __getitem__(self, name: str) -> list[pulumi.Resource]:
         """Return what an object in the namespace *name* depends on."""

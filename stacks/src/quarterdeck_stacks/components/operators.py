@@ -8,7 +8,6 @@ import pulumi
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs, Role, RoleBinding, RoleRefArgs, SubjectArgs
 
 from quarterdeck_contract.access import IDENTITY_NAMESPACE, ROLE, rules
-from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_stacks.components.objects import metadata
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class Operators(pulumi.ComponentResource):
     """What the commands need in an environment, and nothing else: no Secret, no wildcard, nothing cluster-wide.
 
     Args:
-        services: the namespaces of services.
+        where: the namespaces in which there is a Role; of the commands' own ones, one stack of a cluster has it.
         groups: whose members get the Roles; the Roles are there without any, for bindings of one's own.
         namespaces: those of the stack.
         opts: the cluster's provider.
@@ -33,7 +32,7 @@ class Operators(pulumi.ComponentResource):
 
     def __init__(
         self,
-        services: Iterable[str],
+        where: Iterable[str],
         groups: Iterable[str],
         *,
         namespaces: Namespaces,
@@ -41,7 +40,7 @@ class Operators(pulumi.ComponentResource):
     ) -> None:
         super().__init__("quarterdeck:operators:Operators", "operators", None, opts)
         subjects = [SubjectArgs(kind="Group", name=group, api_group=_RBAC) for group in groups]
-        for namespace in sorted({*services, SYSTEM_NAMESPACE, IDENTITY_NAMESPACE}):
+        for namespace in sorted(set(where)):
             # That one is the cluster's own: it is there before the stack is.
             needed = [] if namespace == IDENTITY_NAMESPACE else namespaces[namespace]
             child = pulumi.ResourceOptions(parent=self, depends_on=needed)

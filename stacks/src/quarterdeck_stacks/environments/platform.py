@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
+from quarterdeck_contract.access import IDENTITY_NAMESPACE
 from quarterdeck_contract.environment import EnvironmentFacts
 from quarterdeck_contract.kubernetes import NODE_NAMESPACE, SYSTEM_NAMESPACE
 from quarterdeck_dashboards.duration import format_duration
@@ -45,7 +46,8 @@ def deploy(environment: Environment, shape: Shape) -> None:
     )
     monitoring(environment, namespaces, opts)
     workloads(environment, namespaces, opts)
-    Operators(services, settings.operators, namespaces=namespaces, opts=opts)
+    granted = [*services, SYSTEM_NAMESPACE, IDENTITY_NAMESPACE]
+    Operators(granted, settings.operators, namespaces=namespaces, opts=opts)
     Facts(facts(settings, environment.catalogue_text), uid=connection.uid, namespaces=namespaces, opts=opts)
     pulumi.export("prometheusUrl", settings.prometheus_url)
     pulumi.export("alertmanagerUrl", settings.alertmanager_url)

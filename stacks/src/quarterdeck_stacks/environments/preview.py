@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from quarterdeck_contract.kubernetes import DOMAIN
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_stacks.components.facts import Facts
 from quarterdeck_stacks.components.namespaces import Namespaces
+from quarterdeck_stacks.components.operators import Operators
 from quarterdeck_stacks.environments.connection import connect
 from quarterdeck_stacks.environments.platform import facts, workloads
+from quarterdeck_stacks.expiry import TTL
 from quarterdeck_stacks.reach import PREVIEW
 
 if TYPE_CHECKING:
     from quarterdeck_stacks.environments.shape import Environment
-
-TTL = f"{DOMAIN}/ttl"
-"""Label beside it: how long after its creation a namespace may be deleted by whoever clears up."""
 
 
 def deploy(environment: Environment) -> None:
@@ -36,6 +34,7 @@ def deploy(environment: Environment) -> None:
         opts=connection.opts,
     )
     workloads(environment, namespaces, connection.opts)
+    Operators(namespaces.names, settings.operators, namespaces=namespaces, opts=connection.opts)
     told = facts(settings, environment.catalogue_text)
     Facts(told, uid=connection.uid, namespaces=None, opts=connection.opts)
     pulumi.export("clusterUid", connection.uid)
