@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quarterdeck_contract import VERSION
+from quarterdeck_contract import VERSION, access
 from quarterdeck_contract.environment import EnvironmentFacts
 from quarterdeck_scripts.environment import Environment
 from quarterdeck_scripts.kube import fake_controllers
 from quarterdeck_scripts.kube.client import ApiError, path
 from quarterdeck_scripts.kube.fake import FakeCluster
+from quarterdeck_scripts.kube.fake_roles import AsRole
 from quarterdeck_scripts.kube.pods import is_ready
 from quarterdeck_scripts.kube.selectors import selects
 from quarterdeck_scripts.rollout.ports import Answer, FakeClock, FakePrometheus, Series
@@ -113,10 +114,11 @@ class World:
         self.behaviours[image] = Behaviour(**how)
 
     def session(self, name: str = "checkout") -> Session:
-        """Return a session on a service, as its commands open one."""
+        """Return a session on a service, as its commands open one for somebody with the shipped Roles and no more."""
         facts = EnvironmentFacts("local", "http://p.invalid", "http://a.invalid", self.catalogue, f"{SCRAPE:g}s")
         uid = self.cluster.request("GET", path("Namespace", name="kube-system"))["metadata"]["uid"]
-        environment = Environment("local", self.cluster, facts, uid)
+        operator = AsRole(self.cluster, lambda namespace: access.rules(namespace) if namespace else ())
+        environment = Environment("local", operator, facts, uid)
         service = environment.service(name)
         return Session(environment, service, self.prometheus, self.clock, self.folder / "local", "anna@bridge")
 
@@ -238,6 +240,8 @@ class World:
     def _answer(self, promql: str, at: float | None) -> Answer:
         if promql == "time()":
             return Answer((Series({}, ((self.clock.now(), self.clock.now()),)),))
+        if not promql.endswith("s]"):  # it has raw samples, and computes nothing
+            return Answer(())
         name = promql.partition("{")[0]
         window = float(promql.rpartition("[")[2].removesuffix("s]"))
         now = at or self.clock.now()
