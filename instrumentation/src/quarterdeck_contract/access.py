@@ -18,8 +18,6 @@ IDENTITY_NAMESPACE = "kube-system"
 
 ALWAYS = ""
 """Part of what every rollout needs."""
-EVIDENCE = "evidence"
-"""Part of what none needs: to keep what a failure left. Without it the rollout goes on, and says what is missing."""
 TELLING = "telling"
 """Part of what none needs: to be told of in the cluster. Without it the rollout goes on, and says who was not told."""
 
@@ -69,9 +67,8 @@ IN_SERVICES = (
     Rule("apps", "daemonsets", ("get", "patch"), part=OTHER_KINDS),
     Rule("apps", "controllerrevisions", ("list",), part=OTHER_KINDS),
     Rule("", "pods", ("delete",), part=OTHER_KINDS),
-    Rule("apps", "deployments", ("list",), part=EVIDENCE),
-    Rule("", "pods/log", ("get",), part=EVIDENCE),
     Rule("", "events", ("create",), part=TELLING),
+    Rule("apps", "deployments", ("list",), part=KEEPING),
     Rule("", "pods/log", ("get",), part=KEEPING),
     Rule("", "configmaps", ("get",), part=KEEPING),
 )
