@@ -60,6 +60,7 @@ IN_SERVICES = (
     Rule("keda.sh", "scaledobjects", ("list",)),
     Rule("policy", "poddisruptionbudgets", ("list",)),
     Rule("", "services", ("get",)),
+    Rule("", "configmaps", ("get", "list", "create", "patch", "delete")),
     Rule("", "services", ("patch",), part=SWITCHING),
     Rule("", "services", ("create", "delete"), part=WEIGHING),
     Rule("gateway.networking.k8s.io", "httproutes", ("list", "patch"), part=WEIGHING),

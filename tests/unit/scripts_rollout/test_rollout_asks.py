@@ -106,7 +106,7 @@ def test_a_pause_between_verdict_and_promotion_holds_it() -> None:
 def test_force_does_not_override_a_pause() -> None:
     """Somebody wants it held: that is lifted by its own command."""
     steps = flow.start(replace(PLAN, forced="closed"))
-    taken = [steps.send(answer) for answer in (None, None, SETTLED, None, PAUSE)]
+    taken = [steps.send(answer) for answer in (None, None, SETTLED, None, None, PAUSE)]
 
     assert taken[-1] == do.ReleaseLock()
     with pytest.raises(RefusedError, match="is not paused"):

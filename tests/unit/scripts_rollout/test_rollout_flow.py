@@ -58,7 +58,7 @@ def going(direction: Direction, reason: str, ending: Ending | None = None) -> do
 
 BACK = [do.RestoreStable(V2), do.DeleteCanary(), do.WaitReady(do.Side.STABLE, 60), do.ClearState(), do.ReleaseLock()]
 
-BEGIN = [do.AcquireLock(), do.Inspect(), do.SaveState(NEW)]
+BEGIN = [do.AcquireLock(), do.Inspect(), do.KeepConfiguration(), do.SaveState(NEW)]
 
 CANARY = [do.CreateCanary(V2, 1), do.WaitReady(do.Side.CANARY, 60)]
 
@@ -138,7 +138,7 @@ def test_force_needs_no_canary() -> None:
     """Past the gate it goes straight to promotion, with the reason noted."""
     taken, outcome = walk(start(replace(PLAN, forced="closed")), [SETTLED, READY])
 
-    assert taken[3:5] == [going(Direction.FORWARD, "forced: closed"), do.Promote(V2)]
+    assert taken[4:6] == [going(Direction.FORWARD, "forced: closed"), do.Promote(V2)]
     assert outcome.ending is Ending.PROMOTED
 
 

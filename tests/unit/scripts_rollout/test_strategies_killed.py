@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE
+from quarterdeck_scripts.kube.client import MERGE_PATCH, path
 from quarterdeck_scripts.rollout import flow
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ MOST = 80
 
 WAYS: dict[str, dict[str, Any]] = {
     "canary": {},
+    "configuration": {},
     "fresh baseline": {"baseline": "fresh"},
     "weights": {"weights": "[50]"},
     "blue-green": {"strategy": "blue-green", "history": 400.0},
@@ -41,6 +43,7 @@ MOMENTS = ("before", "during", "after")
 
 CHANGES = {
     "canary": (6, 5),
+    "configuration": (7, 7),
     "fresh baseline": (8, 7),
     "weights": (12, 11),
     "blue-green": (9, 9),
@@ -51,7 +54,7 @@ CHANGES = {
 """Changes of the service's objects in a rollout that is promoted, and in one that is taken back: a way that needs
 another number fails the first test here."""
 
-OURS = ("/deployments", "/statefulsets", "/daemonsets", "/services", "/httproutes", "/pods")
+OURS = ("/shop/configmaps", "/deployments", "/statefulsets", "/daemonsets", "/services", "/httproutes", "/pods")
 """What a service's objects have in their paths."""
 
 
@@ -92,6 +95,30 @@ class Mortal:
         return answer
 
 
+def made(make_world: Callable[..., Any], way: str, failing: float) -> Any:
+    """Return a world in which v2 fails so many of its requests; for `configuration`, one that somebody changes."""
+    world = make_world(**WAYS[way])
+    world.behave(V2, failing=failing)
+    if way == "configuration":
+        real, passing = world.cluster, world.clock.sleep
+        where = path("ConfigMap", "shop", "settings")
+        real.request("POST", path("ConfigMap", "shop"), body={"metadata": {"name": "settings"}, "data": {"a": "1"}})
+        deployment = world.deployment()
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        container["envFrom"] = [{"configMapRef": {"name": "settings"}}]
+        real.request("PUT", path("Deployment", "shop", "checkout"), body=deployment)
+
+        def sleep(seconds: float) -> None:
+            passing(seconds)
+            if {*world.images()} == {V1, V2}:
+                world.clock.sleep = passing  # once
+                real.request("PATCH", where, body={"data": {"a": "2"}}, content_type=MERGE_PATCH)
+
+        world.pass_time(10)
+        world.clock.sleep = sleep
+    return world
+
+
 def run(world: Any) -> None:
     """Run `rollout start`, as whoever comes next would: not if it is over."""
     session = world.session()
@@ -109,6 +136,7 @@ def end_state(world: Any) -> tuple[Any, ...]:
         workload["spec"],
         {HELD, ROLLOUT_STATE} & set(annotations),
         [each["spec"] for kind in ("Service", "HTTPRoute") for each in world._items(kind)],
+        [each["data"] for each in world._items("ConfigMap") if each["metadata"]["name"] == "settings"],
     )
 
 
@@ -119,7 +147,8 @@ def go_on(world: Any, real: Any, mortal: Mortal) -> list[tuple[str, str]]:
     world.pass_time(31)
     world.cluster = real
     situation = world.session().view().inspect()
-    if mortal.made and situation.state is None:
+    begun = any("/configmaps" not in where for _, where in mortal.made)
+    if begun and situation.state is None:
         return []
     world.cluster = second = Mortal(world)
     run(world)
@@ -140,8 +169,7 @@ def uninterrupted(world: Any) -> Mortal:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_rollout_makes_so_many_changes(make_world: Callable[..., Any], way: str, failing: float) -> None:
     """The matrix below has a row for each."""
-    world = make_world(**WAYS[way])
-    world.behave(V2, failing=failing)
+    world = made(make_world, way, failing)
 
     assert len(uninterrupted(world).made) == CHANGES[way][failing > 0]
 
@@ -162,8 +190,7 @@ def test_killed_at_any_change_it_comes_to_the_same_end(
     make_world: Callable[..., Any], way: str, failing: float, number: int, moment: str
 ) -> None:
     """The next `start` ends as if nothing had happened, and no change is made twice."""
-    world = make_world(**WAYS[way])
-    world.behave(V2, failing=failing)
+    world = made(make_world, way, failing)
     before = end_state(world)
     real, world.cluster = world.cluster, Mortal(world, number, moment)
     mortal: Mortal = world.cluster
@@ -186,7 +213,6 @@ _REFERENCES: dict[tuple[str, float], list[tuple[str, str]]] = {}
 def reference(make_world: Callable[..., Any], way: str, failing: float) -> list[tuple[str, str]]:
     """Return the changes that an uninterrupted rollout makes; computed once."""
     if (way, failing) not in _REFERENCES:
-        world = make_world(**WAYS[way])
-        world.behave(V2, failing=failing)
+        world = made(make_world, way, failing)
         _REFERENCES[way, failing] = uninterrupted(world).made
     return _REFERENCES[way, failing]

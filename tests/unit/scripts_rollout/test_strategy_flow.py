@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+QUIET = do.AcquireLock | do.ReleaseLock | do.Inspect | do.KeepConfiguration | do.SaveState | do.ClearState
+"""What every rollout does alike."""
+
+
 def plan(strategy: Strategy, baseline: Baseline = Baseline.STABLE) -> Plan:
     """Return a plan with that strategy."""
     new = State("checkout-v2-1", "uid", V2, V1, "anna", "2026-01-02T03:04:05+00:00", strategy, baseline)
@@ -40,7 +44,7 @@ def walk(flow: do.Flow, answers: Sequence[object]) -> tuple[list[do.Action], do.
     taken: list[do.Action] = []
     action = next(flow)
     while True:
-        if not isinstance(action, do.AcquireLock | do.ReleaseLock | do.Inspect | do.SaveState | do.ClearState):
+        if not isinstance(action, QUIET):
             taken.append(action)
         asks = isinstance(action, do.Inspect | do.WaitReady | do.Measure | do.Weigh)
         answer: Any = waiting.pop(0) if asks else None

@@ -1,6 +1,7 @@
 """What a rollout's flow may ask for, and what it is told: plain data, compared in tests.
 
-Every action is idempotent. It says what is wanted, and carrying it out reads first: done already is done.
+Every action is idempotent. It says what is wanted, and carrying it out reads first: done already is done. Its `title`
+is what a person is shown.
 """
 
 from __future__ import annotations
@@ -30,20 +31,14 @@ class Side(enum.StrEnum):
 class AcquireLock:
     """Take the service's lock, or be refused naming its holder. Answered with nothing."""
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Take the rollout's lock"
+    title = "Take the rollout's lock"
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLock:
     """Give the lock back. Answered with nothing."""
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Give the lock back"
+    title = "Give the lock back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +48,14 @@ class Inspect:
     any_state: bool = False
     """Leave out a state that cannot be used, where none is needed."""
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Look at the cluster"
+    title = "Look at the cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepConfiguration:
+    """Copy the ConfigMaps that the stable version reads, before anything changes. Answered with nothing."""
+
+    title = "Keep copies of the configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +78,7 @@ class SaveState:
 class ClearState:
     """Take the state away: the rollout is over. Answered with nothing."""
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Clear the note in the cluster"
+    title = "Clear the note in the cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +100,7 @@ class CreateCanary:
 class Fence:
     """Let the Service lead to the stable pods alone, if it leads to all. Answered with nothing."""
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Keep requests with the stable pods"
+    title = "Keep requests with the stable pods"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +152,7 @@ class Hold:
 class Freeze:
     """Keep a held update as it is, now that its first pods are there. Answered with nothing."""
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Hold the update there"
+    title = "Hold the update there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +172,7 @@ class WaitReady:
 class Measure:
     """Count, and judge. Answered with a Look."""
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Judge the canary"
+    title = "Judge the canary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,41 +206,33 @@ class KeepEvidence:
     moment: str
     """Before what, in a word."""
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Keep the evidence"
+    title = "Keep the evidence"
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteCanary:
     """Remove the canary and its baseline, and wait until their pods are gone or going. Answered with nothing."""
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Remove the canary"
+    title = "Remove the canary"
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreStable:
     """Bring the stable version's previous template back, if *image* had been promoted or begun to be.
 
-    Answered with nothing.
+    So it does the ConfigMaps that it reads. Answered with what cannot be put back; nothing where all can.
     """
 
     image: str
 
-    @property
-    def title(self) -> str:
-        """What a person is shown."""
-        return "Put the stable version back"
+    title = "Put the stable version back"
 
 
 Action = (
     AcquireLock
     | ReleaseLock
     | Inspect
+    | KeepConfiguration
     | SaveState
     | ClearState
     | CreateCanary

@@ -6,47 +6,27 @@ kill or a conflict. Nothing here waits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
 from quarterdeck_scripts.kube import in_place, traffic, workloads
-from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Json, path
+from quarterdeck_scripts.kube.client import MERGE_PATCH
 from quarterdeck_scripts.kube.pods import is_ready, is_terminating
 from quarterdeck_scripts.rollout.actions import Side
 from quarterdeck_scripts.rollout.asks import Wish, read_ask
 from quarterdeck_scripts.rollout.lens import TRACKS
 from quarterdeck_scripts.rollout.state import Direction
+from quarterdeck_scripts.rollout.writer import Writer
 
 if TYPE_CHECKING:
-    from quarterdeck_scripts.audit import AuditLog
-    from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.kube.client import Json
     from quarterdeck_scripts.rollout.asks import Ask
-    from quarterdeck_scripts.rollout.lock import LeaseLock
-    from quarterdeck_scripts.rollout.record import RolloutRecord
     from quarterdeck_scripts.rollout.state import State
-    from quarterdeck_scripts.rollout.view import ServiceView
-
-FIELD_MANAGER = "quarterdeck-rollout"
-"""Who, in `managedFields`, changed what a rollout changed."""
-
-_AS_US = {"fieldManager": FIELD_MANAGER}
-
-_NOT_FOUND = 404
 
 
-class Changes:
-    """Changes one service's objects."""
-
-    def __init__(
-        self, cluster: Cluster, audit: AuditLog, lock: LeaseLock, view: ServiceView, record: RolloutRecord
-    ) -> None:
-        """*record* says which service, and why things are done."""
-        self._cluster = cluster
-        self._audit = audit
-        self._lock = lock
-        self._view = view
-        self._record = record
+class Changes(Writer):
+    """Changes one service's workloads, Services and routes."""
 
     def note(self, state: State | None, why: str) -> Ask | None:
         """Write *state*, or take it away; return the pause that stands in its way, if one does.
@@ -86,7 +66,7 @@ class Changes:
             return
         wanted = workloads.canary_of(self._view.stable(), image, replicas, TRACKS[side])
         with self._change(f"create {side}", wanted, None, f"judge {self._record.image}") as change:
-            self._cluster.request("POST", path("Deployment", self._record.namespace), query=_AS_US, body=wanted)
+            self._create(wanted)
             change.after = {"image": image, "replicas": replicas}
 
     def delete(self, side: Side) -> None:
@@ -98,11 +78,7 @@ class Changes:
         before = {"image": workloads.serving_image(found), "replicas": found["spec"].get("replicas", 1)}
         why = self._record.reason or f"the {side} has served"
         with self._change(f"delete {side}", found, before, why):
-            try:
-                self._cluster.request("DELETE", self._path(found), body={"propagationPolicy": "Background"})
-            except ApiError as error:
-                if error.status != _NOT_FOUND:
-                    raise
+            self._delete(found, propagationPolicy="Background")
 
     def promote(self, image: str) -> None:
         """Make *image* the stable version; an update to it that is held is let go."""
@@ -120,18 +96,9 @@ class Changes:
         """Bring the template before *image* back, if the stable version has it; a held update ends with it."""
         self._lock.holds()
         stable = self._view.stable()
-        if workloads.serving_image(stable) != image:
-            return
-        kept = self._view.replica_sets()
-        if workloads.rolled_back(stable, kept) and not in_place.is_held(stable):
-            return  # by us, and only the answer was lost
-        previous = workloads.previous_revision(stable, kept)
+        previous = self._view.previous(stable, image)
         if previous is None:
-            raise RefusedError(
-                f"an earlier revision of {self._record.service} to go back to",
-                "none is kept by the cluster (revisionHistoryLimit)",
-                "deploy the wanted version by hand",
-            )
+            return
         why = self._record.reason or "put everything back"
         with self._change("restore", stable, {"image": image}, why) as change:
             self._patch(stable, workloads.undo_patch(stable, previous))
@@ -217,7 +184,7 @@ class Changes:
         self._lock.holds()
         wanted = traffic.service_of(self._view.service(), name, TRACKS[Side.CANARY])
         with self._change("create service", wanted, None, f"judge {self._record.image}"):
-            self._cluster.request("POST", path("Service", self._record.namespace), query=_AS_US, body=wanted)
+            self._create(wanted)
 
     def _delete_service(self, name: str) -> None:
         found = self._view.canary_service()
@@ -225,11 +192,7 @@ class Changes:
             return
         self._lock.holds()
         with self._change("delete service", found, {"name": name}, self._record.reason or "the canary has served"):
-            try:
-                self._cluster.request("DELETE", self._path(found))
-            except ApiError as error:
-                if error.status != _NOT_FOUND:
-                    raise
+            self._delete(found)
 
     def _lead(self, service: Json, track: str | None) -> None:
         self._lock.holds()
@@ -248,13 +211,9 @@ class Changes:
 
     def _delete_pod(self, pod: Json, why: str) -> None:
         self._lock.holds()
-        with self._change("delete pod", {"kind": "Pod", **pod}, {"images": _images(pod)}, why):
-            where = path("Pod", self._record.namespace, pod["metadata"]["name"])
-            try:
-                self._cluster.request("DELETE", where, body={"preconditions": {"uid": pod["metadata"]["uid"]}})
-            except ApiError as error:
-                if error.status != _NOT_FOUND:
-                    raise
+        found = {**pod, "kind": "Pod"}
+        with self._change("delete pod", found, {"images": _images(pod)}, why):
+            self._delete(found, preconditions={"uid": pod["metadata"]["uid"]})
 
     def _check_unchanged(self, stable: Json) -> None:
         changed = self._view.changed(stable)
@@ -264,16 +223,6 @@ class Changes:
                 f"somebody else changed {changed}",
                 f"run `quarterdeck rollout abort {self._record.service}`, then start again",
             )
-
-    def _patch(self, found: Json, body: Json | list[Json], content_type: str = JSON_PATCH) -> None:
-        self._cluster.request("PATCH", self._path(found), query=_AS_US, body=body, content_type=content_type)
-
-    def _change(self, action: str, found: Json, before: object, why: str) -> Any:
-        subject = f"{found['kind']} {self._record.namespace}/{found['metadata']['name']}"
-        return self._audit.change(action=f"rollout: {action}", subject=subject, before=before, why=why)
-
-    def _path(self, found: Json) -> str:
-        return path(found["kind"], self._record.namespace, found["metadata"]["name"])
 
 
 def _images(pod: Json) -> list[str]:

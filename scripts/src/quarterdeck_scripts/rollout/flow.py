@@ -20,6 +20,7 @@ from quarterdeck_scripts.rollout.actions import (
     Flow,
     Inspect,
     Interrupted,
+    KeepConfiguration,
     Outcome,
     Promote,
     ReleaseLock,
@@ -122,6 +123,8 @@ def _start(plan: Plan) -> Flow:
     situation: Situation = yield Inspect()
     state = begin_or_resume(plan, situation)
     if state != situation.state:
+        if not plan.guarding:  # its ConfigMaps may be the new version's already
+            yield KeepConfiguration()
         yield SaveState(state)
     return (yield from _walk(plan, state))
 
@@ -158,13 +161,13 @@ def _undo(plan: Plan) -> Flow:
             f"one to {situation.state.image if situation.state else situation.canary_image}",
             f"run `quarterdeck rollout abort {plan.service}`, which puts everything back",
         )
-    yield RestoreStable(situation.stable_image)
+    lost: str = yield RestoreStable(situation.stable_image)
     waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
     if not waited.ready:
         raise QuarterdeckError(
             f"the previous revision of {plan.service} to become Ready", waited.reason, "mend what it names"
         )
-    return Outcome(Ending.UNDONE, f"undone by {plan.new.by}")
+    return Outcome(Ending.UNDONE, _with_lost(f"undone by {plan.new.by}", lost))
 
 
 def _walk(plan: Plan, state: State) -> Flow:
@@ -225,7 +228,7 @@ def _back(plan: Plan, image: str, outcome: Outcome, *, directed: bool, weighed: 
         weighed: whether routes may lead to the canary.
         keep_state: whether the state stays, because the service goes with others.
     """
-    yield RestoreStable(image)
+    lost: str = yield RestoreStable(image)
     if weighed:
         yield Weigh(0)
     if directed:
@@ -236,9 +239,14 @@ def _back(plan: Plan, image: str, outcome: Outcome, *, directed: bool, weighed: 
         yield Direct(None)
     if not keep_state:
         yield ClearState()
+    outcome = replace(outcome, reason=_with_lost(outcome.reason, lost))
     if waited.ready:
         return outcome
     return replace(outcome, reason=f"{outcome.reason} The stable version is not whole: {waited.reason}")
+
+
+def _with_lost(reason: str, lost: str) -> str:
+    return f"{reason} Not restored: {lost}." if lost else reason
 
 
 def _is_paused(plan: Plan, ask: Ask) -> RefusedError:

@@ -57,6 +57,7 @@ def abort(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bo
     for each in found:
         preflight.require_rights(each.session.environment.cluster, each.session.rights(each.plan(), each.situation))
         console.say(str(each))
+        _say_configuration(each.session, each.image)
     if dry_run:
         for each in found:
             console.say(rehearse(each.session, each.plan(), flow.abort(each.plan())))
@@ -75,6 +76,12 @@ def abort(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bo
             console.emit(text.outcome_of(each.session.service.name, outcome))
             codes.append(code)
     return max(codes)
+
+
+def _say_configuration(session: Session, image: str) -> None:
+    """Say which ConfigMaps are put back with the version before *image*, and what cannot be."""
+    for line in session.view().restoration(image).lines():
+        console.say(f"  {line}")
 
 
 def _left(open_session: Open, services: Sequence[str]) -> list[_Left]:
@@ -133,6 +140,7 @@ def undo(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: boo
         console.say(what.text)
         if not what.already:
             situation = view.inspect()
+            _say_configuration(session, situation.stable_image)
             plan = session.plan("", situation)
             preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
             undone.append((session, plan))

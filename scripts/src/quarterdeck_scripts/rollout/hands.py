@@ -17,6 +17,7 @@ from quarterdeck_scripts.rollout import actions as do
 from quarterdeck_scripts.rollout.asks import Ask, Wish, read_ask
 from quarterdeck_scripts.rollout.changes import Changes
 from quarterdeck_scripts.rollout.explain import number_of
+from quarterdeck_scripts.rollout.keeping import Keeping
 from quarterdeck_scripts.rollout.lookout import Lookout
 from quarterdeck_scripts.rollout.measure import Measurer
 from quarterdeck_scripts.rollout.sightings import Patience
@@ -74,6 +75,7 @@ class Hands:
         self._patience = patience
         self._view = ServiceView(cluster, record.namespace, record.service, record.cluster)
         self._changes = Changes(cluster, audit, lock, self._view, record)
+        self._keeping = Keeping(cluster, audit, lock, self._view, record)
         self._measuring: tuple[Measurer, Lens] | None = None
         self._lookout = self._look_out()
         self._judging_since: float | None = None
@@ -96,6 +98,8 @@ class Hands:
                 return self._lock.release()
             case do.Inspect(any_state):
                 return self._patiently(lambda: self._view.inspect(any_state=any_state))
+            case do.KeepConfiguration():
+                return self._patiently(self._keeping.keep)
             case do.SaveState(state):
                 return self._patiently(lambda: self._changes.note(state, f"{state.direction}: {state.reason}"))
             case do.ClearState():
@@ -145,9 +149,12 @@ class Hands:
             "see that the controller manager runs; then run `quarterdeck rollout abort` again",
         )
 
-    def _restore(self, image: str) -> None:
+    def _restore(self, image: str) -> str:
+        """Put ConfigMaps back before the pods that read them; return what cannot be."""
+        lost = self._patiently(lambda: self._keeping.put_back(image))
         self._patiently(lambda: self._changes.restore(image))
         self._patiently(self._changes.free)
+        return lost
 
     # Waiting and measuring
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
-from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, TRACK, TRACK_CANARY
+from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, KEPT_OF, TRACK, TRACK_CANARY
 from quarterdeck_scripts.kube import in_place, traffic, workloads
 from quarterdeck_scripts.kube.client import ApiError, Json, list_all, path
 from quarterdeck_scripts.kube.pods import created, label
 from quarterdeck_scripts.kube.trimmed import trimmed
 from quarterdeck_scripts.rollout import lens
 from quarterdeck_scripts.rollout.actions import Side, Situation
+from quarterdeck_scripts.rollout.configuration import config_maps_of
+from quarterdeck_scripts.rollout.copies import Restoration, restoration
 from quarterdeck_scripts.rollout.state import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.kube.revisions import Revision
     from quarterdeck_scripts.rollout.ports import Prometheus
 
 _NOT_FOUND = 404
@@ -85,6 +88,47 @@ class ServiceView:
                 return []
             raise
         return [{**route, "kind": "HTTPRoute"} for route in found if traffic.leads_to(route, self._service)]
+
+    def config_maps(self, template: Json) -> dict[str, Json]:
+        """Return the ConfigMaps that pods of *template* read and that are there, by name."""
+        names = sorted(set(config_maps_of(template).values()))
+        found = {name: self._get("ConfigMap", name) for name in names}
+        return {name: each for name, each in found.items() if each is not None}
+
+    def copies(self) -> list[Json]:
+        """Return the copies of ConfigMaps that are kept for the service."""
+        query = {"labelSelector": f"{KEPT_OF}={self._service}"}
+        found = list_all(self._cluster, path("ConfigMap", self._namespace), query)
+        return [{**each, "kind": "ConfigMap"} for each in found]
+
+    def previous(self, stable: Json, image: str) -> Revision | None:
+        """Return the revision to which *stable* goes back from *image*; None when it has another version already.
+
+        Raises:
+            RefusedError: the cluster keeps none to go back to.
+        """
+        if workloads.serving_image(stable) != image:
+            return None
+        kept = self.replica_sets()
+        if workloads.rolled_back(stable, kept) and not in_place.is_held(stable):
+            return None  # by us, and only the answer was lost
+        previous = workloads.previous_revision(stable, kept)
+        if previous is None:
+            raise RefusedError(
+                f"an earlier revision of {self._service} to go back to",
+                "none is kept by the cluster (revisionHistoryLimit)",
+                "deploy the wanted version by hand",
+            )
+        return previous
+
+    def restoration(self, image: str) -> Restoration:
+        """Return what makes the ConfigMaps as they were that are read by the version before *image*."""
+        stable = self.stable()
+        previous = self.previous(stable, image)
+        template = stable["spec"]["template"] if previous is None else previous.template
+        if not config_maps_of(template):
+            return Restoration((), (), ())
+        return restoration(template, self.config_maps(template), self.copies())
 
     def pods(self, side: Side | None = None) -> list[Json]:
         """Return the pods of one side by their track, or all, without what nobody reads of them."""

@@ -12,8 +12,8 @@ from quarterdeck_scripts.kube.client import JSON_PATCH, ApiError, Json, Unreacha
 from quarterdeck_scripts.kube.differences import differences
 from quarterdeck_scripts.kube.patches import pointer
 from quarterdeck_scripts.rollout.asks import Ask, Wish, read_ask
-from quarterdeck_scripts.rollout.changes import FIELD_MANAGER
 from quarterdeck_scripts.rollout.state import Direction, State, read_state
+from quarterdeck_scripts.rollout.writer import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.audit import AuditLog
