@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     Key = tuple[tuple[str, str], ...]
 
-OVERLAP_SCRAPES = 4
-"""Scrapes of overlap with the last answer within which a series has to be found again: one fewer than are asked for,
-because the oldest sits on the edge."""
+LOOKBACK_SCRAPES = 5
+"""Scrapes by which a question reaches back over the last one, and the first over the canary's creation: a stable
+counter needs one sample there to be counted from, and two scrapes may be lost."""
 
 
 class Continuity:
@@ -30,7 +30,8 @@ class Continuity:
 
     def __init__(self, interval: float) -> None:
         """*interval*: seconds between two scrapes."""
-        self._overlap = OVERLAP_SCRAPES * interval
+        # One fewer than are asked for: the oldest sits on the edge.
+        self._overlap = (LOOKBACK_SCRAPES - 1) * interval
         self._newest: dict[Key, float] = {}
         self._gone: dict[Key, None] = {}
         self._at = -math.inf

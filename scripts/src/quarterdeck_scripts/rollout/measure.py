@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.rollout import guards, queries, usual
+from quarterdeck_scripts.rollout.continuity import LOOKBACK_SCRAPES
 from quarterdeck_scripts.rollout.counts import Tally
 from quarterdeck_scripts.rollout.criteria import UNPROMISED_LATENCY
 from quarterdeck_scripts.rollout.evidence import Ledger, Reading
@@ -26,9 +27,18 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.record import RolloutRecord
     from quarterdeck_scripts.rollout.verdict import Trial
 
-_LOOKBACK_SCRAPES = 5
-"""Scrape intervals before the canary's creation that are asked for: a stable counter needs one sample there to
-be counted from, and two scrapes may be lost."""
+
+def clock_of(prometheus: Prometheus) -> float:
+    """Return Prometheus' own time, Unix seconds.
+
+    Raises:
+        AnswerError: it says none.
+        UnreachableError: it does not answer.
+    """
+    values = [value for series in prometheus.query(queries.CLOCK).series for _, value in series.samples]
+    if len(values) != 1 or not math.isfinite(values[0]):
+        raise AnswerError("Prometheus' time", f"no time but {values}", "see what answers at its address")
+    return values[0]
 
 
 class Measurer:
@@ -55,7 +65,7 @@ class Measurer:
         self._watch = guards.Watch(record.criteria.warm_up)
         self._trials: tuple[Trial, ...] = ()
         self._previous: Reading | None = None
-        self._from = record.since - _LOOKBACK_SCRAPES * record.interval
+        self._from = record.since - LOOKBACK_SCRAPES * record.interval
         record.readings.clear()
         record.objectives = tuple(each for each in record.objectives if each.name != UNPROMISED_LATENCY)
 
@@ -73,7 +83,7 @@ class Measurer:
 
     def _read(self, pods: Sequence[PodFact]) -> Reading:
         try:
-            now = self._now()
+            now = clock_of(self._prometheus)
             ledger = self._ledger or self._begin()
             counters, scrapes = self._ask(now)
         except QuarterdeckError as error:
@@ -83,7 +93,7 @@ class Measurer:
             return self._nothing(f"Prometheus warns that its answer may be incomplete ({warnings[0]})", now)
         reading = ledger.take(counters.series, scrapes.series, pods, now)
         # The next question reaches back over this one: a sample may have been on its way, and a clock wrong once.
-        self._from = min(now, max(reading.newest) or now) - _LOOKBACK_SCRAPES * self._record.interval
+        self._from = min(now, max(reading.newest) or now) - LOOKBACK_SCRAPES * self._record.interval
         return reading
 
     def _gauges(self, reading: Reading) -> dict[str, tuple[Series, ...]]:
@@ -115,12 +125,6 @@ class Measurer:
             how=self._how,
         )
         return self._ledger
-
-    def _now(self) -> float:
-        values = [value for series in self._prometheus.query(queries.CLOCK).series for _, value in series.samples]
-        if len(values) != 1 or not math.isfinite(values[0]):
-            raise AnswerError("Prometheus' time", f"no time but {values}", "see what answers at its address")
-        return values[0]
 
     def _ask(self, now: float) -> tuple[Answer, Answer]:
         record = self._record

@@ -9,6 +9,7 @@ from quarterdeck_contract.errors import RefusedError, UsageError
 from quarterdeck_scripts.rollout.analysis import window as window_
 from quarterdeck_scripts.rollout.analysis.window import Window
 from quarterdeck_scripts.rollout.explain import duration
+from quarterdeck_scripts.rollout.measure import clock_of
 from quarterdeck_scripts.rollout.tape import Tape
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Analysis:
             )
         record = session.record(session.plan(image, situation))
         lens = view.lens(session.prometheus, session.clock.now(), record.max_wait)
-        window = Window(lens.since, max(window_.clock_of(session.prometheus), lens.since))
+        window = Window(lens.since, max(clock_of(session.prometheus), lens.since))
         return self._judge(record, lens, window, lens.facts(view.pods()))
 
     def past(self, since: str, until: str | None, version: str) -> RolloutRecord:
@@ -65,7 +66,7 @@ class Analysis:
             QuarterdeckError: Prometheus or the cluster gives no answer.
         """
         session = self._session
-        now = window_.clock_of(session.prometheus)
+        now = clock_of(session.prometheus)
         window = Window(window_.moment_of(since, now), window_.moment_of(until, now) if until else now)
         if window.until - window.since < session.interval:
             raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ def analysis(record: RolloutRecord) -> str:
     lines = [f"{record.service}: {assessment.verdict}"]
     lines += [f"  {judgement.verdict:12} {judgement.explanation}" for judgement in assessment.judgements]
     lines += [f"  no verdict   {cause}" for cause in assessment.causes]
+    word = record.guarded()
+    lines += [f"  guards       {said}" for said in (word.alarm, word.wait) if said]
     decided = _first_decision(record)
     if decided:
         lines.append(f"  first        {decided}")
@@ -43,11 +46,16 @@ def exit_code(record: RolloutRecord) -> int:
 
 def _first_decision(record: RolloutRecord) -> str:
     """Return the verdict that a rollout would have ended with, and after how long; empty when it had none."""
-    for reading, trials in record.trials():
-        verdicts = {trial.verdict() for trial in trials}
-        first = Verdict.FAIL if Verdict.FAIL in verdicts else Verdict.PASS
-        if not reading.causes and (first in verdicts and (first is Verdict.FAIL or len(verdicts) == 1)):
-            return f"{first} after {duration(max(0.0, reading.at - record.since))}"
+    for number, (reading, trials) in enumerate(record.trials(), start=1):
+        verdicts = {Verdict.INCONCLUSIVE} if reading.causes else {trial.verdict() for trial in trials}
+        word = replace(record, readings=record.readings[:number]).guarded()
+        if word.alarm or Verdict.FAIL in verdicts:
+            first = Verdict.FAIL
+        elif verdicts == {Verdict.PASS} and not word.wait:
+            first = Verdict.PASS
+        else:
+            continue
+        return f"{first} after {duration(max(0.0, reading.at - record.since))}"
     return ""
 
 

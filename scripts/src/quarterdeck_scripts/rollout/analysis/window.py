@@ -12,10 +12,11 @@ from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_contract.kubernetes import TRACK_BASELINE, TRACK_CANARY, TRACK_STABLE
 from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_scripts.rollout import queries
+from quarterdeck_scripts.rollout.continuity import LOOKBACK_SCRAPES
 from quarterdeck_scripts.rollout.evidence import PodFact
 from quarterdeck_scripts.rollout.lens import By, Lens
 from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Series
+from quarterdeck_scripts.rollout.ports import Answer, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 MOST_LOOKS = 480
 """Looks at a window: two hours of scrapes at 15 s. A longer one is looked at less often, which costs no certainty:
 the counts are the same, and a verdict may come a little later."""
-
-_LOOKBACK_SCRAPES = 5
-"""Scrape intervals before a window in which a pod that was there already was scraped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +43,6 @@ class Window:
         for number in range(1, math.ceil((self.until - self.since) / step)):
             yield round(self.since + number * step, 3)
         yield self.until
-
-
-def clock_of(prometheus: Prometheus) -> float:
-    """Return Prometheus' own time, Unix seconds.
-
-    Raises:
-        AnswerError: it says none.
-        UnreachableError: it does not answer.
-    """
-    values = [value for series in prometheus.query(queries.CLOCK).series for _, value in series.samples]
-    if len(values) != 1 or not math.isfinite(values[0]):
-        raise AnswerError("Prometheus' time", f"no time but {values}", "see what answers at its address")
-    return values[0]
 
 
 def moment_of(text: str, now: float) -> float:
@@ -167,7 +152,7 @@ def _facts(pods: Iterable[Series], record: RolloutRecord, moment: float, born: s
 
 
 def _scrapes_query(record: RolloutRecord, window: Window) -> str:
-    reach = window.until - window.since + _LOOKBACK_SCRAPES * record.interval
+    reach = window.until - window.since + LOOKBACK_SCRAPES * record.interval
     return queries.scrapes(record.namespace, record.service, reach)
 
 
