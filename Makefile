@@ -27,4 +27,5 @@ bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; half an ho
 	@$(BIN)/python tests/bench/long_windows.py --write
 	@$(BIN)/python tests/bench/gateways.py --write
 	@$(BIN)/python tests/bench/verdict_simulation.py --write
+	@QUARTERDECK_MATRIX=whole $(BIN)/pytest -q tests/unit/scripts_rollout/test_strategies_killed.py
 	@$(BIN)/python tools/reference.py
