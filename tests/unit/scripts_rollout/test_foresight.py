@@ -20,6 +20,7 @@ from quarterdeck_scripts.rollout.foresight.outlook import Setting
 from quarterdeck_scripts.rollout.foresight.power import Power, Rates
 from quarterdeck_scripts.rollout.foresight.text import render
 from quarterdeck_scripts.rollout.foresight.traffic import Load, Traffic
+from quarterdeck_scripts.rollout.foresight.warning import findings
 from quarterdeck_scripts.rollout.ports import Answer, FakePrometheus, Series
 from quarterdeck_scripts.rollout.state import Baseline, Strategy
 from quarterdeck_scripts.rollout.verdict import Verdict
@@ -203,6 +204,24 @@ def test_damage_beyond_what_is_left_of_the_budget_stands_out() -> None:
     assert worst.seconds == 30
     assert worst.minutes == pytest.approx(0.1 * 1.0 * (30 + 15) / 60)
     assert "costs 0.075 of the error budget's 216 minutes: MORE than the 0.0216 that are left" in render(found)
+
+
+def test_a_rollout_is_warned_of_what_it_could_cost_and_could_not_show() -> None:
+    """Both are said in its plan; neither refuses, for what mends a spent budget is a rollout too."""
+    found = findings(service(AVAILABILITY), prometheus({"GET /": (100.0, 0.2)}, left=0.0001), SETTING)
+
+    assert [(each.guard, each.refuses) for each in found] == [("error budget", False), ("evidence", False)]
+    assert str(found[0]) == (
+        "a canary that fails completely would cost 0.075 minutes of the error budget of availability, of which 0.022 "
+        "are left: let fewer pods in at first, or wait until the budget has recovered"
+    )
+    assert found[1].found == "at 100 requests/s a healthy canary would end inconclusive after 10 min"
+
+
+def test_nothing_is_warned_of_where_nothing_is_known_or_all_is_well() -> None:
+    """A service without traffic is another preflight's; one with enough of both has nothing to fear."""
+    assert findings(service(AVAILABILITY), prometheus({}), SETTING) == ()
+    assert findings(service(AVAILABILITY), prometheus({"GET /": (1000.0, 0.0)}, left=0.9), SETTING) == ()
 
 
 def test_a_budget_that_nobody_knows_is_said_to_be_unknown() -> None:

@@ -21,6 +21,8 @@ from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.notices.courier import Courier
 from quarterdeck_scripts.rollout import flow, preflight, write_back
 from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
+from quarterdeck_scripts.rollout.foresight import warning
+from quarterdeck_scripts.rollout.foresight.asking import setting
 from quarterdeck_scripts.rollout.hands import Hands
 from quarterdeck_scripts.rollout.keeper import Keeper, keeping
 from quarterdeck_scripts.rollout.line.keeper import Line
@@ -182,13 +184,15 @@ class Session:
         return preflight.rights(self.service.namespace, [part for part, needed in parts.items() if needed])
 
     def findings(self, plan: flow.Plan) -> tuple[Finding, ...]:
-        """Return what the rollout will meet: autoscalers, disruption budgets, other owners of the service, freezes."""
+        """Return what the rollout will meet: autoscalers, budgets, other owners, freezes, too little evidence."""
         stable = self.view().stable()
         beside = not plan.forced and plan.strategy is not Strategy.ROLLING
         canary = workloads.canary_of(stable, plan.image, plan.replicas) if beside else None
         switched = plan.strategy is Strategy.BLUE_GREEN
         met = preflight.look(self.environment.cluster, stable, canary, switched=switched)
-        return (*met, *self.line().findings(self.service.name))
+        pods = stable["spec"].get("replicas") or stable.get("status", {}).get("desiredNumberScheduled", 1)
+        warned = () if plan.forced else warning.findings(self.service, self.prometheus, setting(plan, pods))
+        return (*met, *self.line().findings(self.service.name), *warned)
 
     def line(self) -> Line:
         """Return what may be rolled out in the environment, now."""
