@@ -69,9 +69,7 @@ IN_SERVICES = (
     Rule("apps", "controllerrevisions", ("list",), part=OTHER_KINDS),
     Rule("", "pods", ("delete",), part=OTHER_KINDS),
     Rule("", "events", ("create",), part=TELLING),
-    Rule("apps", "deployments", ("list",), part=KEEPING),
     Rule("", "pods/log", ("get",), part=KEEPING),
-    Rule("", "configmaps", ("get",), part=KEEPING),
 )
 """In each namespace of services."""
 
