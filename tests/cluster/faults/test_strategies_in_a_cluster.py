@@ -13,7 +13,7 @@ from tests.unit.scripts_rollout.conftest import HISTORY, SCRAPE
 
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE
 from quarterdeck_scripts.adapters.kubernetes import connect
-from quarterdeck_scripts.kube.client import MERGE_PATCH, path
+from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, path
 from quarterdeck_scripts.kube.pods import is_ready
 from quarterdeck_scripts.kube.workloads import KINDS, status_of
 from quarterdeck_scripts.rollout import flow
@@ -97,6 +97,55 @@ def market(plane: Path, tmp_path: Path) -> Iterator[Callable[..., Market]]:
         yield opened
 
 
+HTTP_ROUTE = "HTTPRoute"
+
+_CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def _has_routes(cluster: Any) -> bool:
+    return any(each["spec"]["names"]["kind"] == HTTP_ROUTE for each in cluster.request("GET", _CRD)["items"])
+
+
+@pytest.fixture
+def routes(plane: Path) -> None:
+    """Have the cluster know HTTPRoutes, in the form that matters here, the defaults of a backend among it."""
+    cluster = connect(plane)
+    if _has_routes(cluster):
+        return
+    backend = {
+        "type": "object",
+        "properties": {
+            "group": {"type": "string", "default": ""},
+            "kind": {"type": "string", "default": "Service"},
+            "name": {"type": "string"},
+            "port": {"type": "integer"},
+            "weight": {"type": "integer", "default": 1, "minimum": 0, "maximum": 1_000_000},
+        },
+    }
+    rule = {"type": "object", "properties": {"backendRefs": {"type": "array", "items": backend}}}
+    spec = {"type": "object", "properties": {"rules": {"type": "array", "items": rule}}}
+    group, names = "gateway.networking.k8s.io", {"kind": HTTP_ROUTE, "plural": "httproutes", "singular": "httproute"}
+    approved = {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api/pull/891"}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    body = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"httproutes.{group}", "annotations": approved},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+    cluster.request("POST", _CRD, body=body)
+
+    def served() -> bool:
+        try:
+            cluster.request("GET", path(HTTP_ROUTE, "shop"))
+        except ApiError:
+            return False
+        return True
+
+    until(served, "HTTPRoutes")
+
+
 def _settled(cluster: Any, kind: str) -> bool:
     status = status_of(cluster.request("GET", path(kind, "shop", "checkout")), ())
     return status.done and status.desired > 0
@@ -104,7 +153,7 @@ def _settled(cluster: Any, kind: str) -> bool:
 
 def _empty(cluster: Any) -> None:
     """Remove what an earlier test left."""
-    for kind in (*KINDS, "Lease"):
+    for kind in (*KINDS, "Lease", *([HTTP_ROUTE] if _has_routes(cluster) else [])):
         cluster.request("DELETE", path(kind, "shop"), body={"propagationPolicy": "Background"})
     for kind in (*KINDS, "ReplicaSet", "Pod", "ControllerRevision"):
         until(lambda kind=kind: not cluster.request("GET", path(kind, "shop"))["items"], f"no {kind} to be left")  # type: ignore[misc]  # a default binds it
@@ -201,3 +250,31 @@ def test_blue_and_green_change_places_and_back(market: Callable[..., Market]) ->
     assert 3 in shop.beside
     assert shop.images() == [V1] * 3
     assert left(shop) == before
+
+
+@pytest.mark.usefixtures("routes")
+@pytest.mark.parametrize("failing", [0.0, 0.2])
+def test_routes_are_weighed_and_put_back(market: Callable[..., Market], failing: float) -> None:
+    """Whatever the server fills in; requests are shared by the weights within two points, or everything is back."""
+    shop = market(weights="[50]")
+    refs = [{"name": "checkout", "port": 80}, {"name": "legacy", "port": 80, "weight": 2}]
+    body = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": HTTP_ROUTE, "metadata": {"name": "front"}}
+    there = path(HTTP_ROUTE, "shop")
+    shop.cluster.request("POST", there, body={**body, "spec": {"rules": [{"backendRefs": refs}]}})
+    shop.behave(V2, rate=RATE, failing=failing)
+    before, route = left(shop), shop.cluster.request("GET", f"{there}/front")["spec"]
+
+    session = shop.session()
+    plan = session.plan(V2, session.view().inspect())
+    record = session.record(plan)
+    outcome, _ = session.run(flow.start(plan), record)
+
+    assert outcome.ending is (Ending.ROLLED_BACK if failing else Ending.PROMOTED), outcome.reason
+    assert shop.images() == [V1 if failing else V2] * 3
+    assert left(shop) == before
+    assert shop.cluster.request("GET", f"{there}/front")["spec"] == route
+    assert [each["metadata"]["name"] for each in shop._items("Service")] == ["checkout"]
+    if not failing:  # one that fails is found out within two scrapes, which are too few to be shared exactly
+        tally = record.readings[-1].tallies[0]
+        whole = tally.canary.requests + tally.stable.requests
+        assert 100 * tally.canary.requests / whole == pytest.approx(50, abs=2)
