@@ -7,7 +7,7 @@ import type * as stat from '@grafana/schema/dist/types/raw/composable/stat/panel
 import type * as table from '@grafana/schema/dist/types/raw/composable/table/panelcfg/x/types.gen';
 import type * as text from '@grafana/schema/dist/types/raw/composable/text/panelcfg/x/types.gen';
 import type * as timeSeries from '@grafana/schema/dist/types/raw/composable/timeseries/panelcfg/x/types.gen';
-import type { Panel as SchemaPanel } from '@grafana/schema/dist/types/raw/dashboard/x/types.gen';
+import type { AnnotationTarget, Panel as SchemaPanel } from '@grafana/schema/dist/types/raw/dashboard/x/types.gen';
 
 /** T as JSON has it: the values of an enumeration, not its members. */
 type Json<T> = T extends string
@@ -61,9 +61,12 @@ interface PrometheusAnnotation {
   textFormat: string;
 }
 
+/** What was told by the API: the package's own `target` is any data source's question, the one generated from is this. */
+type ToldAnnotation = Omit<Json<AnnotationQuery>, 'target'> & { target: Json<AnnotationTarget> };
+
 export type Checked = Omit<Json<Dashboard>, 'panels' | 'annotations'> & {
   uid: string;
   title: string;
   panels: Array<Panel | Json<RowPanel>>;
-  annotations: { list: Array<Json<AnnotationQuery> & PrometheusAnnotation> };
+  annotations: { list: Array<(Json<AnnotationQuery> & PrometheusAnnotation) | ToldAnnotation> };
 };

@@ -71,7 +71,7 @@ def test_a_run_is_events_that_datadog_puts_together(server: DatadogServer, began
         "aggregation_key": "checkout-v2-20270115T080000Z",
         "date_happened": 1_800_000_000,
         "source_type_name": "quarterdeck",
-        "tags": ["service:checkout", "env:prod", "kube_namespace:shop", "version:v2"],
+        "tags": ["quarterdeck-rollout", "service:checkout", "env:prod", "kube_namespace:shop", "version:v2"],
     }
     assert (second["alert_type"], second["aggregation_key"]) == ("error", first["aggregation_key"])
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quarterdeck_contract.errors import QuarterdeckError
+from quarterdeck_dashboards.catalogue import load
+from quarterdeck_dashboards.dashboards.common import marks
 from quarterdeck_scripts.adapters.json_api import JsonApi
 from quarterdeck_scripts.notices.annotations import GrafanaAnnotations
 from quarterdeck_scripts.notices.notice import Occasion
@@ -15,6 +17,7 @@ from quarterdeck_scripts.rollout.ports import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.unit.office import Office
 
@@ -98,3 +101,16 @@ def test_a_run_that_nobody_opened_is_drawn_when_it_ends(
 
     body = office.got[1][2]
     assert (body["time"], body["timeEnd"]) == (1_800_000_000_000, 1_800_000_600_000)
+
+
+def test_a_services_dashboard_asks_for_what_its_rollouts_tell(
+    office: Office, began: Notice, json_answer: Callable[[Any], Any], root: Path
+) -> None:
+    """All tags that it asks for are on the annotation."""
+    office.answers = [json_answer([]), json_answer({"id": 1})]
+    service = load(root / "services.yaml").service(began.service)
+
+    grafana(office).hear(began)
+
+    (asked,) = [mark.told for mark in marks(service) if mark.told]
+    assert set(asked) <= set(office.got[1][2]["tags"])

@@ -10,6 +10,7 @@ from quarterdeck_contract import metrics
 from quarterdeck_dashboards.alerts import WATCHDOG
 from quarterdeck_dashboards.dashboards import measures
 from quarterdeck_dashboards.dashboards.description import (
+    ROLLOUT,
     Annotation,
     Draw,
     Level,
@@ -95,6 +96,7 @@ def marks(service: Service) -> tuple[Annotation, ...]:
             max_by(versions, info.where(equals(l_.TRACK, "canary")).now),
             f"{service.name} {{version}} is a canary",
             Level.WARNING,
+            told=(ROLLOUT, f"service:{service.name}"),
         ),
         Annotation(
             "Alerts",

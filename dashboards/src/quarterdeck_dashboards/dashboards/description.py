@@ -173,6 +173,12 @@ class Annotation:
     level: Level = Level.GOOD
     datadog: str | None = None
     """A search of Datadog's events."""
+    told: tuple[str, ...] = ()
+    """Tags of what somebody tells Grafana of the same by its API, with a reason; all must be on it."""
+
+
+ROLLOUT = "quarterdeck-rollout"
+"""Tag of what rollouts tell Grafana and Datadog."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Grafana: one annotation for a run, from its beginning to its end (https://grafana.com/docs/grafana/latest/developers/http_api/annotations/).
 
-It is found again by its tag, so whoever takes a run up, or ends it, closes the one that was opened. Dashboards show it
-that have an annotation query for the tag `quarterdeck-rollout`, or for `service:NAME`.
+It is found again by its tag, so whoever takes a run up, or ends it, closes the one that was opened. Our dashboards of
+services ask for it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from quarterdeck_dashboards.dashboards.description import ROLLOUT
+
 if TYPE_CHECKING:
     from quarterdeck_dashboards.resource import Json
     from quarterdeck_scripts.notices.notice import Notice
     from quarterdeck_scripts.publish.ports import Api
 
-TAG = "quarterdeck-rollout"
-"""On every annotation of ours."""
 _PATH = "/api/annotations"
 
 
@@ -49,7 +49,7 @@ class GrafanaAnnotations:
 
 
 def _tags(notice: Notice) -> list[str]:
-    return [TAG, _run_tag(notice), f"service:{notice.service}", f"env:{notice.environment}"]
+    return [ROLLOUT, _run_tag(notice), f"service:{notice.service}", f"env:{notice.environment}"]
 
 
 def _run_tag(notice: Notice) -> str:

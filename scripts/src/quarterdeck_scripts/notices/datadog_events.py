@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from quarterdeck_dashboards.dashboards.description import ROLLOUT
+
 if TYPE_CHECKING:
     from quarterdeck_scripts.notices.notice import Notice
     from quarterdeck_scripts.publish.ports import Api
@@ -32,6 +34,7 @@ class DatadogEvents:
             "date_happened": int(notice.at),
             "source_type_name": "quarterdeck",
             "tags": [
+                ROLLOUT,
                 f"service:{notice.service}",
                 f"env:{notice.environment}",
                 f"kube_namespace:{notice.namespace}",

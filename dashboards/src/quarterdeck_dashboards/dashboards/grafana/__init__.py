@@ -13,11 +13,14 @@ import yaml
 from grafana_foundation_sdk.builders import dashboard as sdk
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.common import DataSourceRef
 
 from quarterdeck_dashboards.dashboards.description import Level
 from quarterdeck_dashboards.dashboards.grafana.panel import COLOURS, DATASOURCE, PROMETHEUS, build, template
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from quarterdeck_dashboards.dashboards.description import Annotation, Dashboard, Link, Variable
 
 Json = dict[str, Any]
@@ -34,6 +37,10 @@ _MARK_COLOURS = COLOURS | {Level.GOOD: "blue"}
 """A new version is neither good nor bad."""
 _MARK_STEP = "60s"
 """Between two looks for marks: less than what is marked lasts."""
+_MOST_MARKS = 100
+"""Annotations that Grafana sends: its own default."""
+_ITSELF = DataSourceRef(type_val="grafana", uid="-- Grafana --")
+"""Grafana as a data source: what it was told by its API."""
 _REFRESH = "1m"
 """How often an open page asks again: every fourth scrape."""
 
@@ -51,7 +58,7 @@ def render(dashboard: Dashboard) -> Json:
         .readonly()
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
         .variables([_datasource(), *map(_variable, dashboard.variables)])
-        .annotations(list(map(_annotation, dashboard.annotations)))
+        .annotations([query for each in dashboard.annotations for query in _annotations(each)])
         .links(list(map(_link, dashboard.links)))
     )
     number = 0
@@ -134,8 +141,8 @@ def _variable(variable: Variable) -> sdk.QueryVariable:
     )
 
 
-def _annotation(annotation: Annotation) -> sdk.AnnotationQuery:
-    return (
+def _annotations(annotation: Annotation) -> Iterator[sdk.AnnotationQuery]:
+    yield (
         sdk.AnnotationQuery()
         .name(annotation.title)
         .datasource(PROMETHEUS)
@@ -146,6 +153,25 @@ def _annotation(annotation: Annotation) -> sdk.AnnotationQuery:
         .title_format(annotation.title)
         .text_format(template(annotation.text))
     )
+    if annotation.told:
+        yield (
+            sdk.AnnotationQuery()
+            .name(f"{annotation.title}, as told")
+            .datasource(_ITSELF)
+            .enable(True)
+            .icon_color(_MARK_COLOURS[annotation.level])
+            .target(_Told(annotation.told))  # type: ignore[arg-type]  # the SDK has no builder for it
+        )
+
+
+class _Told:
+    """Builds the question for annotations that Grafana keeps itself, for which the SDK has no builder."""
+
+    def __init__(self, tags: Iterable[str]) -> None:
+        self._tags = list(tags)
+
+    def build(self) -> Any:
+        return model.AnnotationTarget(limit=_MOST_MARKS, match_any=False, tags=self._tags, type_val="tags")
 
 
 def _link(link: Link) -> sdk.DashboardLink:
