@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck_contract.errors import UsageError
+from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_scripts.kube.client import UnreachableError
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.evidence import PodFact
@@ -49,7 +49,7 @@ def told(prometheus: Taping | Player, at: float) -> str:
     """Return what *prometheus* answers, NaN and kind of error included."""
     try:
         return repr(prometheus.query("x[1m]", at=at))
-    except (AnswerError, UnreachableError) as error:
+    except QuarterdeckError as error:
         return f"no answer: {error.found}"
 
 
@@ -162,6 +162,16 @@ def test_a_rollout_is_judged_again_to_the_byte() -> None:
     assert player.strayed == ""
 
 
+def test_a_second_measurer_begins_anew() -> None:
+    """As its record does: traffic that is weighed step by step is judged anew at each."""
+    tape, _ = taped([Answer((Series({"pod": "c"}, ((1.0, 1.0),)),))] * 3)
+    tape.begin("v3")
+    tape.look([])
+
+    player = Player(tape.packed())
+    assert (player.version, list(player.looks()), tape.looks) == ("v3", [[]], 1)
+
+
 def test_a_question_that_was_not_asked_then_has_no_answer() -> None:
     """Another version may ask differently; it is told so, and judges nothing."""
     tape, _ = taped([Answer(())])
@@ -171,6 +181,18 @@ def test_a_question_that_was_not_asked_then_has_no_answer() -> None:
             player.query("y[1m]", at=0.0)
 
     assert player.strayed == "y[1m]"
+
+
+def test_nothing_is_answered_after_a_question_that_was_not_asked_then() -> None:
+    """It may build on an answer that nobody heard."""
+    tape, _ = taped([Answer((Series({"pod": "c"}, ((1.0, 1.0),)),))] * 2)
+    player = Player(tape.packed())
+    looks = player.looks()
+    next(looks)
+    assert told(player, 99.0).startswith("no answer")
+    next(looks)
+
+    assert told(player, 1.0) == "no answer: 'x[1m]'"
 
 
 def test_a_tape_ends_at_its_size() -> None:
@@ -197,6 +219,32 @@ def test_what_is_no_tape_is_refused(packed: bytes) -> None:
     """Nothing, something else, an empty one, a broken one, one of another format."""
     with pytest.raises(UsageError, match="a tape of format 1"):
         Player(packed)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"pods": [{"of": "tomorrow"}]}',
+        b'{"pods": [{"of": "tomorrow"}]}\n{"asked": "x[1m]", "at": 0.0}',
+    ],
+)
+def test_a_pod_of_another_version_is_refused(line: bytes) -> None:
+    """What it does not know it does not judge."""
+    with pytest.raises(UsageError, match="TypeError"):
+        list(Player(gzip.compress(b'{"format": 1, "version": "v2"}\n' + line)).looks())
+
+
+@pytest.mark.parametrize(
+    "rest", [b'"series": [[7, 0, []]], "warnings": []', b'"series": []', b'"series": [[{}, [[1]]]]']
+)
+def test_an_answer_that_was_changed_is_none(rest: bytes) -> None:
+    """It is said which question has none."""
+    lines = b'{"format": 1, "version": "v2"}\n{"pods": []}\n{"asked": "x[1m]", "at": 0.0, ' + rest + b"}"
+    player = Player(gzip.compress(lines))
+    next(player.looks())
+
+    assert told(player, 0.0).startswith("no answer")
+    assert player.strayed == "x[1m]"
 
 
 def test_a_tape_that_was_cut_is_refused() -> None:

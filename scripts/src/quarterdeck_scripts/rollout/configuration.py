@@ -34,9 +34,9 @@ def config_maps_of(template: Json) -> dict[str, str]:
 
 
 def template_of(image: str, workloads: Iterable[Json]) -> Json | None:
-    """Return the first pod template in *workloads* with a container of *image*; None when none has one."""
+    """Return the first pod template with a container of *image* in *workloads* and their revisions, or None."""
     for found in workloads:
-        template: Json = found["spec"]["template"]
+        template: Json = (found.get("data") or found)["spec"]["template"]
         if any(container["image"] == image for container in template["spec"]["containers"]):
             return template
     return None

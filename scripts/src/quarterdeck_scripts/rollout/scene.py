@@ -101,8 +101,12 @@ class _Look:
         """Read everything, then write it down: what is a secret in one object may be repeated in another."""
         selector = {"labelSelector": f"{APP_NAME}={self._witness.service}"}
         pods = self._list("Pod", selector, self._limits.listed)
-        replica_sets = self._list("ReplicaSet", selector, self._limits.listed)
-        workloads = [*self._workloads(), *({**found, "kind": "ReplicaSet"} for found in replica_sets)]
+        workloads = list(self._workloads())
+        kept = dict.fromkeys(
+            "ReplicaSet" if found["kind"] == "Deployment" else "ControllerRevision" for found in workloads
+        )
+        revisions = [(kind, found) for kind in kept for found in self._list(kind, selector, self._limits.listed)]
+        workloads += [{**found, "kind": kind} for kind, found in revisions]
         maps = self._config_maps([*workloads, *({"spec": {"template": pod}} for pod in pods)], (origin, image))
         events = self._events(pods, workloads)
         chosen = sorted(pods, key=lambda pod: (not _runs(pod, image), is_ready(pod), pod["metadata"]["name"]))

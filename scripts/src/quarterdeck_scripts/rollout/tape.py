@@ -42,18 +42,22 @@ class Tape:
     def __init__(self, most: int = MOST_BYTES) -> None:
         """*most* is in bytes, packed."""
         self._most = most
+        self.version = ""
+        """The canary's; empty before anything is on the tape."""
+        self._rewind()
+
+    def _rewind(self) -> None:
         self._packer = zlib.compressobj(wbits=_GZIP)
         self._packed = bytearray()
         self._series: dict[tuple[tuple[str, str], ...], tuple[int, Samples]] = {}
-        self.version = ""
-        """The canary's; empty before anything is on the tape."""
         self.looks = 0
         """How many looks are on it."""
         self.full = False
         """Whether it reached its size and noted nothing more; such a tape cannot be judged again."""
 
     def begin(self, version: str) -> None:
-        """Note which *version* the canary has."""
+        """Note which *version* the canary has. What another measurer was told before is gone, as from the record."""
+        self._rewind()
         self.version = version
         self._note({"format": FORMAT, "version": version})
 
@@ -143,19 +147,27 @@ class Player:
                 continue
             if pods is not None:
                 yield pods
-            pods, self._answers = [PodFact(**each) for each in line["pods"]], []
+            try:
+                pods, self._answers = [PodFact(**each) for each in line["pods"]], []
+            except TypeError as error:
+                raise _unreadable(f"{type(error).__name__}: {error}") from error
         if pods is not None:
             yield pods
 
     def query(self, promql: str, *, at: float | None = None) -> Answer:
         """Answer as it was answered then; see `rollout.ports.Prometheus`."""
         line = self._answers.pop(0) if self._answers else {}
-        if (line.get("asked"), line.get("at")) != (promql, at):
+        # What comes after a question that is not on the tape may build on its answer.
+        if self.strayed or (line.get("asked"), line.get("at")) != (promql, at):
             self.strayed = self.strayed or promql
             raise AnswerError("a question that is on the tape", repr(promql), "use the version that wrote it")
         if "error" in line:
             raise AnswerError(*line["error"])
-        return Answer(tuple(self._whole(each) for each in line["series"]), tuple(line["warnings"]))
+        try:
+            return Answer(tuple(self._whole(each) for each in line["series"]), tuple(line["warnings"]))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            self.strayed = promql
+            raise _unreadable(f"{type(error).__name__}: {error}") from error
 
     def _whole(self, written: list[Any]) -> Series:
         if isinstance(written[0], dict):
