@@ -15,10 +15,12 @@ import yaml
 
 from quarterdeck_contract import VERSION
 from quarterdeck_contract.errors import QuarterdeckError
+from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.adapters.prometheus import PrometheusApi
 from quarterdeck_scripts.rollout import queries
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.evidence import PodFact
+from quarterdeck_scripts.rollout.foresight import traffic
 from quarterdeck_scripts.rollout.measure import Measurer
 from quarterdeck_scripts.rollout.record import RolloutRecord
 from quarterdeck_scripts.rollout.verdict import Counts
@@ -238,6 +240,36 @@ def test_counts_equal_the_services_own(tool: Callable[[str], Path], tmp_path: Pa
     finally:
         for pod in (stable, canary, second):
             pod.stop()
+
+
+def test_a_plans_questions_are_answered(tool: Callable[[str], Path], tmp_path: Path) -> None:
+    """Requests a second by route and status, the quick ones by bucket, the peak, and what latency is usual."""
+    stable = Pod("stable-1", "stable")
+    stable.serve(1000)
+    stable.serve(1, "500")  # a rate sees nothing of a series' first sample
+    stable.start()
+    try:
+        with prometheus_of(tool("prometheus"), tmp_path, [stable]) as api:
+            scraped(stable)
+            stable.serve(300)
+            stable.serve(60, fast=False)
+            stable.serve(40, "500")
+            asked = traffic.questions("shop", "checkout", (0.25,), sli.HTTP)
+            failed = Objective("availability", Bad.FAILED, 0.0025)
+            slow = Objective("latency", Bad.SLOW, 0.005, 0.25)
+            wait_until(
+                "the second scrape to count", lambda: traffic.read(api, asked).load(failed, sli.HTTP)["GET /"].bad > 0
+            )
+            found = traffic.read(api, asked)
+            text = queries.durations("shop", "checkout", 600)
+            within = {series.labels["le"]: series.samples[-1][1] for series in api.query(text).series}
+
+            assert found.load(failed, sli.HTTP)["GET /"].share < 1
+            assert 0 < found.load(slow, sli.HTTP)["GET /"].share < 1
+            assert found.peak >= 0
+            assert within["+Inf"] > within["0.25"] > 0
+    finally:
+        stable.stop()
 
 
 class Measured:
