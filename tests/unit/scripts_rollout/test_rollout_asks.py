@@ -137,13 +137,14 @@ def run(world: Any) -> tuple[do.Outcome, float]:
 
 def test_a_running_rollout_waits_until_it_is_resumed(world: Any) -> None:
     """Longer than its own patience, and what was asked is gone from the cluster at the end."""
+    world.catalogue = world.catalogue.replace("max_wait: 5m", "max_wait: 1m")
     world.at_time[40] = lambda: ask_of(world, Wish.PAUSE)
-    world.at_time[1000] = lambda: annotate(world, None)
+    world.at_time[160] = lambda: annotate(world, None)
 
     outcome, seconds = run(world)
 
     assert outcome.ending is Ending.PROMOTED
-    assert seconds > 960
+    assert seconds > 120
     assert world.images() == [V2] * 3
 
 

@@ -22,7 +22,8 @@ class Killed(BaseException):
 
 @pytest.fixture
 def typed(world: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return the world, with the commands speaking to it instead of an environment."""
+    """Return the world, with the commands speaking to it instead of an environment; rollouts have a minute."""
+    world.catalogue = world.catalogue.replace("max_wait: 5m", "max_wait: 1m")
     monkeypatch.setattr(Session, "open", lambda _, service: world.session(service))
     monkeypatch.setattr("quarterdeck_scripts.environment.open_environment", lambda *_: world.session().environment)
     return world
@@ -55,13 +56,13 @@ class TestPause:
         """Who runs it is named; what was asked is in the audit log, with its reason."""
         codes: list[int] = []
         typed.at_time[34] = lambda: codes.append(run(typed, "pause", "--why", "lunch"))
-        typed.at_time[500] = lambda: codes.append(run(typed, "resume"))
+        typed.at_time[130] = lambda: codes.append(run(typed, "resume"))
         began = typed.clock.now()
 
         assert cli.run(START) == 0
 
         assert codes == [0, 0]
-        assert typed.clock.now() - began > 460
+        assert typed.clock.now() - began > 90
         assert typed.images() == [V2] * 3
         out, err = capsys.readouterr()
         assert "checkout: paused, until `quarterdeck rollout resume checkout`. anna@bridge (pid " in out
@@ -76,7 +77,7 @@ class TestPause:
     def test_one_that_nobody_runs_is_held_by_whoever_goes_on(self, left: Any) -> None:
         """The pause stands in the cluster."""
         assert run(left, "pause") == 0
-        left.at_time[left.clock.now() - left.begin + 400] = lambda: run(left, "promote", "--why", "enough")
+        left.at_time[left.clock.now() - left.begin + 90] = lambda: run(left, "promote", "--why", "enough")
 
         assert cli.run(START) == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from quarterdeck_scripts.kube.client import MERGE_PATCH, path
 from quarterdeck_scripts.rollout import flow
 from quarterdeck_scripts.rollout.record import RolloutRecord
 from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.stop import StopRequest
 
 if TYPE_CHECKING:
     from typing import Any
@@ -207,3 +209,17 @@ def test_a_rollout_whose_environment_is_ended_leaves_no_record(world: Any) -> No
     start(world)
 
     assert not folder.exists()
+
+
+def test_a_signal_before_anything_was_changed_ends_it_with_nothing_to_put_back(world: Any) -> None:
+    """Ctrl-C while the lock is waited for is an ending, not an error nobody expected."""
+    session, stop = world.session(), StopRequest()
+    plan = session.plan(V2, session.view().inspect())
+    stop.ask(signal.SIGINT)
+    before = world.deployment()
+
+    outcome, code = session.run(flow.start(plan), session.record(plan), stop=stop)
+
+    assert world.cluster.request("GET", path("Lease", "shop"))["items"] == []
+    assert (outcome.ending, outcome.reason, code) == (Ending.INTERRUPTED, "stopped by Ctrl-C", 130)
+    assert world.deployment() == before

@@ -108,10 +108,18 @@ def finish(plan: Plan) -> Flow:
 
 
 def _locked(steps: Flow) -> Flow:
-    """Take the lock around *steps*. A flow that is dropped half-way leaves it: whoever dropped it is dying."""
-    yield AcquireLock()
+    """Take the lock around *steps*. A flow that is dropped half-way leaves it: whoever dropped it is dying.
+
+    An interruption that *steps* let through came before anything was changed.
+    """
+    try:
+        yield AcquireLock()
+    except Interrupted as interrupted:
+        return Outcome(interrupted.ending, interrupted.reason)
     try:
         outcome = yield from steps
+    except Interrupted as interrupted:
+        outcome = Outcome(interrupted.ending, interrupted.reason)
     except Exception:
         yield ReleaseLock()
         raise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_TERMINATED
 from quarterdeck_scripts.rollout import flow, train
-from quarterdeck_scripts.rollout.actions import Interrupted, Outcome
+from quarterdeck_scripts.rollout.actions import Outcome
 from quarterdeck_scripts.rollout.state import Ending
 from quarterdeck_scripts.rollout.stop import StopRequest
 
@@ -62,11 +63,7 @@ class Together:
             case train.RollOut(member) if train.runs_already(member, {member.service: situation}):
                 return Outcome(Ending.PROMOTED, f"{member.image} runs already.")
             case train.RollOut():
-                try:
-                    self._stop.check()
-                    return session.run(flow.start(plan), record, stop=self._stop)[0]
-                except Interrupted as interrupted:
-                    return Outcome(interrupted.ending, interrupted.reason)
+                return session.run(flow.start(plan), record, stop=self._stop)[0]
             case _ if situation.state is None:
                 return None
             case train.TakeBack(_, outcome):
@@ -74,5 +71,7 @@ class Together:
                 session.run(flow.take_back(plan, outcome), record, take_over=self._take_over, stop=self._stop)
             case train.Finish():
                 self._stop.shield()
-                session.run(flow.finish(plan), record, take_over=self._take_over, stop=self._stop)
+                # People have been told how it ended.
+                quiet = replace(session, listeners=())
+                quiet.run(flow.finish(plan), record, take_over=self._take_over, stop=self._stop)
         return None

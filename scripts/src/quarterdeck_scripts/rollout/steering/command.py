@@ -70,7 +70,9 @@ def resume(  # noqa: PLR0917 -- click passes each option by name
     if not steering.runner:
         return steering.go_on(output, agreed=lifted)
     if not dry_run:
-        console.emit(f"{service}: {'resumed' if lifted else 'not paused'}. {steering.taken}")
+        console.emit(
+            f"{service}: resumed. {steering.taken}" if lifted else f"{service}: not paused; {steering.runner} runs it."
+        )
     return EXIT_DONE
 
 
