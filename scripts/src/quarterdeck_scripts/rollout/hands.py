@@ -57,11 +57,13 @@ class Hands:
         keeper: Keeper,
         take_over: bool = False,
         held: Callable[[], Ask | None] = lambda: None,
+        rest: Callable[[], float] = lambda: 0.0,
         patience: Patience = Patience(),  # noqa: B008 -- frozen
     ) -> None:
         """*record* says which service; *take_over* takes the lock from a holder that is alive.
 
-        *held* says what holds every rollout of the service now, before whatever somebody asks of this one.
+        *held* says what holds every rollout of the service now, before whatever somebody asks of this one; *rest* how
+        many seconds a wait has to last at least, so that the API server is not asked too often.
         """
         self._cluster = cluster
         self._prometheus = prometheus
@@ -72,6 +74,7 @@ class Hands:
         self._keeper = keeper
         self._take_over = take_over
         self._held = held
+        self._rest = rest
         self._patience = patience
         self._view = ServiceView(cluster, record.namespace, record.service, record.cluster)
         self._changes = Changes(cluster, audit, lock, self._view, record)
@@ -225,7 +228,7 @@ class Hands:
 
     def _sleep(self, seconds: float) -> None:
         """Wait, keeping the lock, leaving when somebody asks to stop."""
-        deadline = self._clock.monotonic() + seconds
+        deadline = self._clock.monotonic() + max(seconds, self._rest())
         while (left := deadline - self._clock.monotonic()) > 0:
             self._stop.check()
             self._keep_lock()

@@ -18,6 +18,7 @@ from quarterdeck_scripts import console
 from quarterdeck_scripts.audit import AuditLog, actor_of
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.logs import PodLogs
+from quarterdeck_scripts.kube.pace import Paced
 from quarterdeck_scripts.notices.courier import Courier
 from quarterdeck_scripts.rollout import flow, preflight, write_back
 from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
@@ -265,19 +266,22 @@ class Session:
         self, steps: Flow, record: RolloutRecord, *, take_over: bool = False, stop: StopRequest | None = None
     ) -> tuple[Outcome, int]:
         """Run a flow to its end; return how it ended and the exit code. *stop* is shared by flows that are one run."""
-        cluster, stop, lock = self.environment.cluster, stop or StopRequest(), self.lock()
-        keeper = self.keeper(record)
+        cluster, stop = Paced(self.environment.cluster, self.clock.monotonic), stop or StopRequest()
+        paced = replace(self, environment=replace(self.environment, cluster=cluster))
+        # Evidence is read once or twice, and from logs too, which only the cluster itself has.
+        lock, keeper = paced.lock(), self.keeper(record)
         hands = Hands(
             cluster=cluster,
             prometheus=self.prometheus,
-            audit=self.audit(),
+            audit=paced.audit(),
             lock=lock,
             clock=self.clock,
             stop=stop,
             record=record,
             keeper=keeper,
             take_over=take_over,
-            held=lambda: None if record.overridden else self.line().pause(self.service.name, record.id),
+            held=lambda: None if record.overridden else paced.line().pause(self.service.name, record.id),
+            rest=cluster.pause,
         )
         runner = Runner(
             hands=hands,
