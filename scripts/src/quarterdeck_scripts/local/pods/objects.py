@@ -5,24 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from quarterdeck_scripts.kube.client import ApiError, UnreachableError, path
+from quarterdeck_scripts.kube.client import path
+from quarterdeck_scripts.kube.follow import Change, Told, follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from quarterdeck_contract.errors import QuarterdeckError
     from quarterdeck_scripts.kube.client import Cluster, Json
 
 _log = logging.getLogger(__name__)
-
-WATCH_TIMEOUT = 300.0
-"""Seconds until a watch is begun anew, as client-go does: a connection that died silently is found so."""
-_RETRY = 1.0
-"""Seconds between tries while the API server does not answer."""
-_HTTP_GONE = 410
 
 DELETED = "DELETED"
 """Type of the change that an object is gone; any other says that it is there, new or changed."""
@@ -54,43 +50,16 @@ class Mirror:
         threading.Thread(target=self._follow, args=(loop,), name=f"watch {self._kind}", daemon=True).start()
 
     def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
-        version = ""
-        while not loop.is_closed():
-            try:
-                if not version:
-                    version = self._list(loop)
-                version = self._watch(loop, version)
-            except ApiError as error:
-                if error.status != _HTTP_GONE:
-                    _log.warning("%s", error)
-                    time.sleep(_RETRY)
-                version = ""
-            except UnreachableError as error:
-                _log.warning("%s", error.found)
-                time.sleep(_RETRY)
-            except RuntimeError:  # the loop closed between our look and our call
-                return
+        # The loop may close between any two of its calls; then there is nobody left to tell.
+        with suppress(RuntimeError):
+            for change in follow(self._cluster, self._path, self._query, trouble=partial(_complain, loop)):
+                loop.call_soon_threadsafe(self._take, change)
 
-    def _list(self, loop: asyncio.AbstractEventLoop) -> str:
-        answer = self._cluster.request("GET", self._path, query=self._query)
-        loop.call_soon_threadsafe(self._replace, answer["items"])
-        return str(answer["metadata"]["resourceVersion"])
-
-    def _watch(self, loop: asyncio.AbstractEventLoop, version: str) -> str:
-        query = {**self._query, "resourceVersion": version}
-        for event in self._cluster.watch(self._path, query=query, timeout=WATCH_TIMEOUT):
-            loop.call_soon_threadsafe(self._change, event["type"], event["object"])
-            version = event["object"]["metadata"]["resourceVersion"]
-        return version
-
-    def _replace(self, items: list[Json]) -> None:
-        """Take a whole list: what is not in it any more is gone."""
-        present = {_key(item) for item in items}
-        for key in [key for key in self._objects if key not in present]:
-            self._change(DELETED, self._objects[key])
-        for item in items:
-            self._change("MODIFIED", item)
-        self.synced.set()
+    def _take(self, change: Change) -> None:
+        if change.told is Told.COMPLETE:
+            self.synced.set()
+        else:
+            self._change(DELETED if change.told is Told.ABSENT else "MODIFIED", change.found)
 
     def _change(self, kind: str, item: Json) -> None:
         before = self._objects.get(_key(item))
@@ -101,6 +70,11 @@ class Mirror:
         else:
             self._objects[_key(item)] = item
         self._listener(kind, item)
+
+
+def _complain(loop: asyncio.AbstractEventLoop, error: QuarterdeckError) -> None:
+    """Go on whatever it is: a right that lacks may be given while the environment runs."""
+    loop.call_soon_threadsafe(_log.warning, "%s", error)
 
 
 def _key(item: Json) -> str:
