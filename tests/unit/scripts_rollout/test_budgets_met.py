@@ -47,6 +47,11 @@ def test_a_service_with_fewer_pods_than_its_budget_asks_for_is_not_rolled_out() 
     assert finding.found == "the PodDisruptionBudget checkout asks for 3 healthy pods of checkout, and there are 2"
 
 
+def test_a_budgets_status_that_is_late_is_not_believed() -> None:
+    """Its controller counts some moments after the pods are Ready."""
+    assert found(budget(currentHealthy=2), target={**workload(), "status": {"readyReplicas": 4}}) == []
+
+
 def test_two_budgets_for_one_pod_are_said_of_stable_and_canary() -> None:
     """The API server then evicts none of these pods: it answers 500."""
     by_track = budget("by-track", CANARY)

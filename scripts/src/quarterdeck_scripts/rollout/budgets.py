@@ -50,11 +50,11 @@ def _of_one(target: Json, budget: Json) -> Iterator[Finding]:
     name, called = target["metadata"]["name"], f"the PodDisruptionBudget {budget['metadata']['name']}"
     status = budget.get("status") or {}
     healthy, desired = status.get("currentHealthy"), status.get("desiredHealthy", 0)
-    if healthy is not None and healthy < desired:
+    if healthy is not None and healthy < desired and _ready(target) < desired:
         yield Finding(
             GUARD,
             f"{called} asks for {desired} healthy pods of {name}, and there are {healthy}",
-            "mend the pods that are not Ready first: `quarterdeck rollout status` names them",
+            "mend the pods that are not Ready first (`quarterdeck rollout status` names them), or correct the budget",
             refuses=True,
         )
         return
@@ -75,6 +75,12 @@ def _of_one(target: Json, budget: Json) -> Iterator[Finding]:
             "leave it one pod to spare",
             refuses=False,
         )
+
+
+def _ready(target: Json) -> int:
+    """Return how many pods of *target* are Ready by its own status: a budget's follows some moments later."""
+    status = target.get("status") or {}
+    return int(status.get("readyReplicas", status.get("numberReady", 0)))
 
 
 def _taken_at_once(target: Json) -> int:
