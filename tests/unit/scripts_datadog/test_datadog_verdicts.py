@@ -24,7 +24,7 @@ from quarterdeck_scripts.rollout.record import RolloutRecord
 from quarterdeck_scripts.rollout.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BEGIN = 1_800_000_000.0
 EXPORT = 60.0
@@ -234,6 +234,51 @@ def test_what_is_no_answer_decides_nothing(world: World, fault: dict[str, Any], 
 
     assert {look.verdict for look in looks} == {Verdict.INCONCLUSIVE}
     assert cause in " ".join(record.readings[-1].causes)
+
+
+def _each(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what spoils an answer by doing *change* to each series, or as much of it as it has."""
+    return lambda answer: {**answer, "series": [change(each) for each in answer["series"]]}
+
+
+def _valued(value: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what spoils an answer by putting *value* in place of each."""
+    return _each(lambda each: {**each, "pointlist": [[moment, value] for moment, _ in each["pointlist"]]})
+
+
+SPOILED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no number": _valued(float("nan")),
+    "infinite": _valued(float("inf")),
+    "less than nothing": _valued(-5.0),
+    "null": _valued(None),
+    "text": _valued("many"),
+    "no points": _each(lambda each: {**each, "pointlist": []}),
+    "long ago": _each(lambda each: {**each, "pointlist": [[m - 1e7, v] for m, v in each["pointlist"]]}),
+    "of no pod": _each(lambda each: {**each, "tag_set": [t for t in each["tag_set"] if not t.startswith("pod_name")]}),
+    "of other pods": _each(lambda each: {**each, "tag_set": [t.replace("checkout", "x") for t in each["tag_set"]]}),
+    "without tags": _each(lambda each: {key: value for key, value in each.items() if key != "tag_set"}),
+    "of no query": _each(lambda each: {**each, "query_index": 99}),
+    "in other intervals": _each(lambda each: {**each, "interval": 300_000}),
+    "twice": lambda answer: {**answer, "series": answer["series"] + [s for s in answer["series"] if s["tag_set"]]},
+    "nothing": lambda _: {"status": "ok", "series": []},
+    "a list": lambda answer: answer["series"],
+    "null itself": lambda _: None,
+    "an error in passing": lambda answer: {**answer, "status": "timeout"},
+}
+"""What may come instead of an answer, by name."""
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED.keys())
+def test_bad_data_never_passes(world: World, spoil: Callable[[dict[str, Any]], Any]) -> None:
+    """Of a healthy canary; nor does it fail one: there is no evidence either way."""
+    answer = world.server.metrics.answer
+    world.server.metrics.answer = lambda *asked: spoil(answer(*asked))  # type: ignore[method-assign]  # spoiled
+
+    looks, record = judged(world, 12, ERRORS)
+    world.server.wrong.clear()  # what is spoiled need not be as Datadog describes it
+
+    assert {look.verdict for look in looks} == {Verdict.INCONCLUSIVE}
+    assert record.readings[-1].causes
 
 
 @pytest.mark.parametrize("status", [403, 500, 429])

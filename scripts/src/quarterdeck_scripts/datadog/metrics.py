@@ -179,7 +179,7 @@ class DatadogMetrics:
             if answer["status"] != "ok" or answer.get("error"):
                 raise _unusable(f"the status {answer['status']}: {answer.get('error') or 'no reason given'}")
             for each in answer["series"]:
-                number, points = _number_of(each, expected), _points(each)
+                number, points = _number_of(each, expected), _points(each, counts=asked.counts)
                 if asked.counts and number >= expected // 2:
                     read.whole[number - expected // 2] += sum(points.values())
                     continue
@@ -213,10 +213,13 @@ def _number_of(series: Any, expected: int) -> int:
     return number
 
 
-def _points(series: Any) -> _Points:
+def _points(series: Any, *, counts: bool) -> _Points:
     if series["interval"] not in {STEP, STEP * 1000}:  # by its description milliseconds, in its examples seconds
         raise ValueError(f"intervals of {series['interval']}, not the {STEP} s that were asked for")
-    return {moment / 1000: float(value) for moment, value in series["pointlist"] if value is not None}
+    points = {moment / 1000: float(value) for moment, value in series["pointlist"] if value is not None}
+    if counts and not all(math.isfinite(value) and value >= 0 for value in points.values()):
+        raise ValueError("an interval in which less than nothing was counted, or no number")
+    return points
 
 
 def _counter(growth: _Points) -> list[tuple[float, float]]:
