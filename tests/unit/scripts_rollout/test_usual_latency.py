@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from quarterdeck_scripts import cli
 from quarterdeck_scripts.kube.client import UnreachableError
+from quarterdeck_scripts.rollout import command
 from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.evidence import PodFact
 from quarterdeck_scripts.rollout.measure import Measurer
@@ -157,3 +159,19 @@ def test_calls_are_asked_for_by_their_own_metric() -> None:
 
     assert into.queries["requests"].startswith("rpc_server_call_duration_seconds_bucket{")
     assert not any(text.startswith("http_") for text in service.prometheus.asked)
+
+
+def test_the_plan_says_that_usual_latency_is_judged(
+    world: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no latency is promised, and only there."""
+    promise = "      - {name: latency, kind: latency, objective: 99, threshold: 250ms, window: 30d}\n"
+    monkeypatch.setattr(command, "_open", lambda *_: world.session())
+    start = ["rollout", "start", "checkout", "--image", "localhost/checkout:v2", "--dry-run"]
+    said = "judged by  usual latency: requests over twice what nearly all took before the canary came"
+
+    assert cli.run(start) == 0
+    assert said not in capsys.readouterr().err
+    world.catalogue = world.catalogue.replace(promise, "")
+    assert cli.run(start) == 0
+    assert said in capsys.readouterr().err

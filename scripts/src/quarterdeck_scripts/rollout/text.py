@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.differences import differences
+from quarterdeck_scripts.rollout import usual
 from quarterdeck_scripts.rollout.actions import Outcome
 from quarterdeck_scripts.rollout.criteria import Bad
 from quarterdeck_scripts.rollout.explain import duration, number_of, percent
@@ -38,6 +39,8 @@ def plan(plan: Plan, environment: Environment, record: RolloutRecord, *, resumed
     else:
         lines.append(f"  {plan.strategy:10} {_let_in(plan)}, Ready within {duration(plan.ready_within)}")
         lines += [f"  judged by  {_judged(objective, record.criteria)}" for objective in record.objectives]
+        if usual.is_wanted(record.objectives):
+            lines.append("  judged by  usual latency: requests over twice what nearly all took before the canary came")
         lines.append(f"  decides    at every scrape ({plan.interval:g} s), for at most {duration(plan.max_wait)}")
     then = "let the rest follow" if plan.strategy is Strategy.ROLLING else "replace the stable pods"
     lines.append(f"  then       promote: {then}; in any other case everything is put back")
