@@ -119,3 +119,12 @@ def test_the_change_to_write_back_is_printed_after_the_promotion(
     out, err = capsys.readouterr()
     assert json.loads(out)["ending"] == "promoted"
     assert "+    image: localhost/checkout:v2\n" in err
+
+
+def test_an_undo_is_written_back_too(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """The catalogue has the old image already here, because nobody wrote the new one into it."""
+    assert cli.run(START) == 0
+    capsys.readouterr()
+
+    assert cli.run(["rollout", "undo", "checkout", "--write-back", "--yes"]) == 0
+    assert capsys.readouterr().out.endswith(f"services.yaml has {V1} already.\n")

@@ -190,15 +190,27 @@ def abort(  # noqa: PLR0917 -- click passes each option by name
 
 @rollout.command()
 @click.argument("services", metavar="SERVICE…", nargs=-1, required=True)
+@click.option(
+    "--write-back", is_flag=True, help="Also print the change that makes services.yaml, or the stack, say so."
+)
 @env_option
 @context_option
 @yes_option
 @dry_run_option
-def undo(services: tuple[str, ...], env: str, context: str | None, yes: bool, dry_run: bool) -> int:  # noqa: FBT001 -- by name
+def undo(  # noqa: PLR0917 -- click passes each option by name
+    services: tuple[str, ...],
+    write_back: bool,  # noqa: FBT001 -- click passes options by name
+    env: str,
+    context: str | None,
+    yes: bool,  # noqa: FBT001 -- likewise
+    dry_run: bool,  # noqa: FBT001 -- likewise
+) -> int:
     """Bring back each SERVICE's previous revision, its whole pod template; who calls before what is called."""
     from quarterdeck_scripts.rollout import going_back  # noqa: PLC0415 -- --help needs no more than click
 
-    return going_back.undo(lambda service: _open(env, context, service), services, yes=yes, dry_run=dry_run)
+    return going_back.undo(
+        lambda service: _open(env, context, service), services, yes=yes, dry_run=dry_run, write_back=write_back
+    )
 
 
 def _open(env: str, context: str | None, service: str) -> Session:

@@ -124,8 +124,10 @@ def _abort_train(open_session: Open, names: Sequence[str], *, take_over: bool) -
     return code
 
 
-def undo(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bool) -> int:
+def undo(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bool, write_back: bool = False) -> int:
     """Bring the previous revision of *services* back, what calls before what is called.
+
+    With *write_back*, print the change that makes the stack's files say so, too.
 
     Raises:
         QuarterdeckError: it is refused, or could not be brought to an end.
@@ -158,4 +160,6 @@ def undo(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: boo
         console.emit(text.outcome_of(session.service.name, outcome))
         if code != EXIT_DONE:
             return code
+        if write_back:
+            console.emit(session.write_back(session.view().inspect().stable_image))
     return EXIT_DONE
