@@ -38,6 +38,7 @@ PROJECT = "quarterdeck"
 
 CHECKOUT = "/apis/apps/v1/namespaces/shop/deployments/checkout"
 SERVICE = "/api/v1/namespaces/shop/services/checkout"
+FACTS = "/api/v1/namespaces/quarterdeck/configmaps/quarterdeck-environment"
 BUDGET = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets/checkout"
 
 
@@ -74,7 +75,8 @@ class Stack:
         """Write the project and the stack's file into the folder, and make the stack."""
         project = yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))
         self._write("Pulumi.yaml", project_file(project, root))
-        file = yaml.safe_load((root / "stacks" / f"Pulumi.{self.name}.yaml").read_text(encoding="utf-8"))
+        shape = "dev" if self.name.startswith("pr-") else self.name
+        file = yaml.safe_load((root / "stacks" / f"Pulumi.{shape}.yaml").read_text(encoding="utf-8"))
         config = {key: value for key, value in file["config"].items() if key != f"{PROJECT}:context"}
         self._write(f"Pulumi.{self.name}.yaml", {"config": {**config, f"{PROJECT}:kubeconfig": str(kubeconfig)}})
         self.run("stack", "init", "--no-select")
@@ -211,6 +213,26 @@ def test_an_update_that_was_killed_is_taken_up(stack_of: Callable[[str], Stack],
     stack.up("--expect-no-changes")
 
     stack.run("destroy", "--yes", "--skip-preview")
+    until(lambda: "shop" not in _namespaces(cluster))
+
+
+def test_a_change_is_made_beside_dev_and_goes_without_it(stack_of: Callable[[str], Stack], cluster: Cluster) -> None:
+    """Two stacks in one cluster: the change's facts are beside dev's, and what goes with it is its own."""
+    dev, change = stack_of("dev"), stack_of("pr-7")
+    dev.up()
+
+    change.up()
+    change.up("--expect-no-changes")
+    assert {"shop", "pr-7-shop"} <= _namespaces(cluster)
+    assert _exists(cluster, f"{FACTS}-pr-7")
+
+    change.run("destroy", "--yes", "--skip-preview")
+    until(lambda: "pr-7-shop" not in _namespaces(cluster))
+    assert not _exists(cluster, f"{FACTS}-pr-7")
+    assert _exists(cluster, FACTS)
+    dev.up("--expect-no-changes")
+
+    dev.run("destroy", "--yes", "--skip-preview")
     until(lambda: "shop" not in _namespaces(cluster))
 
 
