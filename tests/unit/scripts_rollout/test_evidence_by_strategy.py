@@ -62,6 +62,30 @@ def test_a_failing_version_is_kept_before_it_goes(world: Any) -> None:
 TRACES = "traces.txt: the metrics' server knows none"
 
 
+def test_an_abort_keeps_what_it_removes(world: Any) -> None:
+    """It measures nothing itself: what the run before it was told stays, and leads to the same record."""
+
+    class Killed(BaseException):
+        """The process dies."""
+
+    def die() -> None:
+        raise Killed
+
+    world.behave(V2, rate=1.0)
+    world.at_time[world.clock.now() - world.begin + 30] = die
+    with pytest.raises(Killed):
+        run(world)
+    world.pass_time(31)
+
+    outcome, folder = run(world, flow.abort)
+
+    assert outcome.ending is Ending.ABORTED
+    assert world.images() == [V1] * 3
+    assert any(f"  {V2}  " in (each / "pods.txt").read_text() for each in Bundle(folder).moments)
+    assert len(judge_again(folder).readings) > 1
+    assert json.loads((folder / "later.json").read_text())["ending"] == "aborted"
+
+
 def test_a_rollout_under_way_is_analysed(world: Any) -> None:
     """By somebody else, at any moment of it: here, at each change to the cluster while it is judged."""
     world.behave(V2, failing=0.05)

@@ -3,6 +3,7 @@
     record.json             the rollout's record: steps, queries, counts, raw samples, the verdict
     answers.jsonl.gz        what the metrics' server answered, look by look: see `tape`
     report.html             the same for people, with charts
+    later.json              the record of a later run that measured nothing: it aborted or ended what was judged
     1-promote/              what the cluster had before pods went, one folder a moment: see `scene`
     1-promote/about.json    when that was, and what could not be had
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.rollout.scene import Scene
 
-RECORD, ANSWERS, REPORT = "record.json", "answers.jsonl.gz", "report.html"
+RECORD, ANSWERS, REPORT, LATER = "record.json", "answers.jsonl.gz", "report.html", "later.json"
 _ABOUT = "about.json"
 
 MOST_BYTES = 64 << 20
@@ -45,6 +46,11 @@ class Bundle:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it has what a verdict was made of."""
+        return (self.folder / ANSWERS).is_file()
 
     @property
     def moments(self) -> list[Path]:

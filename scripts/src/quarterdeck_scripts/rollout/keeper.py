@@ -12,7 +12,7 @@ from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.rollout import actions as do
 from quarterdeck_scripts.rollout import queries, traces
-from quarterdeck_scripts.rollout.bundle import ANSWERS, RECORD, REPORT, Bundle
+from quarterdeck_scripts.rollout.bundle import ANSWERS, LATER, RECORD, REPORT, Bundle
 from quarterdeck_scripts.rollout.explain import number_of
 from quarterdeck_scripts.rollout.ports import Traces
 from quarterdeck_scripts.rollout.report import render
@@ -108,11 +108,11 @@ class Keeper:
         record = self._record
         answers = self.tape.packed() if self.tape.looks and not self.tape.full else b""
         left_out = [] if answers or not self.tape.looks else [ANSWERS]
-        for name, content in (
-            (RECORD, record.to_json().encode()),
-            (ANSWERS, answers),
-            (REPORT, render([record]).encode()),
-        ):
+        if not self.tape.looks and self._bundle.is_judged:
+            files = [(LATER, record.to_json().encode())]
+        else:
+            files = [(RECORD, record.to_json().encode()), (ANSWERS, answers), (REPORT, render([record]).encode())]
+        for name, content in files:
             if content and not self._bundle.put(name, content):
                 left_out.append(name)
         return f"{' and '.join(left_out)} had no room in {self._bundle.folder}" if left_out else ""
