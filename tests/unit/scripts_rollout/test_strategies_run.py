@@ -8,9 +8,9 @@ import pytest
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK
-from quarterdeck_scripts.kube.client import JSON_PATCH, path
-from quarterdeck_scripts.kube.workloads import promote_patch
-from quarterdeck_scripts.rollout import beginning, flow
+from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, path
+from quarterdeck_scripts.kube.workloads import hold_patch, promote_patch
+from quarterdeck_scripts.rollout import beginning, flow, status
 from quarterdeck_scripts.rollout.state import Ending
 from quarterdeck_scripts.rollout.train import Member
 
@@ -58,6 +58,7 @@ def left(world: Any) -> dict[str, Any]:
         "selector": world.cluster.request("GET", path("Service", "shop", "checkout"))["spec"]["selector"],
         "deployments": world.deployments(),
         "services": [each["metadata"]["name"] for each in world._items("Service")],
+        "switched": [each["metadata"].get("annotations") or {} for each in world._items("Service")],
         "routes": [each["spec"] for each in world._items("HTTPRoute")],
     }
 
@@ -212,3 +213,31 @@ def test_weights_without_a_route_are_refused_before_anything_is_changed(make_wor
 
     assert world.deployments() == ["checkout"]
     assert ROLLOUT_STATE not in world.annotations()
+
+
+def test_a_service_that_leads_to_one_track_by_its_owners_will_is_left_alone(make_world: Callable[..., Any]) -> None:
+    """There is nothing to switch then, and nothing of it is for an abort to put back."""
+    world = make_world(**WAYS["blue-green"])
+    where, body = path("Service", "shop", "checkout"), {"spec": {"selector": {TRACK: "stable"}}}
+    world.cluster.request("PATCH", where, body=body, content_type=MERGE_PATCH)
+    before = left(world)
+
+    with pytest.raises(RefusedError, match="whose selector is switched"):
+        run(world)
+    session = world.session()
+    plan = session.plan(V2, session.view().inspect())
+    session.run(flow.abort(plan), session.record(plan))
+
+    assert left(world) == before
+
+
+def test_a_held_update_is_shown_as_what_is_let_in(make_world: Callable[..., Any]) -> None:
+    """Its first pods, beside the whole workload."""
+    world = make_world(**WAYS["rolling"])
+    body = hold_patch(world.deployment(), V2, 1)
+    world.cluster.request("PATCH", path("Deployment", "shop", "checkout"), body=body, content_type=JSON_PATCH)
+
+    found = status.of(world.cluster, world.session().environment.cluster_uid, "shop", "checkout")
+
+    assert found.canary == status.SideStatus(V2, desired=1, ready=1, done=True, problems=())
+    assert "abort removes it" in str(found)

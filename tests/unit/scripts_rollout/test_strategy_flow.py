@@ -196,8 +196,8 @@ def test_what_it_refuses_to_guard(situation: do.Situation, found: str) -> None:
     [
         (Strategy.CANARY, replace(SETTLED, kind="StatefulSet"), "a StatefulSet"),
         (Strategy.BLUE_GREEN, replace(SETTLED, kind="DaemonSet"), "a DaemonSet"),
-        (Strategy.BLUE_GREEN, replace(SETTLED, directed=None), "none"),
-        (Strategy.CANARY, replace(SETTLED, directed=True), "its selector names a track"),
+        (Strategy.BLUE_GREEN, replace(SETTLED, directed=None), "none, or one whose selector names a track"),
+        (Strategy.CANARY, replace(SETTLED, directed=True), "switched to one track"),
         (Strategy.ROLLING, replace(SETTLED, unfit="strategy: Recreate"), "strategy: Recreate"),
         (Strategy.ROLLING, replace(SETTLED, kind="StatefulSet", replicas=1), "1"),
     ],

@@ -1,7 +1,8 @@
 """Which pods get a service's requests: by its Service's selector, and by the weights of Gateway API routes. Pure.
 
 A service's own Service selects by name, so every track gets its share. To keep a track out, or to let one in alone,
-the track is added to the selector; taken away again, everything is as it was.
+the track is added to the selector, which is noted in the same change; taken away again, everything is as it was. A
+Service whose owner has it name a track is left alone.
 
 A route's weights are relative to each other. To give a canary a share of what goes to a service, all weights of a rule
 are multiplied by 100, and the service's divided between it and the canary's Service: so what was there before is there
@@ -11,31 +12,48 @@ to be read off, and needs no other memory.
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.kubernetes import APP_NAME, MANAGED_BY, TRACK
+from quarterdeck_contract.kubernetes import APP_NAME, HELD, MANAGED_BY, TRACK
 from quarterdeck_scripts.kube.patches import pointer
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json
 
 
+def is_switched(service: Json) -> bool:
+    """Return whether a rollout lets *service* lead to one track alone."""
+    return HELD in (service["metadata"].get("annotations") or {})
+
+
+def has_its_own(service: Json) -> bool:
+    """Return whether the owner of *service* lets it lead to one track."""
+    return not is_switched(service) and TRACK in (service["spec"].get("selector") or {})
+
+
 def track_of(service: Json) -> str | None:
-    """Return the track that *service* leads to alone; None when it leads to all."""
-    track = (service["spec"].get("selector") or {}).get(TRACK)
-    return None if track is None else str(track)
+    """Return the track that a rollout lets *service* lead to alone; None when none does."""
+    return str(service["spec"]["selector"][TRACK]) if is_switched(service) else None
 
 
 def direct_patch(service: Json, track: str | None) -> list[Json]:
     """Return the JSON patch that lets *service* lead to *track* alone, or to all (None)."""
-    where = pointer("spec", "selector", TRACK)
-    selector = service["spec"].get("selector") or {}
-    change: Json = {"op": "remove", "path": where} if track is None else {"op": "add", "path": where, "value": track}
-    return [
+    where, noted = pointer("spec", "selector", TRACK), pointer("metadata", "annotations", HELD)
+    selector = dict(service["spec"].get("selector") or {})
+    tests: list[Json] = [
         {"op": "test", "path": pointer("metadata", "uid"), "value": service["metadata"]["uid"]},
-        {"op": "test", "path": pointer("spec", "selector"), "value": dict(selector)},
-        change,
+        {"op": "test", "path": pointer("spec", "selector"), "value": selector},
     ]
+    if track is None:
+        return [*tests, {"op": "remove", "path": where}, {"op": "remove", "path": noted}]
+    change = {"op": "add", "path": where, "value": track}
+    if is_switched(service):
+        return [*tests, change]
+    note = json.dumps({"selector": selector}, sort_keys=True)
+    if service["metadata"].get("annotations"):
+        return [*tests, change, {"op": "add", "path": noted, "value": note}]
+    return [*tests, change, {"op": "add", "path": pointer("metadata", "annotations"), "value": {HELD: note}}]
 
 
 def service_of(service: Json, name: str, track: str) -> Json:

@@ -266,7 +266,7 @@ class Situation:
     replicas: int = 1
     """Pods of the stable version."""
     directed: bool | None = False
-    """Whether the Service leads to the pods of one side alone; None without a Service."""
+    """Whether a rollout lets the Service lead to the pods of one side alone; None without one that it could."""
     weighed: bool = False
     """Whether the canary has a Service of its own, to which routes may lead."""
     unfit: str = ""

@@ -44,7 +44,7 @@ def _check_clean(plan: Plan, situation: Situation, abort_first: str) -> None:
     if situation.canary_image is not None:
         raise RefusedError(f"no canary of {plan.service}", f"one of {situation.canary_image}, left behind", abort_first)
     if situation.directed:
-        found = "its selector names a track, so some pods would get no requests"
+        found = "one that a rollout has switched to one track"
         raise RefusedError(f"the Service {plan.service} to lead to pods of every track", found, abort_first)
     if situation.stable_image == plan.image:
         raise RefusedError(
@@ -68,7 +68,8 @@ def _check_fits(plan: Plan, situation: Situation) -> None:
             f"roll it out with --strategy {Strategy.ROLLING}, or say so in the catalogue",
         )
     if plan.strategy is Strategy.BLUE_GREEN and situation.directed is None:
-        raise RefusedError(f"a Service {plan.service}, whose selector is switched", "none", "take another strategy")
+        found = "none, or one whose selector names a track already"
+        raise RefusedError(f"a Service {plan.service}, whose selector is switched", found, "take another strategy")
     if plan.new.weights and (plan.strategy is not Strategy.CANARY or situation.directed is None):
         found = f"strategy {plan.strategy}" if plan.strategy is not Strategy.CANARY else f"no Service {plan.service}"
         raise RefusedError("a canary under a Service, to which routes may lead by weight", found, "correct the weights")

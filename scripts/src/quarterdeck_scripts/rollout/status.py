@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.errors import RefusedError
-from quarterdeck_scripts.kube import workloads
+from quarterdeck_scripts.kube import in_place, workloads
 from quarterdeck_scripts.rollout.actions import Side
 from quarterdeck_scripts.rollout.asks import read_ask
 from quarterdeck_scripts.rollout.lock import holder_of
@@ -14,14 +14,12 @@ from quarterdeck_scripts.rollout.state import State, read_state
 from quarterdeck_scripts.rollout.view import ServiceView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from quarterdeck_scripts.kube.client import Cluster, Json
 
 
 @dataclass(frozen=True, slots=True)
 class SideStatus:
-    """One of the two Deployments."""
+    """The stable version, or the one that is let in."""
 
     image: str
     desired: int
@@ -64,7 +62,8 @@ class RolloutStatus:
             lines.append(f"  canary   {self.canary}")
         if self.state:
             lines.append(
-                f"  rollout  {self.state.direction} to {self.state.image}, {self.state.by}, {self.state.began}"
+                f"  rollout  {self.state.direction} to {self.state.image} ({self.state.strategy}), {self.state.by}, "
+                f"{self.state.began}"
             )
             if self.state.reason:
                 lines.append(f"           {self.state.reason}")
@@ -97,8 +96,8 @@ def of(cluster: Cluster, cluster_uid: str, namespace: str, service: str) -> Roll
     holder = holder_of(cluster, namespace, service)
     return RolloutStatus(
         service=service,
-        stable=None if stable is None else _side(stable, view.each_pod(Side.STABLE)),
-        canary=None if canary is None else _side(canary, view.each_pod(Side.CANARY)),
+        stable=None if stable is None else _side(stable, workloads.status_of(stable, view.each_pod(Side.STABLE))),
+        canary=_let_in(view, stable, canary),
         state=state,
         holder=holder.name,
         progress=holder.progress,
@@ -108,8 +107,16 @@ def of(cluster: Cluster, cluster_uid: str, namespace: str, service: str) -> Roll
     )
 
 
-def _side(deployment: Json, pods: Iterable[Json]) -> SideStatus:
-    status = workloads.status_of(deployment, pods)
+def _let_in(view: ServiceView, stable: Json | None, canary: Json | None) -> SideStatus | None:
+    """Return how the new version is: a canary's, or the first pods of an update that is held."""
+    if canary is not None:
+        return _side(canary, workloads.status_of(canary, view.each_pod(Side.CANARY)))
+    if stable is not None and in_place.is_held(stable):
+        return _side(stable, workloads.held_status(stable, view.each_pod()))
+    return None
+
+
+def _side(deployment: Json, status: workloads.WorkloadStatus) -> SideStatus:
     return SideStatus(
         image=workloads.serving_image(deployment),
         desired=status.desired,

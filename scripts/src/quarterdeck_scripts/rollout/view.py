@@ -188,7 +188,7 @@ class ServiceView:
             canary_image=None if let_in is None else workloads.serving_image(let_in),
             kind=stable["kind"],
             replicas=status.desired,
-            directed=None if service is None else traffic.track_of(service) is not None,
+            directed=None if service is None or traffic.has_its_own(service) else traffic.is_switched(service),
             weighed=self.canary_service() is not None,
             unfit=in_place.unfit(stable),
         )
