@@ -189,14 +189,42 @@ def test_an_answer_that_is_cut_off_is_no_evidence(world: World) -> None:
     assert "Datadog sent " in record.readings[-1].causes[0]
 
 
-def test_a_pod_that_the_cluster_does_not_have_is_no_evidence(world: World) -> None:
-    """Nobody knows which side it is on."""
-    world.pods["checkout-c"] = PodLabels("stable", "v1")
-    world.serve("checkout-c", 60)
-    del world.pods["checkout-c"]
+def briefly(world: World, pod: str, track: str, version: str) -> None:
+    """Have a pod serve that is gone before anybody looks."""
+    world.pods[pod] = PodLabels(track, version)
+    world.serve(pod, 60, failing=0.5)
+    del world.pods[pod]
+
+
+def test_a_pod_that_came_and_went_between_two_looks_is_known_by_its_version(world: World) -> None:
+    """A canary's errors are not lost with it."""
+    briefly(world, "checkout-canary-b", "canary", "v2")
     _, record = judged(world, 1, ERRORS)
 
-    assert "the pod checkout-c has reported, and the cluster has none of this name" in record.readings[-1].causes[0]
+    assert record.readings[-1].causes == ()
+    assert record.readings[-1].tallies[0].canary == Counts(1200, 300)
+
+
+def test_a_pod_that_nothing_places_is_no_evidence(world: World) -> None:
+    """A fresh baseline runs the stable pods' version."""
+    world.pods["checkout-baseline-a"] = PodLabels("baseline", "v1")
+    measurer, record = world.measurer(ERRORS)
+    world.clock.sleep(EXPORT)
+    briefly(world, "checkout-c", "stable", "v1")
+    world.clock.sleep(EXPORT)
+    measurer.look(world.facts())
+
+    assert "the pod checkout-c has reported, and neither the cluster nor" in record.readings[-1].causes[0]
+
+
+def test_what_was_gone_before_the_rollout_is_no_part_of_it(world: World) -> None:
+    """The version that the last rollout replaced, minutes ago."""
+    briefly(world, "checkout-old", "stable", "v0")
+    world.clock.sleep(2 * EXPORT)
+    _, record = judged(world, 2, ERRORS)
+
+    assert record.readings[-1].causes == ()
+    assert record.readings[-1].tallies[0].stable == Counts(2400, 0)
 
 
 def test_a_pod_that_is_gone_keeps_what_it_counted(world: World) -> None:

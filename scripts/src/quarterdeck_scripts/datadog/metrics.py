@@ -53,6 +53,10 @@ class _Read:
     """Number of a query to how much its parts add up to."""
     whole: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     """The same, as Datadog itself adds them up."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Pod to its version, in small letters; empty where none is said."""
+    newest: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Pod to the beginning of the newest interval that it has reported in, Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class DatadogMetrics:
         self._routes = {tag_value(route): route for route in routes}
         self._pods: dict[str, PodLabels] = {}
         """Every pod there ever was: one that is gone has counted nonetheless."""
+        self._since = now()
         self._growth: dict[tuple[str, _Key], _Points] = defaultdict(dict)
         """Metric and labels to what was counted in each interval: a counter has to go on from where it stood."""
 
@@ -131,12 +136,28 @@ class DatadogMetrics:
             for number, whole in read.whole.items()
             if asked.counts and abs(read.sent[number] - whole) > _SLACK
         ]
-        strangers = sorted({pod for pod, _ in parts if pod not in self._pods})
-        if strangers:
-            warnings.append(f"the pod {strangers[0]} has reported, and the cluster has none of this name")
+        warnings += self._strangers(read)
         meant = {key: points for key, points in parts.items() if self._is_meant(asked, key[0])}
         found = self._summed(asked, meant, at) if asked.summed is not None else self._samples(asked, meant, at)
         return Answer(tuple(found), tuple(warnings))
+
+    def _strangers(self, read: _Read) -> list[str]:
+        """Place the pods that the cluster does not have any more by their version; say which cannot be placed.
+
+        One of a version that nobody runs was gone before the rollout, and is no part of it; so was one that has said
+        nothing since it began.
+        """
+        sides = {(known.version.lower(), known.track): known for known in self._pods.values()}
+        doubtful = []
+        for pod, version in read.versions.items():
+            if pod in self._pods:
+                continue
+            found = [known for (name, _), known in sides.items() if name == version]
+            if len(found) == 1:
+                self._pods[pod] = found[0]
+            elif (found or not version) and read.newest[pod] > self._since:
+                doubtful.append(f"the pod {pod} has reported, and neither the cluster nor its version says which it is")
+        return doubtful[:1]
 
     def _is_meant(self, asked: Question, pod: str) -> bool:
         return pod in self._pods and re.fullmatch(asked.track, self._pods[pod].track) is not None
@@ -187,8 +208,11 @@ class DatadogMetrics:
                 labels = {name.prometheus: self._restored(name, tags.get(tag(name), "")) for name in asked.labels}
                 if asked.bounds:
                     labels[LE.prometheus] = spelt(asked.bounds[number])[0]
+                pod = tags[tag(POD)]
+                read.versions[pod] = self._restored(VERSION_LABEL, tags.get(tag(VERSION_LABEL), "")).lower()
+                read.newest[pod] = max(read.newest[pod], *points, 0.0)
                 read.sent[number] += sum(points.values())
-                sums = read.parts[tags[tag(POD)], tuple(sorted(labels.items()))]
+                sums = read.parts[pod, tuple(sorted(labels.items()))]
                 # What differs in capital letters alone is one series there; what we spell alike is one here.
                 sums |= {start: value + sums.get(start, 0.0) for start, value in points.items()}
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

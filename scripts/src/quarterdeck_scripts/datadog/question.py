@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import promql_parser as ast
 
 from quarterdeck_contract import metrics
-from quarterdeck_contract.labels import POD, TARGET_LABELS, TRACK, Label
+from quarterdeck_contract.labels import POD, TARGET_LABELS, TRACK, VERSION, Label
 from quarterdeck_contract.metrics import Kind, Metric
 from quarterdeck_contract.naming import prometheus_name, series_names
 from quarterdeck_dashboards.check.tree import parsed
@@ -69,7 +69,7 @@ class Question:
 
         The sums are not needed for an answer, but show whether everything was sent that the others asked for.
         """
-        by = tuple(tag(label) for label in (POD, *self.labels))
+        by = tuple(tag(label) for label in (POD, VERSION, *self.labels))
         if not self.counts:
             yield MetricQuery("max", self.metric.name, self.conditions, by, f".rollup(max, {STEP})")
             return
