@@ -84,6 +84,19 @@ def test_a_failed_canarys_evidence_is_kept_before_it_is_removed(world: Any) -> N
     assert about["missing"] == ["logs: nobody here has them"]
 
 
+def test_requests_without_a_trace_are_said(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that exports no spans has no exemplars: an empty file would look like a mistake."""
+    world.behave(V2, failing=0.05)
+    world.prometheus = Tracing(world.prometheus)
+    monkeypatch.setattr(Tracing, "exemplars", lambda *_: ())
+
+    _, _, folder = rolled_out(world)
+
+    assert not (folder / "1-restore/traces.txt").exists()
+    missing = json.loads((folder / "1-restore/about.json").read_text())["missing"]
+    assert "traces.txt: no request that was counted names a trace" in missing
+
+
 def test_the_last_line_says_where_it_is(world: Any) -> None:
     """A version's dots are part of the folder's name."""
     outcome, record, folder = rolled_out(world)

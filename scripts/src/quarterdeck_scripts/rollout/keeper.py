@@ -132,8 +132,11 @@ class Keeper:
             found = prometheus.exemplars(selector, record.since, now)
         except QuarterdeckError as error:
             scene.missing.append(f"traces.txt: {error.found}")
-        else:
+            return
+        if found:
             scene.files["traces.txt"] = "".join(f"{line}\n" for line in traces.lines(found)).encode()
+        else:
+            scene.missing.append("traces.txt: no request that was counted names a trace")
 
 
 def _said(error: Exception) -> str:
