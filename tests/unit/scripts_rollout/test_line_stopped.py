@@ -133,6 +133,18 @@ class TestStoppingTheLine:
         assert set(stops(typed)) == {ALL}
         assert capsys.readouterr().out.startswith("every service: ")
 
+    def test_status_says_what_is_held(self, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        """Beside the data, as a message: also that nobody can read what was written."""
+        annotate(typed, written({"checkout": STOP}))
+        assert cli.run(["rollout", "status", "--output", "json"]) == 0
+        out, err = capsys.readouterr()
+        assert [each["service"] for each in json.loads(out)] == ["checkout"]
+        assert err == f"checkout: {STOP}\n"
+
+        annotate(typed, "nobody can read this")
+        assert cli.run(["rollout", "status"]) == 0
+        assert "Found 'nobody can read this'" in capsys.readouterr().err
+
     def test_an_override_is_audited_with_what_it_passes_by(self, typed: Any) -> None:
         """The fix for what the line was stopped for has to get through, to its end."""
         annotate(typed, written({ALL: STOP}))

@@ -152,6 +152,8 @@ def status(service: str | None, env: str, context: str | None, output: str) -> N
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
     from quarterdeck_scripts.environment import open_environment  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout import status as status_  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.line.keeper import Line  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.ports import SystemClock  # noqa: PLC0415 -- likewise
 
     environment = open_environment(env, context)
     services = [environment.service(service)] if service else environment.catalogue.services
@@ -160,6 +162,8 @@ def status(service: str | None, env: str, context: str | None, output: str) -> N
         console.emit_json([each.as_json() for each in found])
     else:
         console.emit("\n".join(map(str, found)))
+    for line in Line(environment, SystemClock()).told(each.name for each in services):
+        console.say(line)
 
 
 @rollout.command()

@@ -40,8 +40,23 @@ class Line:
         Raises:
             RefusedError: what was written cannot be read.
         """
-        stops = read_stops(self._facts())
-        return tuple(findings(service, self.environment.catalogue.freezes, stops, self._now()))
+        return self.held([service])[service]
+
+    def held(self, services: Iterable[str]) -> dict[str, tuple[Finding, ...]]:
+        """Return what holds every rollout of each of *services* now; empty where nothing does.
+
+        Raises:
+            RefusedError: what was written cannot be read.
+        """
+        stops, freezes, now = read_stops(self._facts()), self.environment.catalogue.freezes, self._now()
+        return {service: tuple(findings(service, freezes, stops, now)) for service in services}
+
+    def told(self, services: Iterable[str]) -> list[str]:
+        """Return a line for each thing that holds one of *services* now, or that says why nobody knows."""
+        try:
+            return [f"{service}: {each.found}" for service, held in self.held(services).items() for each in held]
+        except RefusedError as error:
+            return [f"Expected {error.expected}. Found {error.found}."]
 
     def pause(self, service: str, rollout: str) -> Ask | None:
         """Return what holds *service*'s rollout with the id *rollout*, as if somebody had asked it to pause.
