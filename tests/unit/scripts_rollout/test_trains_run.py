@@ -128,8 +128,11 @@ BAD = [(0.05, number) for number in range(7, 13)]
 """Those from checkout's FAIL on: its note and its canary's deletion; payments' note and roll-back; both notes."""
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(("failing", "number"), [*GOOD, *BAD])
+CASES = [(*case, "before") for case in (*GOOD, *BAD)] + [(*GOOD[-1], "after"), (*BAD[-1], "after")]
+"""After a change is before the next one, but for the last."""
+
+
+@pytest.mark.parametrize(("failing", "number", "when"), CASES)
 def test_killed_at_any_change_it_comes_to_the_same_end(shop: Any, failing: float, number: int, when: str) -> None:
     """The same command goes on: no canary is made twice, and what was decided stands."""
     shop.behave(CHECKOUT.image, failing=failing)
