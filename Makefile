@@ -18,7 +18,7 @@ check: setup  ## lint, types, layers, generated files
 test: check  ## every test, with the real tools
 	@sh tools/test.sh
 
-bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; half an hour, needs valgrind
+bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; two hours, needs valgrind
 	@$(BIN)/python tests/bench/request_cost.py --write
 	@$(BIN)/python tests/bench/process_cost.py --long --write
 	@$(BIN)/python tests/bench/termination.py --write
@@ -27,5 +27,8 @@ bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; half an ho
 	@$(BIN)/python tests/bench/long_windows.py --write
 	@$(BIN)/python tests/bench/gateways.py --write
 	@$(BIN)/python tests/bench/verdict_simulation.py --write
+	@$(BIN)/python tests/bench/many_pods.py --write
+	@$(BIN)/python tests/bench/lock_times.py --write
+	@QUARTERDECK_FAULTS=all $(BIN)/pytest -q tests/cluster/faults
 	@QUARTERDECK_MATRIX=whole $(BIN)/pytest -q tests/unit/scripts_rollout/test_strategies_killed.py
 	@$(BIN)/python tools/reference.py

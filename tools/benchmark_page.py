@@ -209,6 +209,22 @@ def _gateway(rows: Sequence[_Row]) -> str:
     )
 
 
+def _many_pods(rows: Sequence[_Row]) -> str:
+    return _table(
+        "The status of a service with many pods, in a real API server: the whole command, from start to end",
+        ("", "pods", "seconds of a processor", "memory at most, MB"),
+        ((row["way"], f"{row['pods']:,}", f"{row['processor']:g}", f"{row['megabytes']:,}") for row in rows),
+    )
+
+
+def _locks(rows: Sequence[_Row]) -> str:
+    return _table(
+        "A rollout's lock: seconds until a second operator is refused, and until a killed holder's is theirs",
+        ("the holder ran on", "refused after", "taken over after"),
+        ((row["holder"], f"{row['refused']:g}", f"{row['taken_over']:g}") for row in rows),
+    )
+
+
 def _verdicts(rows: Sequence[_Row]) -> str:
     """Write what each rule made of each canary: bad ones should be aborted soon, others never, and passed soon."""
     by_rule = {rule: {row["scenario"]: row for row in rows if row["rule"] == rule} for rule in _RULES}
@@ -274,5 +290,7 @@ _TABLES: dict[str, Callable[[Sequence[_Row]], str]] = {
     "gateway": _gateway,
     "long-windows": _long_windows,
     "verdicts": _verdicts,
+    "many-pods": _many_pods,
+    "locks": _locks,
 }
 """What is written of each part of the file, in this order."""
