@@ -1,12 +1,13 @@
 """Each strategy, killed before, during or after any request that changes something: whoever goes on comes to its end.
 
-A third of the matrix is run each time, every change in one of the three ways. `QUARTERDECK_MATRIX=whole` runs all of
-it, with what changes the lock and the audit log besides: `make bench` does.
+A fixed seed chooses a sample of the matrix. `QUARTERDECK_MATRIX=whole` runs all of it, with what changes the lock and
+the audit log besides: `make bench` does.
 """
 
 from __future__ import annotations
 
 import os
+import random
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
 WHOLE = os.environ.get("QUARTERDECK_MATRIX") == "whole"
+
+SEED, SAMPLE = 7, 60
 
 MOST = 80
 """Requests that change anything in one rollout, at most; of those that have fewer, the last rows kill nobody."""
@@ -175,14 +178,15 @@ def test_a_rollout_makes_so_many_changes(make_world: Callable[..., Any], way: st
 
 
 def points() -> list[tuple[str, float, int, str]]:
-    """Return the matrix, or the third of it that is always run."""
-    found: list[tuple[str, float, int, str]] = []
-    for way, counts in CHANGES.items():
-        for failing, count in zip((0.0, 0.05), counts, strict=True):
-            for number in range(MOST if WHOLE else count):
-                moments = MOMENTS if WHOLE else (MOMENTS[(number + len(found)) % 3],)
-                found += [(way, failing, number, moment) for moment in moments]
-    return found
+    """Return the matrix, or the sample of it that is always run."""
+    whole = [
+        (way, failing, number, moment)
+        for way, counts in CHANGES.items()
+        for failing, count in zip((0.0, 0.05), counts, strict=True)
+        for number in range(MOST if WHOLE else count)
+        for moment in MOMENTS
+    ]
+    return whole if WHOLE else random.Random(SEED).sample(whole, SAMPLE)  # noqa: S311 -- a sample, not a secret
 
 
 @pytest.mark.parametrize(("way", "failing", "number", "moment"), points())
@@ -216,3 +220,56 @@ def reference(make_world: Callable[..., Any], way: str, failing: float) -> list[
         world = made(make_world, way, failing)
         _REFERENCES[way, failing] = uninterrupted(world).made
     return _REFERENCES[way, failing]
+
+
+def leave_half_way(world: Any) -> None:
+    """Have a rollout to v2 die when it is about to judge."""
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    answer, world.prometheus._answer = world.prometheus._answer, die
+    with pytest.raises(Killed):
+        run(world)
+    world.prometheus._answer = answer
+    world.pass_time(31)
+
+
+def abort(world: Any) -> None:
+    """Run `rollout abort`, if anything is left."""
+    session = world.session()
+    situation = session.view().inspect(any_state=True)
+    if situation.state is not None or situation.canary_image is not None or situation.directed:
+        plan = session.plan(situation.canary_image or situation.state.image, situation)
+        session.run(flow.abort(plan), session.record(plan), take_over=True)
+
+
+def deaths_of_aborts() -> list[tuple[str, int, str]]:
+    """Return each way with every change of an abort and every moment, or with one of them."""
+    if WHOLE:
+        return [(way, number, moment) for way in WAYS for number in range(MOST // 2) for moment in MOMENTS]
+    chosen = random.Random(SEED)  # noqa: S311 -- likewise
+    return [(way, chosen.randrange(2), chosen.choice(MOMENTS)) for way in WAYS]
+
+
+@pytest.mark.parametrize(("way", "number", "moment"), deaths_of_aborts())
+def test_an_abort_that_dies_is_finished_by_the_next(
+    make_world: Callable[..., Any], way: str, number: int, moment: str
+) -> None:
+    """Everything is back, whatever the first one had put back already."""
+    world = made(make_world, way, 0.0)
+    before = end_state(world)
+    leave_half_way(world)
+    real, world.cluster = world.cluster, Mortal(world, number, moment)
+    mortal: Mortal = world.cluster
+
+    with suppress(Killed):
+        abort(world)
+    assert mortal.died or WHOLE
+    world.cluster, world.controllers.asleep = real, False
+    world.controllers.settle(real)
+    world.pass_time(31)
+    abort(world)
+
+    assert world.images() == [V1] * 3
+    assert end_state(world)[1:] == before[1:]
