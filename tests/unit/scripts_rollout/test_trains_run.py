@@ -10,6 +10,7 @@ from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
 from quarterdeck_scripts.rollout import beginning, going_back
 from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.steering.session import Steering
 from quarterdeck_scripts.rollout.train import Member
 
 if TYPE_CHECKING:
@@ -212,6 +213,25 @@ def test_an_abort_that_is_killed_is_not_begun_anew(shop: Any) -> None:
     assert roll_out(shop).ending is Ending.ABORTED
 
     assert is_new(shop) == OLD
+
+
+def test_what_went_together_is_gone_on_with_and_tried_again_together(shop: Any) -> None:
+    """`resume` and `retry` of one service know the others, and their versions and order, from what it left."""
+    shop.behave(CHECKOUT.image, failing=0.05)
+    real = shop.cluster
+    shop.cluster = Mortal(real, 6, "before")
+    with pytest.raises(Killed):
+        roll_out(shop)
+    shop.cluster = real
+    shop.pass_time(31)
+
+    assert Steering(shop.session, "payments", yes=True, dry_run=False).go_on("text") == 1
+    assert is_new(shop) == OLD
+    shop.behave(CHECKOUT.image, failing=0.0)
+    shop.pass_time(60)
+
+    assert Steering(shop.session, "checkout", yes=True, dry_run=False).retry("text", "") == 0
+    assert is_new(shop) == NEW
 
 
 def test_undo_takes_the_caller_back_first(shop: Any, capsys: pytest.CaptureFixture[str]) -> None:
