@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quarterdeck_contract.errors import UsageError
-from quarterdeck_scripts.kube.client import UnreachableError
+from quarterdeck_scripts.kube.client import UnreachableError, path
 from quarterdeck_scripts.kube.logs import FakeLogs
+from quarterdeck_scripts.kube.workloads import canary_of
 from quarterdeck_scripts.rollout import actions as do
 from quarterdeck_scripts.rollout import bundle, flow, text
 from quarterdeck_scripts.rollout.bundle import Bundle
@@ -229,6 +231,29 @@ def test_somebody_who_stops_it_while_evidence_is_kept_is_heard_by_the_flow() -> 
 
     assert outer.throw(stopped) == do.Measure()
     assert inner.answers == [stopped]
+
+
+def test_an_abort_that_somebody_stops_before_its_first_step_back_is_walked_to_its_end(world: Any) -> None:
+    """Keeping the evidence is no step at which it could be left: what comes next puts everything back."""
+    world.cluster.request("POST", path("Deployment", "shop"), body=canary_of(world.deployment(), V2, 1))
+    session = world.session()
+    plan = session.plan(V2, session.view().inspect(any_state=True))
+    real, stopped = world.cluster.request, []
+
+    def request(method: str, where: str, **options: Any) -> Any:
+        if not stopped and any("leases" in each for _, each in world.cluster.requests[before:]) and "canary" in where:
+            stopped.append(where)
+            signal.raise_signal(signal.SIGINT)
+        return real(method, where, **options)
+
+    before = len(world.cluster.requests)
+    world.cluster.request = request
+
+    outcome, _ = session.run(flow.abort(plan), session.record(plan))
+
+    assert stopped
+    assert outcome.ending is Ending.ABORTED
+    assert world.deployments() == ["checkout"]
 
 
 def test_a_bundle_has_a_bound(tmp_path: Path) -> None:

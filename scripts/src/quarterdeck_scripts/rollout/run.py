@@ -96,7 +96,8 @@ class Runner:
         going_back = isinstance(action, do.SaveState) and action.state.direction is Direction.BACK
         if going_back or isinstance(action, do.RestoreStable):
             self._stop.shield()
-        self._stop.check()
+        if not isinstance(action, do.KeepEvidence):  # what it comes before decides whether that may be left
+            self._stop.check()
         if isinstance(action, do.SaveState):
             self._record.reason = action.state.reason
         return self._hands.carry_out(action)
