@@ -238,7 +238,8 @@ def test_an_abort_that_somebody_stops_before_its_first_step_back_is_walked_to_it
     world.cluster.request("POST", path("Deployment", "shop"), body=canary_of(world.deployment(), V2, 1))
     session = world.session()
     plan = session.plan(V2, session.view().inspect(any_state=True))
-    real, stopped = world.cluster.request, []
+    real = world.cluster.request
+    stopped: list[str] = []
 
     def request(method: str, where: str, **options: Any) -> Any:
         if not stopped and any("leases" in each for _, each in world.cluster.requests[before:]) and "canary" in where:
