@@ -94,6 +94,7 @@ def test_a_slow_canary_fails_although_nothing_is_promised() -> None:
 
     assert Service(slow=0.1).judge(into) is Verdict.FAIL
     assert into.objectives == (ERRORS, USUAL)
+    assert into.queries["process.memory.usage"].startswith("process_memory_usage_bytes{")
     assessment = into.replay()
     assert assessment is not None
     assert assessment.explanation.startswith("Usual latency: the canary was slower than 250 ms on ")
@@ -158,6 +159,7 @@ def test_calls_are_asked_for_by_their_own_metric() -> None:
     Measurer(service.prometheus, into, version="v2").look(PODS)
 
     assert into.queries["requests"].startswith("rpc_server_call_duration_seconds_bucket{")
+    assert into.queries["usual latency"].startswith("sum by (le) (increase(rpc_server_call_duration_seconds_bucket{")
     assert not any(text.startswith("http_") for text in service.prometheus.asked)
 
 

@@ -103,6 +103,7 @@ class Measurer:
             text = queries.gauge(
                 metric, record.namespace, record.service, record.criteria.stale_scrapes * record.interval
             )
+            record.queries[metric.name] = text
             with suppress(QuarterdeckError):
                 answer = self._prometheus.query(text, at=reading.at)
                 answers[metric.name] = () if answer.warnings else answer.series
@@ -113,6 +114,7 @@ class Measurer:
         record = self._record
         if usual.is_wanted(record.objectives):
             text = queries.durations(record.namespace, record.service, usual.WINDOW, self._how)
+            record.queries[UNPROMISED_LATENCY] = text
             found = usual.objective(self._prometheus.query(text, at=record.since), record.criteria)
             record.objectives += (found,) if found else ()
         self._trials = begin(record.objectives, record.criteria)
@@ -134,7 +136,7 @@ class Measurer:
             "requests": queries.requests(record.namespace, record.service, thresholds, window, self._how),
             "scrapes": queries.scrapes(record.namespace, record.service, window),
         }
-        record.queries = texts
+        record.queries |= texts
         counters, scrapes = (self._prometheus.query(text, at=now) for text in texts.values())
         newest = max((each.samples[-1][0] for each in (*counters.series, *scrapes.series) if each.samples), default=now)
         if newest > now + record.interval:
