@@ -63,11 +63,11 @@ IN_SERVICES = (
     Rule("", "configmaps", ("get", "list", "create", "patch", "delete")),
     Rule("", "services", ("patch",), part=SWITCHING),
     Rule("", "services", ("create", "delete"), part=WEIGHING),
-    Rule("gateway.networking.k8s.io", "httproutes", ("list", "patch"), part=WEIGHING),
+    Rule("gateway.networking.k8s.io", "httproutes", ("get", "list", "patch"), part=WEIGHING),
     Rule("apps", "statefulsets", ("get", "patch"), part=OTHER_KINDS),
     Rule("apps", "daemonsets", ("get", "patch"), part=OTHER_KINDS),
     Rule("apps", "controllerrevisions", ("list",), part=OTHER_KINDS),
-    Rule("", "pods", ("delete",), part=OTHER_KINDS),
+    Rule("", "pods", ("get", "delete"), part=OTHER_KINDS),
     Rule("", "events", ("create",), part=TELLING),
     Rule("", "pods/log", ("get",), part=KEEPING),
 )

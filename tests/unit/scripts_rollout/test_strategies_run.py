@@ -11,6 +11,7 @@ from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, path
 from quarterdeck_scripts.kube.workloads import hold_patch, promote_patch
 from quarterdeck_scripts.rollout import beginning, flow, status
+from quarterdeck_scripts.rollout.rehearsal import rehearse
 from quarterdeck_scripts.rollout.state import Ending
 from quarterdeck_scripts.rollout.train import Member
 
@@ -241,3 +242,16 @@ def test_a_held_update_is_shown_as_what_is_let_in(make_world: Callable[..., Any]
 
     assert found.canary == status.SideStatus(V2, desired=1, ready=1, done=True, problems=())
     assert "abort removes it" in str(found)
+
+
+def test_a_dry_run_shows_every_change_and_makes_none(world: Any) -> None:
+    """The flow's own steps, on a cluster that stores nothing."""
+    before, pods = left(world), world.pods()
+    session = world.session()
+    plan = session.plan(V2, session.view().inspect())
+
+    told = rehearse(session, plan, flow.start(plan))
+
+    assert "Promote localhost/checkout:v2" in told
+    assert left(world) == before
+    assert world.pods() == pods

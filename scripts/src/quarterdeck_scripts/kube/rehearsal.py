@@ -24,6 +24,9 @@ _DRY = {"dryRun": "All"}
 
 _NOT_FOUND, _INVALID = 404, 422
 
+_WITH_PODS = ("Deployment", "StatefulSet", "DaemonSet")
+"""Kinds whose pods go with them."""
+
 _SERVERS = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields")
 """Metadata that the server writes."""
 
@@ -103,8 +106,9 @@ class RehearsedCluster:
             return copy.deepcopy(found)
         answer = self._cluster.request("GET", path, query=query, timeout=timeout)
         if "items" in answer:
-            gone = [self._real[path]["spec"] for path, now in self._now.items() if now is None and path in self._real]
-            selectors = [spec["selector"] for spec in gone if isinstance(spec.get("selector"), dict)]
+            gone = [self._real[path] for path, now in self._now.items() if now is None and path in self._real]
+            # A Service's selector is no LabelSelector, and no pod goes with it.
+            selectors = [each["spec"]["selector"] for each in gone if each.get("kind") in _WITH_PODS]
             answer["items"] = [each for each in answer["items"] if not _selected(each, selectors)]
         return answer
 

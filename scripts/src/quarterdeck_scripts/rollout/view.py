@@ -87,7 +87,9 @@ class ServiceView:
             if error.status == _NOT_FOUND:
                 return []
             raise
-        return [{**route, "kind": "HTTPRoute"} for route in found if traffic.leads_to(route, self._service)]
+        names = [route["metadata"]["name"] for route in found if traffic.leads_to(route, self._service)]
+        routes = [self._get("HTTPRoute", name) for name in names]
+        return [{**route, "kind": "HTTPRoute"} for route in routes if route is not None]
 
     def config_maps(self, template: Json) -> dict[str, Json]:
         """Return the ConfigMaps that pods of *template* read and that are there, by name."""
