@@ -5,7 +5,16 @@ line, `openapi` makes objectives of a service's operations.
 """
 
 from quarterdeck_dashboards.catalogue.load import load, parse, portable
-from quarterdeck_dashboards.catalogue.model import Catalogue, Dependency, Freeze, OwnMetric, RolloutPlan, Service, Slo, SloKind
+from quarterdeck_dashboards.catalogue.model import (
+    Catalogue,
+    Dependency,
+    Freeze,
+    OwnMetric,
+    RolloutPlan,
+    Service,
+    Slo,
+    SloKind,
+)
 
 __all__ = [
     "Catalogue",
