@@ -14,8 +14,9 @@ from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, STOP_THE_LINE
 from quarterdeck_dashboards.catalogue import Freeze
 from quarterdeck_scripts import cli
 from quarterdeck_scripts.audit.segments import Segments
-from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError, path
-from quarterdeck_scripts.rollout import command
+from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, UnreachableError, path
+from quarterdeck_scripts.kube.workloads import promote_patch
+from quarterdeck_scripts.rollout import beginning, command
 from quarterdeck_scripts.rollout.line.freezes import ALL, Stop, findings, read_stops, written
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
@@ -194,6 +195,17 @@ class TestStoppingTheLine:
 
         assert cli.run(START) == 1
         assert typed.images() == [V1] * 3
+
+    def test_an_update_that_somebody_began_is_guarded_in_a_freeze_too(self, typed: Any) -> None:
+        """Unguarded it would go on all the same: it is said, and held until the line runs again."""
+        annotate(typed, written({ALL: STOP}))
+        typed.controllers.faults[V2] = "ContainerCreating"
+        patch = promote_patch(typed.deployment(), V2)
+        typed.cluster.request("PATCH", path("Deployment", "shop", "checkout"), body=patch, content_type=JSON_PATCH)
+
+        (found,) = beginning.guarded(typed.session()).findings
+
+        assert (found.guard, found.refuses) == ("freeze", False)
 
     def test_abort_and_undo_are_never_held(self, typed: Any) -> None:
         """They bring back what ran before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.rollout import finding, flow, preflight, train
@@ -125,7 +125,10 @@ def guarded(session: Session) -> Start:
     """
     session.lock().refuse_if_held()
     situation = session.view().inspect()
-    return _ready(session, session.guard(situation), situation)
+    start = _ready(session, session.guard(situation), situation)
+    # In a freeze it is judged and held: unguarded, it would go on all the same.
+    findings = [replace(each, refuses=each.refuses and each.guard != GUARD) for each in start.findings]
+    return replace(start, findings=tuple(findings))
 
 
 def _start(session: Session, member: Member, situation: Situation, together: tuple[str, ...], forced: str) -> Start:
