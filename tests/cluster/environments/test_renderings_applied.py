@@ -116,7 +116,16 @@ class Deployed:
 def api(tool: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """Return a cluster with controllers, nodes and volumes, and nothing else in it."""
     with running(tmp_path_factory.mktemp("environments"), tool) as kubeconfig:
-        yield Api(connect(kubeconfig))
+        found = Api(connect(kubeconfig))
+        # What controllers put into every namespace, the cluster's own included: else it would come later, and be extra.
+        until(lambda: _furnished(found.everything()))
+        yield found
+
+
+def _furnished(objects: set[tuple[str, str | None, str]]) -> bool:
+    namespaces = {name for kind, _, name in objects if kind == "Namespace"}
+    given = (("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default"))
+    return all((kind, namespace, name) in objects for namespace in namespaces for kind, name in given)
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)
@@ -165,7 +174,7 @@ def _is_settled(workload: Json) -> bool:
         return False
     if workload["kind"] == "DaemonSet":
         wanted = status.get("desiredNumberScheduled", 0)
-        return wanted > 0 and wanted == status.get("numberReady") == status.get("updatedNumberScheduled")
+        return bool(wanted > 0 and wanted == status.get("numberReady") == status.get("updatedNumberScheduled"))
     wanted = workload["spec"]["replicas"]
     return bool(wanted == status.get("readyReplicas") == status.get("updatedReplicas") == status.get("replicas"))
 
