@@ -62,8 +62,8 @@ def test_a_port_taken_by_a_stranger_breaks_nothing(
         until(lambda: "cannot listen on" in checkout.log.read_text(), "the message")
         until(lambda: _serves(checkout), "an answer")
 
+    until(lambda: checkout.value("quarterdeck_workers") == 2.0, "both workers on the page")
     page = checkout.page()
-    assert page.value("quarterdeck_workers") == 2.0
     assert page.value("quarterdeck_instrumentation_failures_total", component="page") >= 1.0
     assert checkout.log.read_text().count("cannot listen on") == 1
 
