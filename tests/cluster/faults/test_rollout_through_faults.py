@@ -27,8 +27,18 @@ RATE = 4000.0
 ALL = os.environ.get("QUARTERDECK_FAULTS") == "all"
 SEED = 7
 
-SCENARIOS = ("promoted", "rolled back", "aborted", "undone")
-CASES = [(scenario, fault) for fault in Fault for scenario in SCENARIOS]
+STRATEGIES = {
+    "promoted": "canary",
+    "rolled back": "canary",
+    "aborted": "canary",
+    "undone": "canary",
+    "promoted beside a baseline": "canary, baseline: fresh",
+    "let go on": "rolling",
+    "taken back": "rolling",
+}
+"""Scenario to what the catalogue says of the rollout."""
+FAILING = ("rolled back", "taken back")
+CASES = [(scenario, fault) for fault in Fault for scenario in STRATEGIES]
 CHOSEN = CASES if ALL else random.Random(SEED).sample(CASES, 7)  # noqa: S311 -- a sample, not a secret
 
 
@@ -60,7 +70,8 @@ def leave_half_way(shop: Any) -> None:
 
 def play(shop: Any, scenario: str) -> Any:
     """Play *scenario*; return how things are then."""
-    shop.behave(V2, rate=RATE, failing=0.2 if scenario == "rolled back" else 0.0)
+    shop.behave(V2, rate=RATE, failing=0.2 if scenario in FAILING else 0.0)
+    shop.catalogue = shop.catalogue.replace("strategy: canary", f"strategy: {STRATEGIES[scenario]}")
     if scenario == "aborted":
         leave_half_way(shop)
         run(shop, flow.abort, "", take_over=True)
@@ -105,12 +116,10 @@ def test_a_fault_at_any_change_makes_no_difference(
 
 def test_scenarios_end_as_they_should(undisturbed: Callable[[str], tuple[Any, list[str]]]) -> None:
     """What the others are compared with."""
-    ends = {scenario: undisturbed(scenario)[0] for scenario in (SCENARIOS if ALL else {case[0] for case in CHOSEN})}
-
-    for scenario, end in ends.items():
-        image = V2 if scenario == "promoted" else V1
-        assert end.images == (image,) * 3
+    for scenario in STRATEGIES if ALL else {case[0] for case in CHOSEN}:
+        end, _ = undisturbed(scenario)
+        assert end.images == (V2 if scenario.startswith(("promoted", "let")) else V1,) * 3
         assert end.deployments == ("checkout",)
         assert (end.state_left, end.locked, end.audit_broken) == (False, False, False)
-        assert end.made == (1 if scenario in {"promoted", "rolled back"} else 0)
-        assert end.revisions == (2 if scenario in {"promoted", "undone"} else 1)
+        assert end.made == {"promoted": 1, "rolled back": 1, "promoted beside a baseline": 2}.get(scenario, 0)
+        assert end.revisions == (1 if scenario in {"rolled back", "aborted"} else 2)
