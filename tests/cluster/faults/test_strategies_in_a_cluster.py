@@ -275,6 +275,7 @@ def test_routes_are_weighed_and_put_back(market: Callable[..., Market], failing:
     assert shop.cluster.request("GET", f"{there}/front")["spec"] == route
     assert [each["metadata"]["name"] for each in shop._items("Service")] == ["checkout"]
     if not failing:  # one that fails is found out within two scrapes, which are too few to be shared exactly
-        tally = record.readings[-1].tallies[0]
-        whole = tally.canary.requests + tally.stable.requests
-        assert 100 * tally.canary.requests / whole == pytest.approx(50, abs=2)
+        first, last = (record.readings[number].tallies[0] for number in (1, -1))  # a side's first scrape is its own
+        canary = last.canary.requests - first.canary.requests
+        stable = last.stable.requests - first.stable.requests
+        assert 100 * canary / (canary + stable) == pytest.approx(50, abs=2)
