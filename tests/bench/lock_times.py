@@ -21,8 +21,8 @@ from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
 from quarterdeck_scripts.local import control_plane as local
-from quarterdeck_scripts.rollout.lock import PROCESS, LeaseLock
-from quarterdeck_scripts.rollout.ports import SystemClock
+from quarterdeck_scripts.ports import SystemClock
+from quarterdeck_scripts.rollout.acting.lock import PROCESS, LeaseLock
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Cluster
@@ -32,8 +32,8 @@ LEASE = path("Lease", "shop", "quarterdeck-rollout-checkout")
 HOLDER = """
 import pathlib, sys, time
 from quarterdeck_scripts.adapters.kubernetes import connect
-from quarterdeck_scripts.rollout.lock import LeaseLock
-from quarterdeck_scripts.rollout.ports import SystemClock
+from quarterdeck_scripts.rollout.acting.lock import LeaseLock
+from quarterdeck_scripts.ports import SystemClock
 lock = LeaseLock(connect(pathlib.Path(sys.argv[1])), "shop", "checkout", holder="anna@bridge", clock=SystemClock())
 lock.acquire()
 print("held", flush=True)

@@ -12,11 +12,11 @@ from bisect import insort
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Protocol
 
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.verdict import Counts, Trial, Verdict
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.verdict import Counts, Trial, Verdict
 
 if TYPE_CHECKING:
-    from quarterdeck_scripts.rollout.verdict import Batch
+    from quarterdeck_scripts.rollout.judge.verdict import Batch
 
 OBJECTIVE = Objective("availability", Bad.FAILED, floor=0.0025)
 """An SLO of 99.5 %: what a service with an error ratio of 0.2 % can promise."""

@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from verdict_rules import RULES, Ours
 
-from quarterdeck_scripts.rollout.counts import Batch, Counts, RouteCounts, Tally
-from quarterdeck_scripts.rollout.verdict import Verdict
+from quarterdeck_scripts.rollout.judge.counts import Batch, Counts, RouteCounts, Tally
+from quarterdeck_scripts.rollout.judge.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,13 +17,13 @@ from quarterdeck_contract import VERSION
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.adapters.prometheus import PrometheusApi
-from quarterdeck_scripts.rollout import queries
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import PodFact
 from quarterdeck_scripts.rollout.foresight import traffic
-from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.verdict import Counts
+from quarterdeck_scripts.rollout.judge import queries
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.evidence import PodFact
+from quarterdeck_scripts.rollout.judge.measure import Measurer
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.verdict import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quarterdeck_scripts.adapters.prometheus import PrometheusApi
-from quarterdeck_scripts.rollout.traces import lines
+from quarterdeck_scripts.rollout.acting.traces import lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,13 +15,13 @@ from tests.programs import free_port, started, until
 from quarterdeck_scripts.adapters.json_api import JsonApi
 from quarterdeck_scripts.notices.alertmanager import AlertmanagerSilences
 from quarterdeck_scripts.notices.silences import Quiet
-from quarterdeck_scripts.rollout.ports import FakeClock, SystemClock
+from quarterdeck_scripts.ports import FakeClock, SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from quarterdeck_scripts.rollout.ports import Clock
+    from quarterdeck_scripts.ports import Clock
 
 pytestmark = pytest.mark.tools
 

@@ -20,7 +20,7 @@ from quarterdeck_scripts.audit import AuditLog
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
 from quarterdeck_scripts.kube.pods import is_ready
 from quarterdeck_scripts.kube.workloads import status_of
-from quarterdeck_scripts.rollout.ports import FakeClock
+from quarterdeck_scripts.ports import FakeClock
 from quarterdeck_scripts.workspace import AUDIT
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from tests.programs import until
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.kube.client import ApiError, path
 from quarterdeck_scripts.kube.workloads import status_of
-from quarterdeck_scripts.rollout.lookout import Lookout
-from quarterdeck_scripts.rollout.sightings import Patience
-from quarterdeck_scripts.rollout.view import ServiceView
+from quarterdeck_scripts.rollout.acting.lookout import Lookout
+from quarterdeck_scripts.rollout.acting.sightings import Patience
+from quarterdeck_scripts.rollout.acting.view import ServiceView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

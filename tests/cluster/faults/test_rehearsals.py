@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quarterdeck_scripts.rollout import flow
 from quarterdeck_scripts.rollout.rehearsal import rehearse
+from quarterdeck_scripts.rollout.steps import flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

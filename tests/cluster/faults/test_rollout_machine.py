@@ -25,18 +25,18 @@ from hypothesis.strategies import booleans, integers, sampled_from
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
 from quarterdeck_scripts.adapters.kubernetes import connect
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.asks import Wish
-from quarterdeck_scripts.rollout.lock import LeaseLock, holder_of
-from quarterdeck_scripts.rollout.ports import FakeClock
-from quarterdeck_scripts.rollout.state import Direction, Ending
+from quarterdeck_scripts.ports import FakeClock
+from quarterdeck_scripts.rollout.acting.lock import LeaseLock, holder_of
 from quarterdeck_scripts.rollout.steering.asking import Asker
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.asks import Wish
+from quarterdeck_scripts.rollout.steps.state import Direction, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quarterdeck_scripts.rollout.actions import Outcome, Situation
     from quarterdeck_scripts.rollout.session import Session
+    from quarterdeck_scripts.rollout.steps.actions import Outcome, Situation
 
 pytestmark = [pytest.mark.tools, pytest.mark.timeout(3600)]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.fault_proxy import Fault, Strike
 
-from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.rollout.steps import flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,16 +16,16 @@ from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, path
 from quarterdeck_scripts.kube.pods import is_ready
 from quarterdeck_scripts.kube.workloads import KINDS, status_of
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.ports import FakeClock
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.ports import FakeClock
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from quarterdeck_scripts.kube.client import Json
-    from quarterdeck_scripts.rollout.actions import Outcome
+    from quarterdeck_scripts.rollout.steps.actions import Outcome
 
 pytestmark = pytest.mark.tools
 

@@ -9,8 +9,8 @@ import pytest
 from quarterdeck_scripts.kube.client import path
 from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.local.guard import GuardedCluster
-from quarterdeck_scripts.rollout.ports import SystemClock
-from quarterdeck_scripts.rollout.scene import Witness
+from quarterdeck_scripts.ports import SystemClock
+from quarterdeck_scripts.rollout.acting.scene import Witness
 
 if TYPE_CHECKING:
     from tests.cluster.local.conftest import Local

@@ -13,13 +13,13 @@ from loopback import Asked, addresses, end, process, until
 from tests.cluster.test_rollout_evidence import SCRAPE, Pod, scraped
 
 from quarterdeck_scripts.adapters.prometheus import PrometheusApi
-from quarterdeck_scripts.rollout import queries
-from quarterdeck_scripts.rollout.counts import Counts
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import PodFact
-from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.verdict import Verdict
+from quarterdeck_scripts.rollout.judge import queries
+from quarterdeck_scripts.rollout.judge.counts import Counts
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.evidence import PodFact
+from quarterdeck_scripts.rollout.judge.measure import Measurer
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.verdict import Verdict
 from quarterdeck_stacks.scraping import REPLICA
 from quarterdeck_stacks.settings.monitoring import ObjectStore, StoreKind
 from quarterdeck_stacks.telemetry import thanos
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from quarterdeck_scripts.rollout.verdict import Assessment
+    from quarterdeck_scripts.rollout.judge.verdict import Assessment
 
 pytestmark = pytest.mark.tools
 

@@ -13,15 +13,15 @@ from tests.unit.scripts_publish.description import judge
 from quarterdeck_contract import VERSION
 from quarterdeck_scripts.adapters.json_api import JsonApi
 from quarterdeck_scripts.datadog.metrics import DatadogMetrics, PodLabels
-from quarterdeck_scripts.rollout import queries
-from quarterdeck_scripts.rollout.counts import Counts
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import PodFact
-from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.ports import AnswerError, FakeClock
-from quarterdeck_scripts.rollout.preflight import require_measurable
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.verdict import Verdict
+from quarterdeck_scripts.ports import AnswerError, FakeClock
+from quarterdeck_scripts.rollout.checks.preflight import require_measurable
+from quarterdeck_scripts.rollout.judge import queries
+from quarterdeck_scripts.rollout.judge.counts import Counts
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.evidence import PodFact
+from quarterdeck_scripts.rollout.judge.measure import Measurer
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

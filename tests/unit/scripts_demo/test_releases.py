@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quarterdeck_scripts.demo.releases import Release
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 EITHER_WAY = {Ending.PROMOTED, Ending.ROLLED_BACK, Ending.INCONCLUSIVE}
 

@@ -13,7 +13,7 @@ from quarterdeck_scripts.datadog.store import DatadogStore
 from quarterdeck_scripts.notices.datadog_downtimes import DatadogDowntimes
 from quarterdeck_scripts.notices.datadog_events import DatadogEvents
 from quarterdeck_scripts.notices.silences import Quiet
-from quarterdeck_scripts.rollout.ports import FakeClock
+from quarterdeck_scripts.ports import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

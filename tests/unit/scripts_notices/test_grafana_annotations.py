@@ -13,7 +13,7 @@ from quarterdeck_dashboards.dashboards.common import marks
 from quarterdeck_scripts.adapters.json_api import JsonApi
 from quarterdeck_scripts.notices.annotations import GrafanaAnnotations
 from quarterdeck_scripts.notices.notice import Occasion
-from quarterdeck_scripts.rollout.ports import FakeClock
+from quarterdeck_scripts.ports import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,14 +10,14 @@ import pytest
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_scripts.notices.notice import Notice, Occasion, Tone
-from quarterdeck_scripts.rollout import actions as do
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.asks import Ask, Wish
-from quarterdeck_scripts.rollout.criteria import Criteria
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.state import Direction, Ending, State
-from quarterdeck_scripts.rollout.told import Herald
-from quarterdeck_scripts.rollout.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.acting.told import Herald
+from quarterdeck_scripts.rollout.judge.criteria import Criteria
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.steps import actions as do
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.asks import Ask, Wish
+from quarterdeck_scripts.rollout.steps.state import Direction, Ending, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,7 @@ import pytest
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.adapters.json_api import JsonApi
 from quarterdeck_scripts.notices.webhooks import Webhook, for_slack, plain
-from quarterdeck_scripts.rollout.ports import FakeClock
+from quarterdeck_scripts.ports import FakeClock
 
 if TYPE_CHECKING:
     from tests.unit.office import Office

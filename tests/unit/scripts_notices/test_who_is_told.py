@@ -10,7 +10,7 @@ from quarterdeck_contract.environment import EnvironmentFacts
 from quarterdeck_dashboards.catalogue import parse
 from quarterdeck_scripts.environment import Environment
 from quarterdeck_scripts.notices.opening import Hearing, Opening
-from quarterdeck_scripts.rollout.ports import FakeClock
+from quarterdeck_scripts.ports import FakeClock
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.fake import FakeCluster

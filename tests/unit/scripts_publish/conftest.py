@@ -15,8 +15,8 @@ from quarterdeck_dashboards.datadog import resources
 from quarterdeck_scripts.adapters.json_api import JsonApi
 from quarterdeck_scripts.audit import AuditLog
 from quarterdeck_scripts.datadog.store import DOWNTIME, DatadogStore
+from quarterdeck_scripts.ports import FakeClock
 from quarterdeck_scripts.publish.run import Publication
-from quarterdeck_scripts.rollout.ports import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,10 +21,10 @@ from quarterdeck_dashboards.catalogue import parse
 from quarterdeck_dashboards.dashboards.grafana import render
 from quarterdeck_scripts.adapters.json_api import JsonApi
 from quarterdeck_scripts.grafana.store import GrafanaStore, dashboard, folder
+from quarterdeck_scripts.ports import FakeClock
 from quarterdeck_scripts.publish import plan as plans
 from quarterdeck_scripts.publish.plan import Act
 from quarterdeck_scripts.publish.run import Publication
-from quarterdeck_scripts.rollout.ports import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from quarterdeck_scripts.kube.fake import FakeCluster
 from quarterdeck_scripts.kube.fake_roles import AsRole
 from quarterdeck_scripts.kube.pods import is_ready
 from quarterdeck_scripts.kube.selectors import selects
-from quarterdeck_scripts.rollout.ports import Answer, FakeClock, FakePrometheus, Series
+from quarterdeck_scripts.ports import Answer, FakeClock, FakePrometheus, Series
 from quarterdeck_scripts.rollout.session import Session
 
 if TYPE_CHECKING:

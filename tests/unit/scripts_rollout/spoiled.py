@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_scripts.adapters.prometheus import PrometheusApi
 from quarterdeck_scripts.kube.client import UnreachableError
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import PodFact
-from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.evidence import PodFact
+from quarterdeck_scripts.rollout.judge.measure import Measurer
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from quarterdeck_scripts.rollout.verdict import Assessment
+    from quarterdeck_scripts.rollout.judge.verdict import Assessment
 
     Json = dict[str, Any]
     Row = tuple[dict[str, str], list[tuple[float, float]]]

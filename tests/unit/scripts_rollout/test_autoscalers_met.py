@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quarterdeck_scripts.rollout.scalers import TOLERANCE, findings, scalers_of, stable_may_fall_to
+from quarterdeck_scripts.rollout.checks.scalers import TOLERANCE, findings, scalers_of, stable_may_fall_to
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json
-    from quarterdeck_scripts.rollout.finding import Finding
+    from quarterdeck_scripts.rollout.checks.finding import Finding
 
 STABLE = {"app.kubernetes.io/name": "checkout", "quarterdeck.dev/track": "stable"}
 CANARY = {**STABLE, "quarterdeck.dev/track": "canary"}

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import PodFact
-from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.ports import Answer, FakePrometheus, Series
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.verdict import Verdict
+from quarterdeck_scripts.ports import Answer, FakePrometheus, Series
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.evidence import PodFact
+from quarterdeck_scripts.rollout.judge.measure import Measurer
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quarterdeck_scripts.rollout.verdict import Assessment
+    from quarterdeck_scripts.rollout.judge.verdict import Assessment
 
 SCRAPE = 15.0
 SINCE = 100_000.0

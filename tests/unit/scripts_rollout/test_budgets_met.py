@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quarterdeck_scripts.rollout.budgets import findings
+from quarterdeck_scripts.rollout.checks.budgets import findings
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json
-    from quarterdeck_scripts.rollout.finding import Finding
+    from quarterdeck_scripts.rollout.checks.finding import Finding
 
 STABLE = {"app.kubernetes.io/name": "checkout", "quarterdeck.dev/track": "stable"}
 CANARY = {**STABLE, "quarterdeck.dev/track": "canary"}

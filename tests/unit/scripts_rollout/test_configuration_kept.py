@@ -8,15 +8,15 @@ import pytest
 
 from quarterdeck_contract.kubernetes import KEPT_OF
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.copies import copy_of, outdated
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.acting.copies import copy_of, outdated
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quarterdeck_scripts.kube.client import Json
-    from quarterdeck_scripts.rollout.actions import Outcome
+    from quarterdeck_scripts.rollout.steps.actions import Outcome
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

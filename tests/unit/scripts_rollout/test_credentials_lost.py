@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from quarterdeck_scripts.kube.client import ApiError
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 V2 = "localhost/checkout:v2"
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quarterdeck_scripts.rollout.counts import OTHER_ROUTES, Counts, RouteCounts
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import Ledger, PodFact, Reading
-from quarterdeck_scripts.rollout.ports import Series
+from quarterdeck_scripts.ports import Series
+from quarterdeck_scripts.rollout.judge.counts import OTHER_ROUTES, Counts, RouteCounts
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.evidence import Ledger, PodFact, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

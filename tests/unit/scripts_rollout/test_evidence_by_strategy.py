@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.scripts_rollout.test_strategies_run import WAYS
 
-from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.rollout.acting.bundle import Bundle
 from quarterdeck_scripts.rollout.analysis.now import Analysis
 from quarterdeck_scripts.rollout.analysis.replay import judge_again
-from quarterdeck_scripts.rollout.bundle import Bundle
-from quarterdeck_scripts.rollout.state import Ending
-from quarterdeck_scripts.rollout.verdict import Verdict
+from quarterdeck_scripts.rollout.judge.verdict import Verdict
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,14 +10,14 @@ import pytest
 from quarterdeck_scripts.kube.client import path
 from quarterdeck_scripts.kube.fake import FakeCluster
 from quarterdeck_scripts.kube.workloads import WorkloadStatus
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.lookout import Lookout
-from quarterdeck_scripts.rollout.sightings import Patience
-from quarterdeck_scripts.rollout.view import ServiceView
+from quarterdeck_scripts.rollout.acting.lookout import Lookout
+from quarterdeck_scripts.rollout.acting.sightings import Patience
+from quarterdeck_scripts.rollout.acting.view import ServiceView
+from quarterdeck_scripts.rollout.steps import flow
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

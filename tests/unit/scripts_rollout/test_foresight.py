@@ -13,17 +13,17 @@ from quarterdeck_contract.errors import InconclusiveError, UsageError
 from quarterdeck_dashboards.catalogue import parse
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts import cli
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.foresight import command
+from quarterdeck_scripts.ports import Answer, FakePrometheus, Series
 from quarterdeck_scripts.rollout.foresight.asking import outlook
 from quarterdeck_scripts.rollout.foresight.outlook import Setting
 from quarterdeck_scripts.rollout.foresight.power import Power, Rates
-from quarterdeck_scripts.rollout.foresight.text import render
 from quarterdeck_scripts.rollout.foresight.traffic import Load, Traffic
 from quarterdeck_scripts.rollout.foresight.warning import findings
-from quarterdeck_scripts.rollout.ports import Answer, FakePrometheus, Series
-from quarterdeck_scripts.rollout.state import Baseline, Strategy
-from quarterdeck_scripts.rollout.verdict import Verdict
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.verdict import Verdict
+from quarterdeck_scripts.rollout.planning import command
+from quarterdeck_scripts.rollout.planning.text import render
+from quarterdeck_scripts.rollout.steps.state import Baseline, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

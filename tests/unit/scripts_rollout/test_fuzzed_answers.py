@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.scripts_rollout.spoiled import CLOCK, ESSENTIAL, FAULTS, Rollout, Service, arrived, whole
 
-from quarterdeck_scripts.rollout.verdict import Verdict
+from quarterdeck_scripts.rollout.judge.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quarterdeck_scripts.kube.pods import memory_limit_of, restarts_of
-from quarterdeck_scripts.rollout.evidence import PodFact
-from quarterdeck_scripts.rollout.guards import Fullness, Sight, Watch, word
-from quarterdeck_scripts.rollout.ports import Series
+from quarterdeck_scripts.ports import Series
+from quarterdeck_scripts.rollout.judge.evidence import PodFact
+from quarterdeck_scripts.rollout.judge.guards import Fullness, Sight, Watch, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from quarterdeck_scripts.adapters.prometheus import PrometheusApi, parse_result
 from quarterdeck_scripts.kube.client import UnreachableError
-from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Exemplar, Series
+from quarterdeck_scripts.ports import Answer, AnswerError, Exemplar, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

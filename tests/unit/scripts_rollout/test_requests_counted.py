@@ -7,9 +7,9 @@ from typing import Any
 from quarterdeck_scripts.kube.client import path
 from quarterdeck_scripts.kube.fake import FakeCluster
 from quarterdeck_scripts.kube.pace import Allowance, Paced
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.ports import FakeClock
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.ports import FakeClock
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

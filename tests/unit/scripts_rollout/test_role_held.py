@@ -13,7 +13,7 @@ from quarterdeck_scripts.kube.client import MERGE_PATCH, path
 from quarterdeck_scripts.kube.fake_roles import AsRole, Use
 from quarterdeck_scripts.kube.logs import FakeLogs
 from quarterdeck_scripts.kube.workloads import KINDS
-from quarterdeck_scripts.rollout.copies import copy_of
+from quarterdeck_scripts.rollout.acting.copies import copy_of
 from quarterdeck_scripts.rollout.session import Session
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import pytest
 from quarterdeck_scripts import cli
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.client import UnreachableError, path
-from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.ports import Answer, FakePrometheus
 from quarterdeck_scripts.rollout.analysis import command
 from quarterdeck_scripts.rollout.analysis.window import MOST_LOOKS, Window, moment_of
-from quarterdeck_scripts.rollout.ports import Answer, FakePrometheus
-from quarterdeck_scripts.rollout.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.steps import flow
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ import pytest
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
-from quarterdeck_scripts.rollout import actions as do
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.asks import Ask, Wish, read_ask
-from quarterdeck_scripts.rollout.state import Direction, Ending, State
-from quarterdeck_scripts.rollout.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.judge.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.steps import actions as do
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.asks import Ask, Wish, read_ask
+from quarterdeck_scripts.rollout.steps.state import Direction, Ending, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,18 +13,20 @@ from quarterdeck_contract.errors import UsageError
 from quarterdeck_scripts.kube.client import UnreachableError, path
 from quarterdeck_scripts.kube.logs import FakeLogs
 from quarterdeck_scripts.kube.workloads import canary_of
-from quarterdeck_scripts.rollout import actions as do
-from quarterdeck_scripts.rollout import bundle, flow, text
-from quarterdeck_scripts.rollout.bundle import Bundle
-from quarterdeck_scripts.rollout.keeper import Keeper, keeping
-from quarterdeck_scripts.rollout.ports import Exemplar
-from quarterdeck_scripts.rollout.scene import Scene, Witness
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.ports import Exemplar
+from quarterdeck_scripts.rollout import text
+from quarterdeck_scripts.rollout.acting import bundle
+from quarterdeck_scripts.rollout.acting.bundle import Bundle
+from quarterdeck_scripts.rollout.acting.keeper import Keeper, keeping
+from quarterdeck_scripts.rollout.acting.scene import Scene, Witness
+from quarterdeck_scripts.rollout.steps import actions as do
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

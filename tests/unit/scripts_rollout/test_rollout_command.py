@@ -12,9 +12,9 @@ import pytest
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
 from quarterdeck_scripts import cli
 from quarterdeck_scripts.kube.client import MERGE_PATCH, UnreachableError, path
+from quarterdeck_scripts.ports import Answer, FakePrometheus, Series
 from quarterdeck_scripts.rollout import command, session
-from quarterdeck_scripts.rollout.ports import Answer, FakePrometheus, Series
-from quarterdeck_scripts.rollout.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

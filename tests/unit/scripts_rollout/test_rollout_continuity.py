@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from quarterdeck_scripts.rollout.continuity import Continuity
-from quarterdeck_scripts.rollout.ports import Series
+from quarterdeck_scripts.ports import Series
+from quarterdeck_scripts.rollout.judge.continuity import Continuity
 
 
 def series(pod: str, *times: float, status: str = "200") -> Series:

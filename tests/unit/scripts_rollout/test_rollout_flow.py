@@ -10,10 +10,10 @@ import pytest
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_scripts.kube.client import ApiError, UnreachableError
-from quarterdeck_scripts.rollout import actions as do
-from quarterdeck_scripts.rollout.flow import Plan, abort, begin_or_resume, start, undo
-from quarterdeck_scripts.rollout.state import Direction, Ending, State, Strategy, read_state
-from quarterdeck_scripts.rollout.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.judge.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.steps import actions as do
+from quarterdeck_scripts.rollout.steps.flow import Plan, abort, begin_or_resume, start, undo
+from quarterdeck_scripts.rollout.steps.state import Direction, Ending, State, Strategy, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

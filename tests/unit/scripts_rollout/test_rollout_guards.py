@@ -12,7 +12,7 @@ from quarterdeck_scripts import cli
 from quarterdeck_scripts.audit.segments import Segments
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
 from quarterdeck_scripts.rollout import command
-from quarterdeck_scripts.rollout.finding import Finding, require
+from quarterdeck_scripts.rollout.checks.finding import Finding, require
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

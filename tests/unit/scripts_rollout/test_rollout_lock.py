@@ -12,8 +12,8 @@ import pytest
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError, path
 from quarterdeck_scripts.kube.fake import FakeCluster
-from quarterdeck_scripts.rollout.lock import PROCESS, LeaseLock, holder_of
-from quarterdeck_scripts.rollout.ports import FakeClock
+from quarterdeck_scripts.ports import FakeClock
+from quarterdeck_scripts.rollout.acting.lock import PROCESS, LeaseLock, holder_of
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json

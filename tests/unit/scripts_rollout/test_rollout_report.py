@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 import pytest
 
 from quarterdeck_scripts.rollout.charts import Band, Chart, Line, draw
-from quarterdeck_scripts.rollout.counts import Counts, RouteCounts, Tally
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import Reading
-from quarterdeck_scripts.rollout.guards import Fullness, Sight
-from quarterdeck_scripts.rollout.record import RolloutRecord, Step
+from quarterdeck_scripts.rollout.judge.counts import Counts, RouteCounts, Tally
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.evidence import Reading
+from quarterdeck_scripts.rollout.judge.guards import Fullness, Sight
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord, Step
 from quarterdeck_scripts.rollout.report import render
 
 OBJECTIVES = (Objective("availability", Bad.FAILED, 0.0025), Objective("latency", Bad.SLOW, 0.005, 0.25))

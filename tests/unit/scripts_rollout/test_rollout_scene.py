@@ -11,8 +11,8 @@ import pytest
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError, path
 from quarterdeck_scripts.kube.fake import FakeCluster
 from quarterdeck_scripts.kube.logs import FakeLogs
-from quarterdeck_scripts.rollout.ports import FakeClock
-from quarterdeck_scripts.rollout.scene import Limits, Scene, Witness
+from quarterdeck_scripts.ports import FakeClock
+from quarterdeck_scripts.rollout.acting.scene import Limits, Scene, Witness
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

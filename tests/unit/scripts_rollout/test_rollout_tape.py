@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_scripts.kube.client import UnreachableError
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.evidence import PodFact
-from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.ports import Answer, AnswerError, FakePrometheus, Series
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.tape import Player, Tape, Taping
+from quarterdeck_scripts.ports import Answer, AnswerError, FakePrometheus, Series
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.evidence import PodFact
+from quarterdeck_scripts.rollout.judge.measure import Measurer
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.tape import Player, Tape, Taping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from quarterdeck_scripts.rollout import queries
-from quarterdeck_scripts.rollout.ports import Exemplar
-from quarterdeck_scripts.rollout.traces import lines
+from quarterdeck_scripts.ports import Exemplar
+from quarterdeck_scripts.rollout.acting.traces import lines
+from quarterdeck_scripts.rollout.judge import queries
 
 
 def exemplar(trace: str, status: str, seconds: float) -> Exemplar:

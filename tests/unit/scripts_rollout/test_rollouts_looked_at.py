@@ -10,11 +10,11 @@ import pytest
 
 from quarterdeck_scripts import cli
 from quarterdeck_scripts.kube.client import UnreachableError
+from quarterdeck_scripts.ports import FakeClock
 from quarterdeck_scripts.rollout.looking.watching import End, Watched, watch
-from quarterdeck_scripts.rollout.ports import FakeClock
 from quarterdeck_scripts.rollout.session import Session
-from quarterdeck_scripts.rollout.state import Direction, State
 from quarterdeck_scripts.rollout.status import RolloutStatus
+from quarterdeck_scripts.rollout.steps.state import Direction, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

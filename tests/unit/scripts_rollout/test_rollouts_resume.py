@@ -9,8 +9,8 @@ import pytest
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
 from quarterdeck_scripts.kube.client import ApiError, UnreachableError, path
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable

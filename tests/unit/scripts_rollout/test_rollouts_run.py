@@ -12,15 +12,15 @@ import pytest
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.state import Ending
-from quarterdeck_scripts.rollout.stop import StopRequest
+from quarterdeck_scripts.rollout.acting.stop import StopRequest
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from quarterdeck_scripts.rollout.actions import Outcome
+    from quarterdeck_scripts.rollout.steps.actions import Outcome
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

@@ -8,8 +8,8 @@ from typing import Any
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.notices.notice import Occasion
 from quarterdeck_scripts.notices.ports import FakeListener
-from quarterdeck_scripts.rollout import flow
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 V2 = "localhost/checkout:v2"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from quarterdeck_scripts.rollout.counts import Batch, Counts, RouteCounts, Tally
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.verdict import Trial, Verdict
+from quarterdeck_scripts.rollout.judge.counts import Batch, Counts, RouteCounts, Tally
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.verdict import Trial, Verdict
 
 FAILED = Objective("availability", Bad.FAILED, floor=0.0025)
 SLOW = Objective("latency", Bad.SLOW, floor=0.005, threshold=0.25)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quarterdeck_scripts.kube.pods import PodProblem
-from quarterdeck_scripts.rollout.sightings import Patience, Sightings
+from quarterdeck_scripts.rollout.acting.sightings import Patience, Sightings
 
 CRASHING = PodProblem("p", "CrashLoopBackOff", "", "checkout")
 PULLING = PodProblem("p", "ErrImagePull", "", "checkout")

@@ -16,7 +16,7 @@ import pytest
 
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
-from quarterdeck_scripts.rollout import flow
+from quarterdeck_scripts.rollout.steps import flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

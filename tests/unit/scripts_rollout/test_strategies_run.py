@@ -10,16 +10,17 @@ from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, path
 from quarterdeck_scripts.kube.workloads import hold_patch, promote_patch
-from quarterdeck_scripts.rollout import beginning, flow, status
+from quarterdeck_scripts.rollout import beginning, status
 from quarterdeck_scripts.rollout.rehearsal import rehearse
-from quarterdeck_scripts.rollout.state import Ending
-from quarterdeck_scripts.rollout.train import Member
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
+from quarterdeck_scripts.rollout.steps.train import Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quarterdeck_scripts.rollout.actions import Outcome
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+    from quarterdeck_scripts.rollout.steps.actions import Outcome
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

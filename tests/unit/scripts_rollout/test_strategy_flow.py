@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quarterdeck_contract.errors import RefusedError
-from quarterdeck_scripts.rollout import actions as do
-from quarterdeck_scripts.rollout.flow import Plan, abort, begin_or_resume, start
-from quarterdeck_scripts.rollout.state import Baseline, Direction, Ending, State, Strategy
-from quarterdeck_scripts.rollout.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.judge.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.steps import actions as do
+from quarterdeck_scripts.rollout.steps.flow import Plan, abort, begin_or_resume, start
+from quarterdeck_scripts.rollout.steps.state import Baseline, Direction, Ending, State, Strategy
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from quarterdeck_contract.errors import RefusedError, UsageError
-from quarterdeck_scripts.rollout.actions import Outcome, Situation
-from quarterdeck_scripts.rollout.state import Direction, Ending, State
-from quarterdeck_scripts.rollout.train import (
+from quarterdeck_scripts.rollout.steps.actions import Outcome, Situation
+from quarterdeck_scripts.rollout.steps.state import Direction, Ending, State
+from quarterdeck_scripts.rollout.steps.train import (
     Finish,
     Member,
     RollOut,

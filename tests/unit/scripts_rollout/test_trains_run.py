@@ -9,12 +9,12 @@ import pytest
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
 from quarterdeck_scripts.rollout import beginning, going_back
-from quarterdeck_scripts.rollout.state import Ending
 from quarterdeck_scripts.rollout.steering.session import Steering
-from quarterdeck_scripts.rollout.train import Member
+from quarterdeck_scripts.rollout.steps.state import Ending
+from quarterdeck_scripts.rollout.steps.train import Member
 
 if TYPE_CHECKING:
-    from quarterdeck_scripts.rollout.actions import Outcome
+    from quarterdeck_scripts.rollout.steps.actions import Outcome
 
 CHECKOUT, PAYMENTS = Member("checkout", "localhost/checkout:v2"), Member("payments", "localhost/payments:v2")
 

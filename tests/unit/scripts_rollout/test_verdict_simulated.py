@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from quarterdeck_scripts.rollout.counts import Batch, Counts
-from quarterdeck_scripts.rollout.verdict import Verdict
+from quarterdeck_scripts.rollout.judge.counts import Batch, Counts
+from quarterdeck_scripts.rollout.judge.verdict import Verdict
 
 SEEDS = 60
 """Enough for a median; the seeds are fixed, so the figures are too."""

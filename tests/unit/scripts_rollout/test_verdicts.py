@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quarterdeck_dashboards.catalogue import parse
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, Objective, objectives_of
-from quarterdeck_scripts.rollout.guards import Word
-from quarterdeck_scripts.rollout.verdict import Batch, Counts, Trial, Verdict, assess
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective, objectives_of
+from quarterdeck_scripts.rollout.judge.guards import Word
+from quarterdeck_scripts.rollout.judge.verdict import Batch, Counts, Trial, Verdict, assess
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine with other work to do is no failure."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from quarterdeck_scripts.rollout.write_back import Sources, change, read
+from quarterdeck_scripts.rollout.checks.write_back import Sources, change, read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import pytest
 
 from quarterdeck_scripts.audit import AuditLog
 from quarterdeck_scripts.kube.client import path
-from quarterdeck_scripts.rollout.lock import NODE, LeaseLock
-from quarterdeck_scripts.rollout.ports import FakeClock
+from quarterdeck_scripts.ports import FakeClock
+from quarterdeck_scripts.rollout.acting.lock import NODE, LeaseLock
 from quarterdeck_scripts.runbook.model import Options, Plan, Progress, Subject, Target
 from quarterdeck_scripts.runbook.registry import action_called
 from quarterdeck_scripts.runbook.run import Runner

@@ -8,7 +8,7 @@ import pytest
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_scripts.kube.client import path
-from quarterdeck_scripts.rollout.lock import LeaseLock, holder_of
+from quarterdeck_scripts.rollout.acting.lock import LeaseLock, holder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import promql_parser
 import pytest
 
 from quarterdeck_dashboards.catalogue import Catalogue, parse
-from quarterdeck_scripts.rollout.ports import Answer, FakePrometheus, Series
+from quarterdeck_scripts.ports import Answer, FakePrometheus, Series
 from quarterdeck_scripts.slo import page, questions, text
 from quarterdeck_scripts.slo.report import Report, Spender, read
 

@@ -54,8 +54,8 @@ class RolloutPlan(Model):
     there are stable ones, to which the Service is switched at once. `rolling`: the workload's own update, held at its
     first pods; the only one for a StatefulSet or a DaemonSet."""
     weights: tuple[Annotated[int, Field(ge=1, le=99, strict=True)], ...] = ()
-    """Percent of the requests of the service's HTTPRoutes that a canary gets, step by step, each until a PASS. Left out,
-    it gets its pods' share."""
+    """Percent of the requests of the service's HTTPRoutes that a canary gets, step by step, each until a PASS. Left
+    out, it gets its pods' share."""
     baseline: Literal["stable", "fresh"] = "stable"
     """What a canary is compared with. `fresh`: as many new pods of the stable version, as cold as the canary."""
     canary_replicas: int = Field(default=1, ge=1, strict=True)

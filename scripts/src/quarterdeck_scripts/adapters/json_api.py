@@ -11,14 +11,14 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_scripts.ports import SystemClock
 from quarterdeck_scripts.publish.ports import NoAnswerError, NotTakenError, RejectedError
-from quarterdeck_scripts.rollout.ports import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from quarterdeck_dashboards.resource import Json
-    from quarterdeck_scripts.rollout.ports import Clock
+    from quarterdeck_scripts.ports import Clock
 
 _REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 """Methods that do the same when they are sent twice."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from quarterdeck_scripts.kube.client import UnreachableError
-from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Exemplar, Series
+from quarterdeck_scripts.ports import Answer, AnswerError, Exemplar, Series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class PrometheusApi:
         self._pool = urllib3.PoolManager(retries=False)
 
     def query(self, promql: str, *, at: float | None = None) -> Answer:
-        """Evaluate *promql*; see `rollout.ports.Prometheus`."""
+        """Evaluate *promql*; see `ports.Prometheus`."""
         fields = {"query": promql, "timeout": f"{self._timeout * 1000:.0f}ms"}
         if at is not None:
             fields["time"] = f"{at:.3f}"
@@ -56,7 +56,7 @@ class PrometheusApi:
         return Answer(series, warnings)
 
     def exemplars(self, selector: str, start: float, end: float) -> tuple[Exemplar, ...]:
-        """Return exemplars that name a trace; see `rollout.ports.Traces`."""
+        """Return exemplars that name a trace; see `ports.Traces`."""
         fields = {"query": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
         document, body = self._ask("/api/v1/query_exemplars", fields)
         try:

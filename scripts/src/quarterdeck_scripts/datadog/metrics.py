@@ -23,8 +23,8 @@ from quarterdeck_dashboards.series import LE
 from quarterdeck_scripts.datadog.question import STEP, Clock, Question, question, spelt
 from quarterdeck_scripts.kube.client import list_all, path
 from quarterdeck_scripts.kube.pods import label
+from quarterdeck_scripts.ports import Answer, AnswerError, Series
 from quarterdeck_scripts.publish.ports import NoAnswerError, RejectedError
-from quarterdeck_scripts.rollout.ports import Answer, AnswerError, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,7 +74,7 @@ def pods_of(cluster: Cluster, namespace: str, service: str) -> dict[str, PodLabe
 
 
 class DatadogMetrics:
-    """One organisation's metrics, of one environment; see `rollout.ports.Prometheus`. For one rollout at a time."""
+    """One organisation's metrics, of one environment; see `ports.Prometheus`. For one rollout at a time."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class DatadogMetrics:
         """Metric and labels to what was counted in each interval: a counter has to go on from where it stood."""
 
     def query(self, promql: str, *, at: float | None = None) -> Answer:
-        """Answer *promql*; see `rollout.ports.Prometheus`."""
+        """Answer *promql*; see `ports.Prometheus`."""
         try:
             asked = question(promql, (f"{ENVIRONMENT}:{self._environment}",))
             if isinstance(asked, Clock):

@@ -15,9 +15,9 @@ from quarterdeck_contract.naming import series_names
 from quarterdeck_scripts.console import say, step
 from quarterdeck_scripts.demo.service_log import Logged, ServiceLog
 from quarterdeck_scripts.kube.client import path
-from quarterdeck_scripts.rollout.criteria import Bad, Criteria, objectives_of
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, objectives_of
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.demo.stage import Stage
     from quarterdeck_scripts.demo.traffic import Traffic
     from quarterdeck_scripts.environment import Environment
-    from quarterdeck_scripts.rollout.ports import Prometheus
+    from quarterdeck_scripts.ports import Prometheus
     from quarterdeck_scripts.runbook.ports import Alertmanager
 
 SERVED_SECONDS = 90.0

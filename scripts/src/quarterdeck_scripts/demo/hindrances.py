@@ -10,7 +10,7 @@ from quarterdeck_scripts.kube.client import path
 from quarterdeck_scripts.kube.pods import problems_of
 from quarterdeck_scripts.local.logs import container_log, pod_folders, previous_log
 from quarterdeck_scripts.local.state import tail
-from quarterdeck_scripts.rollout.sightings import Patience, Sightings
+from quarterdeck_scripts.rollout.acting.sightings import Patience, Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

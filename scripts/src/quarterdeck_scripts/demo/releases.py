@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 REPOSITORY = "localhost/checkout"
 """Image name, without a tag."""

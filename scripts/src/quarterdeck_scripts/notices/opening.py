@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.notices.notice import Notice
     from quarterdeck_scripts.notices.ports import Listener
     from quarterdeck_scripts.notices.silences import Silencer
-    from quarterdeck_scripts.rollout.ports import Clock
+    from quarterdeck_scripts.ports import Clock
 
 SLACK = "QUARTERDECK_SLACK_WEBHOOK"
 """Environment variable of the URL of an incoming webhook of Slack's, or of a chat that takes the same."""

@@ -6,19 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from quarterdeck_scripts.rollout import finding, flow, preflight, train
+from quarterdeck_scripts.rollout.checks import finding, preflight
 from quarterdeck_scripts.rollout.line.freezes import GUARD
+from quarterdeck_scripts.rollout.steps import flow, train
+from quarterdeck_scripts.rollout.steps.train import Member
 from quarterdeck_scripts.rollout.together import Together
-from quarterdeck_scripts.rollout.train import Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from quarterdeck_scripts.rollout.actions import Outcome, Situation
-    from quarterdeck_scripts.rollout.finding import Finding
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.checks.finding import Finding
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
     from quarterdeck_scripts.rollout.session import Session
+    from quarterdeck_scripts.rollout.steps.actions import Outcome, Situation
 
 Open = Callable[[str], "Session"]
 """Takes a service's name."""

@@ -9,9 +9,9 @@ import click
 
 from quarterdeck_scripts.options import context_option, dry_run_option, env_option, output_option, yes_option
 from quarterdeck_scripts.rollout.analysis.command import analyze
-from quarterdeck_scripts.rollout.foresight.command import plan
 from quarterdeck_scripts.rollout.line.command import freeze, thaw
 from quarterdeck_scripts.rollout.looking.command import history, report, watch
+from quarterdeck_scripts.rollout.planning.command import plan
 from quarterdeck_scripts.rollout.steering.command import pause, promote, resume, retry
 
 if TYPE_CHECKING:
@@ -96,8 +96,9 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     everything is back. 4: refused, nothing was changed. 130, 143: stopped, everything is back.
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
-    from quarterdeck_scripts.rollout import beginning, train  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout import beginning  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.doing import Manner, roll_out  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.steps import train  # noqa: PLC0415 -- likewise
 
     members = train.parse(images, services)
 
@@ -151,9 +152,9 @@ def status(service: str | None, env: str, context: str | None, output: str) -> N
     """Show where the rollout of SERVICE stands, or of every service."""
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
     from quarterdeck_scripts.environment import open_environment  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.ports import SystemClock  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout import status as status_  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.line.keeper import Line  # noqa: PLC0415 -- likewise
-    from quarterdeck_scripts.rollout.ports import SystemClock  # noqa: PLC0415 -- likewise
 
     environment = open_environment(env, context)
     services = [environment.service(service)] if service else environment.catalogue.services

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_DONE
 from quarterdeck_scripts import console
-from quarterdeck_scripts.rollout import beginning, flow, text
+from quarterdeck_scripts.rollout import beginning, text
 from quarterdeck_scripts.rollout.rehearsal import rehearse
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

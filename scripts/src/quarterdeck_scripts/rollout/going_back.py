@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_DONE
 from quarterdeck_scripts import console
-from quarterdeck_scripts.rollout import flow, preflight, text, train
-from quarterdeck_scripts.rollout.actions import Outcome, Situation
+from quarterdeck_scripts.rollout import text
+from quarterdeck_scripts.rollout.checks import preflight
 from quarterdeck_scripts.rollout.rehearsal import rehearse
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.steps import flow, train
+from quarterdeck_scripts.rollout.steps.actions import Outcome, Situation
+from quarterdeck_scripts.rollout.steps.state import Ending
 from quarterdeck_scripts.rollout.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quarterdeck_scripts.rollout.beginning import Open
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
     from quarterdeck_scripts.rollout.session import Session
 
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 from quarterdeck_scripts.audit import AuditLog
 from quarterdeck_scripts.audit.log import Change
 from quarterdeck_scripts.kube.rehearsal import RehearsedCluster
-from quarterdeck_scripts.rollout import actions as do
-from quarterdeck_scripts.rollout.hands import Hands
-from quarterdeck_scripts.rollout.lock import LeaseLock
-from quarterdeck_scripts.rollout.ports import FakeClock
-from quarterdeck_scripts.rollout.stop import StopRequest
-from quarterdeck_scripts.rollout.verdict import Assessment, Verdict
+from quarterdeck_scripts.ports import FakeClock
+from quarterdeck_scripts.rollout.acting.hands import Hands
+from quarterdeck_scripts.rollout.acting.lock import LeaseLock
+from quarterdeck_scripts.rollout.acting.stop import StopRequest
+from quarterdeck_scripts.rollout.judge.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.steps import actions as do
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from quarterdeck_scripts.rollout.flow import Plan
     from quarterdeck_scripts.rollout.session import Session
+    from quarterdeck_scripts.rollout.steps.flow import Plan
 
 _PASSED = do.Look(Assessment(Verdict.PASS, (), (), "the new version passes"), elapsed=0.0)
 

@@ -8,17 +8,17 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.rollout.charts import Band, Chart, Line, draw
-from quarterdeck_scripts.rollout.counts import Tally
-from quarterdeck_scripts.rollout.criteria import Bad
-from quarterdeck_scripts.rollout.explain import duration, percent
-from quarterdeck_scripts.rollout.state import Ending
+from quarterdeck_scripts.rollout.judge.counts import Tally
+from quarterdeck_scripts.rollout.judge.criteria import Bad
+from quarterdeck_scripts.rollout.judge.explain import duration, percent
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from quarterdeck_scripts.rollout.evidence import Reading
-    from quarterdeck_scripts.rollout.record import RolloutRecord
-    from quarterdeck_scripts.rollout.verdict import Estimate, Judgement
+    from quarterdeck_scripts.rollout.judge.evidence import Reading
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+    from quarterdeck_scripts.rollout.judge.verdict import Estimate, Judgement
 
 _GOOD = {Ending.PROMOTED}
 _BAD = {Ending.ROLLED_BACK}

@@ -20,23 +20,24 @@ from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.kube.pace import Paced
 from quarterdeck_scripts.notices.courier import Courier
-from quarterdeck_scripts.rollout import flow, preflight, write_back
-from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
+from quarterdeck_scripts.ports import SystemClock
+from quarterdeck_scripts.rollout.acting.hands import Hands
+from quarterdeck_scripts.rollout.acting.keeper import Keeper, keeping
+from quarterdeck_scripts.rollout.acting.lock import LeaseLock
+from quarterdeck_scripts.rollout.acting.run import Runner
+from quarterdeck_scripts.rollout.acting.scene import Witness
+from quarterdeck_scripts.rollout.acting.stop import StopRequest, listening
+from quarterdeck_scripts.rollout.acting.told import Herald
+from quarterdeck_scripts.rollout.acting.view import ServiceView
+from quarterdeck_scripts.rollout.checks import preflight, write_back
 from quarterdeck_scripts.rollout.foresight import warning
 from quarterdeck_scripts.rollout.foresight.asking import setting
-from quarterdeck_scripts.rollout.hands import Hands
-from quarterdeck_scripts.rollout.keeper import Keeper, keeping
+from quarterdeck_scripts.rollout.judge.criteria import Criteria, objectives_of
+from quarterdeck_scripts.rollout.judge.provider import interval_of, provider_of
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 from quarterdeck_scripts.rollout.line.keeper import Line
-from quarterdeck_scripts.rollout.lock import LeaseLock
-from quarterdeck_scripts.rollout.ports import SystemClock
-from quarterdeck_scripts.rollout.provider import interval_of, provider_of
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.run import Runner
-from quarterdeck_scripts.rollout.scene import Witness
-from quarterdeck_scripts.rollout.state import Baseline, State, Strategy
-from quarterdeck_scripts.rollout.stop import StopRequest, listening
-from quarterdeck_scripts.rollout.told import Herald
-from quarterdeck_scripts.rollout.view import ServiceView
+from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.state import Baseline, State, Strategy
 from quarterdeck_scripts.workspace import AUDIT, state_of
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Service
     from quarterdeck_scripts.environment import Environment
     from quarterdeck_scripts.notices.ports import Listener
-    from quarterdeck_scripts.rollout.actions import Flow, Outcome, Situation
-    from quarterdeck_scripts.rollout.finding import Finding
-    from quarterdeck_scripts.rollout.ports import Clock, Prometheus
-    from quarterdeck_scripts.rollout.tape import Tape
+    from quarterdeck_scripts.ports import Clock, Prometheus
+    from quarterdeck_scripts.rollout.checks.finding import Finding
+    from quarterdeck_scripts.rollout.judge.tape import Tape
+    from quarterdeck_scripts.rollout.steps.actions import Flow, Outcome, Situation
 
 
 @dataclass(frozen=True)

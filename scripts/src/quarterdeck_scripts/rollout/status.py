@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube import in_place, workloads
-from quarterdeck_scripts.rollout.actions import Side
-from quarterdeck_scripts.rollout.asks import read_ask
-from quarterdeck_scripts.rollout.lock import holder_of
-from quarterdeck_scripts.rollout.state import State, read_state
-from quarterdeck_scripts.rollout.view import ServiceView
+from quarterdeck_scripts.rollout.acting.lock import holder_of
+from quarterdeck_scripts.rollout.acting.view import ServiceView
+from quarterdeck_scripts.rollout.steps.actions import Side
+from quarterdeck_scripts.rollout.steps.asks import read_ask
+from quarterdeck_scripts.rollout.steps.state import State, read_state
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Cluster, Json

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.differences import differences
-from quarterdeck_scripts.rollout import usual
-from quarterdeck_scripts.rollout.actions import Outcome
-from quarterdeck_scripts.rollout.criteria import Bad
-from quarterdeck_scripts.rollout.explain import duration, number_of, percent
-from quarterdeck_scripts.rollout.state import Baseline, Ending, Strategy
+from quarterdeck_scripts.rollout.judge import usual
+from quarterdeck_scripts.rollout.judge.criteria import Bad
+from quarterdeck_scripts.rollout.judge.explain import duration, number_of, percent
+from quarterdeck_scripts.rollout.steps.actions import Outcome
+from quarterdeck_scripts.rollout.steps.state import Baseline, Ending, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.environment import Environment
     from quarterdeck_scripts.kube.client import Json
-    from quarterdeck_scripts.rollout.criteria import Criteria, Objective
-    from quarterdeck_scripts.rollout.finding import Finding
-    from quarterdeck_scripts.rollout.flow import Plan
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.checks.finding import Finding
+    from quarterdeck_scripts.rollout.judge.criteria import Criteria, Objective
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+    from quarterdeck_scripts.rollout.steps.flow import Plan
 
 
 def plan(plan: Plan, environment: Environment, record: RolloutRecord, *, resumed: bool) -> str:

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_TERMINATED
-from quarterdeck_scripts.rollout import flow, train
-from quarterdeck_scripts.rollout.actions import Outcome
-from quarterdeck_scripts.rollout.state import Ending
-from quarterdeck_scripts.rollout.stop import StopRequest
+from quarterdeck_scripts.rollout.acting.stop import StopRequest
+from quarterdeck_scripts.rollout.steps import flow, train
+from quarterdeck_scripts.rollout.steps.actions import Outcome
+from quarterdeck_scripts.rollout.steps.state import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
     from quarterdeck_scripts.rollout.session import Session
 
 

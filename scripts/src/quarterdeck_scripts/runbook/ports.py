@@ -25,7 +25,7 @@ class Alertmanager(Protocol):
 
 
 class Lock(Protocol):
-    """One run at a time on one subject: `rollout.lock.LeaseLock`."""
+    """One run at a time on one subject: `rollout.acting.lock.LeaseLock`."""
 
     def acquire(self) -> None:
         """Take it.

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_scripts.kube.client import ApiError, UnreachableError
 from quarterdeck_scripts.kube.differences import differences
-from quarterdeck_scripts.rollout.sightings import Patience, Sightings
+from quarterdeck_scripts.rollout.acting.sightings import Patience, Sightings
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.audit import AuditLog
     from quarterdeck_scripts.kube.client import Cluster, Json
-    from quarterdeck_scripts.rollout.ports import Clock
+    from quarterdeck_scripts.ports import Clock
     from quarterdeck_scripts.runbook.model import AnyAction, Options, Plan, Progress, Request, Subject
     from quarterdeck_scripts.runbook.ports import Lock
 

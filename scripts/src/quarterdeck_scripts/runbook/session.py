@@ -15,9 +15,9 @@ from quarterdeck_contract.errors import UsageError
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_dashboards.duration import parse_duration
 from quarterdeck_scripts.audit import AuditLog, actor_of
-from quarterdeck_scripts.rollout.lock import NODE, LeaseLock
-from quarterdeck_scripts.rollout.ports import Clock, SystemClock
-from quarterdeck_scripts.rollout.preflight import bind_cluster
+from quarterdeck_scripts.ports import Clock, SystemClock
+from quarterdeck_scripts.rollout.acting.lock import NODE, LeaseLock
+from quarterdeck_scripts.rollout.checks.preflight import bind_cluster
 from quarterdeck_scripts.runbook.model import AnyAction, Options, Plan, Progress, Subject, Target
 from quarterdeck_scripts.runbook.run import Rehearsal, Runner, Tell
 from quarterdeck_scripts.workspace import AUDIT, state_of

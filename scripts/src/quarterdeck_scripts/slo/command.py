@@ -10,7 +10,7 @@ from quarterdeck_contract.errors import EXIT_DONE
 from quarterdeck_scripts.options import context_option, env_option
 
 if TYPE_CHECKING:
-    from quarterdeck_scripts.rollout.ports import Prometheus
+    from quarterdeck_scripts.ports import Prometheus
 
 
 @click.group()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from quarterdeck_dashboards.catalogue import Catalogue, Service, Slo
-    from quarterdeck_scripts.rollout.ports import Prometheus
+    from quarterdeck_scripts.ports import Prometheus
 
 _LEAST = 0.5
 """Bad events below which a release or a route is not named: an extrapolated rate of none is not quite 0."""

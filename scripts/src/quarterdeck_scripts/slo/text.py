@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quarterdeck_scripts.rollout.explain import percent
+from quarterdeck_scripts.rollout.judge.explain import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

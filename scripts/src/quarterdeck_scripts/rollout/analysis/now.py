@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import RefusedError, UsageError
 from quarterdeck_scripts.rollout.analysis import window as window_
 from quarterdeck_scripts.rollout.analysis.window import Window
-from quarterdeck_scripts.rollout.explain import duration
-from quarterdeck_scripts.rollout.measure import clock_of
-from quarterdeck_scripts.rollout.tape import Tape
+from quarterdeck_scripts.rollout.judge.explain import duration
+from quarterdeck_scripts.rollout.judge.measure import clock_of
+from quarterdeck_scripts.rollout.judge.tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from quarterdeck_scripts.rollout.evidence import PodFact
-    from quarterdeck_scripts.rollout.lens import Lens
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.acting.lens import Lens
+    from quarterdeck_scripts.rollout.judge.evidence import PodFact
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
     from quarterdeck_scripts.rollout.session import Session
 
 ANALYSED = "analysed"

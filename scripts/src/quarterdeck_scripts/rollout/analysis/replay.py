@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
-from quarterdeck_scripts.rollout import bundle
-from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.record import RolloutRecord
-from quarterdeck_scripts.rollout.tape import Player
+from quarterdeck_scripts.rollout.acting import bundle
+from quarterdeck_scripts.rollout.judge.measure import Measurer
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.tape import Player
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE
-from quarterdeck_scripts.rollout.explain import duration, number_of
-from quarterdeck_scripts.rollout.verdict import Verdict
+from quarterdeck_scripts.rollout.judge.explain import duration, number_of
+from quarterdeck_scripts.rollout.judge.verdict import Verdict
 
 if TYPE_CHECKING:
-    from quarterdeck_scripts.rollout.record import RolloutRecord
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 
 
 _EXITS = {Verdict.PASS: EXIT_DONE, Verdict.FAIL: EXIT_FAILED, Verdict.INCONCLUSIVE: EXIT_INCONCLUSIVE}

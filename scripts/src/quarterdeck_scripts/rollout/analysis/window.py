@@ -11,19 +11,19 @@ from quarterdeck_contract import labels
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
 from quarterdeck_contract.kubernetes import TRACK_BASELINE, TRACK_CANARY, TRACK_STABLE
 from quarterdeck_dashboards.duration import parse_duration
-from quarterdeck_scripts.rollout import queries
-from quarterdeck_scripts.rollout.continuity import LOOKBACK_SCRAPES
-from quarterdeck_scripts.rollout.evidence import PodFact
-from quarterdeck_scripts.rollout.lens import By, Lens
-from quarterdeck_scripts.rollout.measure import Measurer
-from quarterdeck_scripts.rollout.ports import Answer, Series
+from quarterdeck_scripts.ports import Answer, Series
+from quarterdeck_scripts.rollout.acting.lens import By, Lens
+from quarterdeck_scripts.rollout.judge import queries
+from quarterdeck_scripts.rollout.judge.continuity import LOOKBACK_SCRAPES
+from quarterdeck_scripts.rollout.judge.evidence import PodFact
+from quarterdeck_scripts.rollout.judge.measure import Measurer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from quarterdeck_scripts.rollout.ports import Prometheus
-    from quarterdeck_scripts.rollout.record import RolloutRecord
-    from quarterdeck_scripts.rollout.tape import Tape
+    from quarterdeck_scripts.ports import Prometheus
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+    from quarterdeck_scripts.rollout.judge.tape import Tape
 
 MOST_LOOKS = 480
 """Looks at a window: two hours of scrapes at 15 s. A longer one is looked at less often, which costs no certainty:
@@ -132,7 +132,7 @@ class _Then:
         self.moment = 0.0
 
     def query(self, promql: str, *, at: float | None = None) -> Answer:
-        """Evaluate *promql*; see `rollout.ports.Prometheus`."""
+        """Evaluate *promql*; see `ports.Prometheus`."""
         if promql == queries.CLOCK and at is None:
             return Answer((Series({}, ((self.moment, self.moment),)),))
         return self._prometheus.query(promql, at=self.moment if at is None else at)

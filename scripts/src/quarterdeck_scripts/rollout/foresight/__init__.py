@@ -1,5 +1,5 @@
-"""`quarterdeck rollout plan`: what a rollout could show in the time it has, and what it could cost, before it begins.
+"""What a rollout could show in the time it has, and what it could cost, before it begins.
 
-Belongs here: the arithmetic of the verdict's tests on expected traffic, the questions about that traffic, the outlook
-as text and JSON. Does not belong here: judging what was counted (`rollout.verdict`), and whatever changes something.
+Belongs here: the arithmetic of the verdict's tests on expected traffic, the questions about that traffic, the outlook.
+Does not belong here: judging what was counted (`rollout.judge`), and whatever changes something.
 """

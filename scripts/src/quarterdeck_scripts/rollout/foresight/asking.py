@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import InconclusiveError, QuarterdeckError, UsageError
 from quarterdeck_dashboards.slo import sli
-from quarterdeck_scripts.rollout import queries, usual
-from quarterdeck_scripts.rollout.criteria import Criteria, objectives_of
 from quarterdeck_scripts.rollout.foresight import traffic
 from quarterdeck_scripts.rollout.foresight.outlook import Budget, Outlook, Setting, foresee
+from quarterdeck_scripts.rollout.judge import queries, usual
+from quarterdeck_scripts.rollout.judge.criteria import Criteria, objectives_of
 from quarterdeck_scripts.slo import questions
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Service, Slo
-    from quarterdeck_scripts.rollout.flow import Plan
-    from quarterdeck_scripts.rollout.ports import Prometheus
+    from quarterdeck_scripts.ports import Prometheus
+    from quarterdeck_scripts.rollout.steps.flow import Plan
 
 
 def setting(plan: Plan, stable_pods: int, canary_pods: int | None = None) -> Setting:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_scripts.rollout.foresight.power import Power, Rates
 from quarterdeck_scripts.rollout.foresight.traffic import Load
-from quarterdeck_scripts.rollout.state import Baseline, Strategy
+from quarterdeck_scripts.rollout.steps.state import Baseline, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from quarterdeck_dashboards.slo.sli import Served
-    from quarterdeck_scripts.rollout.criteria import Criteria, Objective
     from quarterdeck_scripts.rollout.foresight.traffic import Traffic
+    from quarterdeck_scripts.rollout.judge.criteria import Criteria, Objective
 
 TIMES = (2.0, 5.0)
 """How many times as bad as stable, beside a total failure, a canary is imagined."""

@@ -11,15 +11,15 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quarterdeck_scripts.rollout.criteria import Bad
-from quarterdeck_scripts.rollout.routes import scrapes_to_fail
-from quarterdeck_scripts.rollout.sequential import RatioLikelihood, proportion_above, proportion_below
-from quarterdeck_scripts.rollout.verdict import Trial
+from quarterdeck_scripts.rollout.judge.criteria import Bad
+from quarterdeck_scripts.rollout.judge.routes import scrapes_to_fail
+from quarterdeck_scripts.rollout.judge.sequential import RatioLikelihood, proportion_above, proportion_below
+from quarterdeck_scripts.rollout.judge.verdict import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quarterdeck_scripts.rollout.criteria import Criteria, Objective
+    from quarterdeck_scripts.rollout.judge.criteria import Criteria, Objective
 
 LONGEST = 24 * 3600.0
 """Seconds beyond which a decision is called never."""

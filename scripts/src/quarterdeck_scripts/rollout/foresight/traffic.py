@@ -13,16 +13,16 @@ from quarterdeck_contract import kubernetes, labels
 from quarterdeck_contract.naming import series_names
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.slo import sli
-from quarterdeck_scripts.rollout.criteria import Bad
-from quarterdeck_scripts.rollout.queries import BUCKET_BOUND, of_buckets
+from quarterdeck_scripts.rollout.judge.criteria import Bad
+from quarterdeck_scripts.rollout.judge.queries import BUCKET_BOUND, of_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from quarterdeck_dashboards.catalogue import Catalogue
     from quarterdeck_dashboards.slo.sli import Served
-    from quarterdeck_scripts.rollout.criteria import Objective
-    from quarterdeck_scripts.rollout.ports import Prometheus
+    from quarterdeck_scripts.ports import Prometheus
+    from quarterdeck_scripts.rollout.judge.criteria import Objective
 
 NOW = timedelta(hours=1)
 """What is called now: shorter, and rare failures are not seen; longer, and it is another time of day."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError
-from quarterdeck_scripts.rollout.explain import duration
-from quarterdeck_scripts.rollout.finding import Finding
+from quarterdeck_scripts.rollout.checks.finding import Finding
 from quarterdeck_scripts.rollout.foresight.asking import outlook
+from quarterdeck_scripts.rollout.judge.explain import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from quarterdeck_dashboards.catalogue import Service
+    from quarterdeck_scripts.ports import Prometheus
     from quarterdeck_scripts.rollout.foresight.outlook import Outlook, Setting
-    from quarterdeck_scripts.rollout.ports import Prometheus
 
 EVIDENCE, BLAST = "evidence", "error budget"
 """Who warns; see `Finding.guard`."""

@@ -3,5 +3,5 @@
 `freezes` says what holds a service at a time; `keeper` reads and writes what somebody stopped; `command` parses and
 prints. Going back is never held.
 
-Does not belong here: what a held rollout does (`rollout.flow`: it pauses).
+Does not belong here: what a held rollout does (`rollout.steps.flow`: it pauses).
 """

@@ -83,8 +83,8 @@ def thaw(
 def _open(env: str, context: str | None, services: tuple[str, ...]) -> tuple[Environment, Line]:
     """Return the environment, which has all *services*, and its line."""
     from quarterdeck_scripts.environment import open_environment  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.ports import SystemClock  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.line.keeper import Line  # noqa: PLC0415 -- likewise
-    from quarterdeck_scripts.rollout.ports import SystemClock  # noqa: PLC0415 -- likewise
 
     environment = open_environment(env, context)
     for service in services:
@@ -94,7 +94,7 @@ def _open(env: str, context: str | None, services: tuple[str, ...]) -> tuple[Env
 
 def _confirm(environment: Environment, *, yes: bool) -> None:
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
-    from quarterdeck_scripts.rollout.preflight import bind_cluster  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.checks.preflight import bind_cluster  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.workspace import state_of  # noqa: PLC0415 -- likewise
 
     bind_cluster(state_of(environment.name), environment.name, environment.cluster_uid)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, STOP_THE_LINE, SYSTEM_NAMESPACE
-from quarterdeck_scripts.rollout.finding import Finding
+from quarterdeck_scripts.rollout.checks.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

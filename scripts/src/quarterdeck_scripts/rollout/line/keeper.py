@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, STOP_THE_LINE, SYSTEM_NAMESPACE
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError, path
-from quarterdeck_scripts.rollout.asks import Ask, Wish
 from quarterdeck_scripts.rollout.line.freezes import ALL, Stop, findings, read_stops, written
+from quarterdeck_scripts.rollout.steps.asks import Ask, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.audit import AuditLog
     from quarterdeck_scripts.environment import Environment
     from quarterdeck_scripts.kube.client import Json
-    from quarterdeck_scripts.rollout.finding import Finding
-    from quarterdeck_scripts.rollout.ports import Clock
+    from quarterdeck_scripts.ports import Clock
+    from quarterdeck_scripts.rollout.checks.finding import Finding
 
 _FACTS = path("ConfigMap", SYSTEM_NAMESPACE, ENVIRONMENT_CONFIGMAP)
 _NOT_FOUND, _CONFLICT = 404, 409

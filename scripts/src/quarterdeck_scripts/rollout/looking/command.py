@@ -29,7 +29,7 @@ def watch(service: str, env: str, context: str | None, output: str) -> int:
     from quarterdeck_scripts.rollout import status  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.looking.watching import End  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.looking.watching import watch as follow  # noqa: PLC0415 -- likewise
-    from quarterdeck_scripts.rollout.state import Ending  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.steps.state import Ending  # noqa: PLC0415 -- likewise
 
     session = _open(env, context, service)
     cluster, namespace = session.environment.cluster, session.service.namespace

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_scripts.audit.chain import AFTER, DONE
-from quarterdeck_scripts.rollout.state import Direction, Ending
+from quarterdeck_scripts.rollout.steps.state import Direction, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

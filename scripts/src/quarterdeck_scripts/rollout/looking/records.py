@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import UsageError
-from quarterdeck_scripts.rollout.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection

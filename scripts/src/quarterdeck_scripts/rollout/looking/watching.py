@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.kube.client import UnreachableError
-from quarterdeck_scripts.rollout.lock import LockSettings
+from quarterdeck_scripts.rollout.acting.lock import LockSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quarterdeck_scripts.rollout.ports import Clock
+    from quarterdeck_scripts.ports import Clock
     from quarterdeck_scripts.rollout.status import RolloutStatus
 
 EVERY = 5.0

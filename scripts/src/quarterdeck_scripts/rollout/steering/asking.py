@@ -11,15 +11,15 @@ from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
 from quarterdeck_scripts.kube.client import JSON_PATCH, ApiError, Json, UnreachableError, path
 from quarterdeck_scripts.kube.differences import differences
 from quarterdeck_scripts.kube.patches import pointer
-from quarterdeck_scripts.rollout.asks import Ask, Wish, read_ask
-from quarterdeck_scripts.rollout.state import Direction, State, read_state
-from quarterdeck_scripts.rollout.writer import FIELD_MANAGER
+from quarterdeck_scripts.rollout.acting.writer import FIELD_MANAGER
+from quarterdeck_scripts.rollout.steps.asks import Ask, Wish, read_ask
+from quarterdeck_scripts.rollout.steps.state import Direction, State, read_state
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.audit import AuditLog
     from quarterdeck_scripts.kube.client import Cluster
-    from quarterdeck_scripts.rollout.ports import Clock
-    from quarterdeck_scripts.rollout.view import ServiceView
+    from quarterdeck_scripts.ports import Clock
+    from quarterdeck_scripts.rollout.acting.view import ServiceView
 
 _MOVED = 422
 """The server's status for a patch whose test does not hold."""

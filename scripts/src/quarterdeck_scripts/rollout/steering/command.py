@@ -32,8 +32,8 @@ def pause(  # noqa: PLR0917 -- click passes each option by name
 ) -> int:
     """Hold SERVICE's rollout where it is, whoever runs it: judged on, put back on a FAIL, but not promoted."""
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
-    from quarterdeck_scripts.rollout.asks import Wish  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.steering.session import Steering  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.steps.asks import Wish  # noqa: PLC0415 -- likewise
 
     steering = Steering(_opener(env, context), service, yes=yes, dry_run=dry_run)
     if steering.ask(Wish.PAUSE, why):
@@ -98,8 +98,8 @@ def promote(  # noqa: PLR0917 -- click passes each option by name
     Exit code: 0 when somebody else runs it; else that of the rollout, as `start` has it.
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
-    from quarterdeck_scripts.rollout.asks import Wish  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.steering.session import Steering  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.rollout.steps.asks import Wish  # noqa: PLC0415 -- likewise
 
     steering = Steering(_opener(env, context), service, yes=yes, dry_run=dry_run)
     asked = steering.ask(Wish.PROMOTE, why)

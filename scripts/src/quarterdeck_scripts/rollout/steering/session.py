@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts import console
-from quarterdeck_scripts.rollout import beginning, preflight
-from quarterdeck_scripts.rollout.asks import Wish
+from quarterdeck_scripts.rollout import beginning
+from quarterdeck_scripts.rollout.acting.lock import holder_of
+from quarterdeck_scripts.rollout.checks import preflight
 from quarterdeck_scripts.rollout.doing import Manner, roll_out
-from quarterdeck_scripts.rollout.lock import holder_of
 from quarterdeck_scripts.rollout.looking.history import past
-from quarterdeck_scripts.rollout.state import Direction, Ending, State
 from quarterdeck_scripts.rollout.steering.asking import Asker
-from quarterdeck_scripts.rollout.train import Member, members_of
+from quarterdeck_scripts.rollout.steps.asks import Wish
+from quarterdeck_scripts.rollout.steps.state import Direction, Ending, State
+from quarterdeck_scripts.rollout.steps.train import Member, members_of
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json
-    from quarterdeck_scripts.rollout.asks import Ask
     from quarterdeck_scripts.rollout.beginning import Open
     from quarterdeck_scripts.rollout.session import Session
+    from quarterdeck_scripts.rollout.steps.asks import Ask
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,233 @@
+"""The changes that a rollout makes in a cluster.
+
+Each holds the lock, reads first, makes only the difference, and is audited: it may be repeated after a timeout, a
+kill or a conflict. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
+from quarterdeck_scripts.kube import in_place, traffic, workloads
+from quarterdeck_scripts.kube.client import MERGE_PATCH
+from quarterdeck_scripts.kube.pods import is_ready, is_terminating
+from quarterdeck_scripts.rollout.acting.lens import TRACKS
+from quarterdeck_scripts.rollout.acting.writer import Writer
+from quarterdeck_scripts.rollout.steps.actions import Side
+from quarterdeck_scripts.rollout.steps.asks import Wish, read_ask
+from quarterdeck_scripts.rollout.steps.state import Direction
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.kube.client import Json
+    from quarterdeck_scripts.rollout.steps.asks import Ask
+    from quarterdeck_scripts.rollout.steps.state import State
+
+
+class Changes(Writer):
+    """Changes one service's workloads, Services and routes."""
+
+    def note(self, state: State | None, why: str) -> Ask | None:
+        """Write *state*, or take it away; return the pause that stands in its way, if one does.
+
+        What was asked for goes with the decision: a pause that comes between is seen, for it makes a new version.
+        """
+        self._lock.holds()
+        stable = self._view.stable()
+        ask = read_ask(stable, state.id) if state else None
+        if state and state.direction is Direction.FORWARD and ask and ask.wish is Wish.PAUSE:
+            return ask
+        present = stable["metadata"].get("annotations") or {}
+        text = state.to_annotation() if state else None
+        wanted: dict[str, str | None] = {ROLLOUT_STATE: text}
+        if ROLLOUT_ASK in present and not (state and state.direction is Direction.UNDECIDED):
+            wanted[ROLLOUT_ASK] = None
+        if all(present.get(name) == value for name, value in wanted.items()):
+            return None
+        patch = {"metadata": {"resourceVersion": stable["metadata"]["resourceVersion"], "annotations": wanted}}
+        with self._change("note", stable, present.get(ROLLOUT_STATE), why) as change:
+            self._patch(stable, patch, MERGE_PATCH)
+            change.after = text
+        return None
+
+    def create(self, side: Side, image: str, replicas: int) -> None:
+        """Run *replicas* pods of *image* beside the stable ones, as their own Deployment."""
+        self._lock.holds()
+        service = self._record.service
+        present = self._view.deployment(side)
+        if present is not None:
+            if workloads.serving_image(present) != image:
+                raise RefusedError(
+                    f"no other {side} of {service}",
+                    f"one of {workloads.serving_image(present)}",
+                    f"run `quarterdeck rollout abort {service}` first",
+                )
+            return
+        wanted = workloads.canary_of(self._view.stable(), image, replicas, TRACKS[side])
+        with self._change(f"create {side}", wanted, None, f"judge {self._record.image}") as change:
+            self._create(wanted)
+            change.after = {"image": image, "replicas": replicas}
+
+    def delete(self, side: Side) -> None:
+        """Delete a Deployment beside the stable one."""
+        self._lock.holds()
+        found = self._view.deployment(side)
+        if found is None:
+            return
+        before = {"image": workloads.serving_image(found), "replicas": found["spec"].get("replicas", 1)}
+        why = self._record.reason or f"the {side} has served"
+        with self._change(f"delete {side}", found, before, why):
+            self._delete(found, propagationPolicy="Background")
+
+    def promote(self, image: str) -> None:
+        """Make *image* the stable version; an update to it that is held is let go."""
+        self._lock.holds()
+        stable = self._view.stable()
+        before = workloads.serving_image(stable)
+        if before == image and not in_place.is_held(stable):
+            return
+        self._check_unchanged(stable)
+        with self._change("promote", stable, {"image": before}, self._record.reason or f"promote {image}") as change:
+            self._patch(stable, workloads.promote_patch(stable, image))
+            change.after = {"image": image}
+
+    def restore(self, image: str) -> None:
+        """Bring the template before *image* back, if the stable version has it; a held update ends with it."""
+        self._lock.holds()
+        stable = self._view.stable()
+        previous = self._view.previous(stable, image)
+        if previous is None:
+            return
+        why = self._record.reason or "put everything back"
+        with self._change("restore", stable, {"image": image}, why) as change:
+            self._patch(stable, workloads.undo_patch(stable, previous))
+            change.after = {"images": previous.images, "revision": previous.number}
+
+    def free(self) -> None:
+        """Delete a restored StatefulSet's pods that are of another version and broken: its controller waits for them.
+
+        Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback.
+        """
+        stable = self._view.stable()
+        if stable["kind"] != "StatefulSet":
+            return
+        image = workloads.serving_image(stable)
+        for pod in self._view.pods():
+            if not (is_ready(pod) or is_terminating(pod)) and image not in _images(pod):
+                self._delete_pod(pod, "it is broken, and its StatefulSet would wait for it")
+
+    def hold(self, image: str, pods: int) -> None:
+        """Begin the stable workload's own update to *image*, or find it begun, and hold it at its first *pods*."""
+        self._lock.holds()
+        stable = self._view.stable()
+        before = workloads.serving_image(stable)
+        if before != image or not in_place.is_held(stable):
+            self._check_unchanged(stable)
+            with self._change("begin update", stable, {"image": before}, f"judge {image}") as change:
+                self._patch(stable, workloads.hold_patch(stable, image, pods))
+                change.after = {"image": image, "held at": pods}
+            stable = self._view.stable()
+        self._view.remember(stable)
+        if stable["kind"] == "DaemonSet":
+            self._renew(stable, pods)
+
+    def freeze(self) -> None:
+        """Keep a held update as it is, whatever becomes available."""
+        self._lock.holds()
+        stable = self._view.stable()
+        if in_place.is_steady(stable):
+            return
+        with self._change("hold update", stable, {"paused": False}, self._record.reason or "judge it") as change:
+            self._patch(stable, [*workloads.is_still(stable), *in_place.freeze(stable)])
+            change.after = {"paused": True}
+
+    def fence(self) -> None:
+        """Let the Service lead to the stable pods alone, if it leads to all."""
+        service = self._view.service()
+        if traffic.track_of(service) is None:
+            self._lead(service, TRACKS[Side.STABLE])
+
+    def direct(self, side: Side | None) -> None:
+        """Let the Service lead to the pods of *side* alone, or to all (None): one that leads to all stays like that."""
+        service = self._view.service()
+        before, track = traffic.track_of(service), None if side is None else TRACKS[side]
+        if before is not None and before != track:
+            self._lead(service, track)
+
+    def weigh(self, percent: int, *, unless_more: bool) -> int:
+        """Let the canary have *percent* of what routes send to the service (0: as it was); return what it has then."""
+        routes = self._view.routes()
+        name, canary = self._record.service, workloads.canary_name(self._record.service)
+        if not routes and percent:
+            raise RefusedError(f"an HTTPRoute that leads to {name}", "none", "make one, or leave the weights out")
+        present = min((traffic.weight_of(route, name, canary) for route in routes), default=0)
+        if unless_more and present > percent:
+            return present
+        if percent:
+            self._make_service(canary)
+        for route in routes:
+            before = traffic.weight_of(route, name, canary)
+            if before != percent:
+                self._lock.holds()
+                why = self._record.reason or f"judge {self._record.image}"
+                with self._change("weigh", route, {"percent": before}, why) as change:
+                    self._patch(route, traffic.weigh_patch(route, name, canary, percent))
+                    change.after = {"percent": percent}
+        if not percent:
+            self._delete_service(canary)
+        return percent
+
+    def _make_service(self, name: str) -> None:
+        if self._view.canary_service() is not None:
+            return
+        self._lock.holds()
+        wanted = traffic.service_of(self._view.service(), name, TRACKS[Side.CANARY])
+        with self._change("create service", wanted, None, f"judge {self._record.image}"):
+            self._create(wanted)
+
+    def _delete_service(self, name: str) -> None:
+        found = self._view.canary_service()
+        if found is None:
+            return
+        self._lock.holds()
+        with self._change("delete service", found, {"name": name}, self._record.reason or "the canary has served"):
+            self._delete(found)
+
+    def _lead(self, service: Json, track: str | None) -> None:
+        self._lock.holds()
+        why = self._record.reason or f"judge {self._record.image}"
+        with self._change("direct", service, {"track": traffic.track_of(service)}, why) as change:
+            self._patch(service, traffic.direct_patch(service, track))
+            change.after = {"track": track}
+
+    def _renew(self, daemon_set: Json, pods: int) -> None:
+        """Delete pods of a held DaemonSet, the first nodes' first, until *pods* are renewed or being so."""
+        image = workloads.serving_image(daemon_set)
+        old = [pod for pod in self._view.pods() if not is_terminating(pod) and image not in _images(pod)]
+        renewed = daemon_set.get("status", {}).get("desiredNumberScheduled", 0) - len(old)
+        for pod in sorted(old, key=_node)[: max(0, pods - renewed)]:
+            self._delete_pod(pod, f"judge {image}")
+
+    def _delete_pod(self, pod: Json, why: str) -> None:
+        self._lock.holds()
+        found = {**pod, "kind": "Pod"}
+        with self._change("delete pod", found, {"images": _images(pod)}, why):
+            self._delete(found, preconditions={"uid": pod["metadata"]["uid"]})
+
+    def _check_unchanged(self, stable: Json) -> None:
+        changed = self._view.changed(stable)
+        if changed:
+            raise RefusedError(
+                f"the stable version of {self._record.service} to be the one the canary was compared with",
+                f"somebody else changed {changed}",
+                f"run `quarterdeck rollout abort {self._record.service}`, then start again",
+            )
+
+
+def _images(pod: Json) -> list[str]:
+    return [container["image"] for container in pod["spec"]["containers"]]
+
+
+def _node(pod: Json) -> str:
+    return str(pod["spec"].get("nodeName", ""))

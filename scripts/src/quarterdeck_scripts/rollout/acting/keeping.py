@@ -1,0 +1,60 @@
+"""Keeps copies of the ConfigMaps that the stable version reads, and puts them back: see `copies`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quarterdeck_scripts.kube.client import MERGE_PATCH
+from quarterdeck_scripts.kube.revisions import revisions
+from quarterdeck_scripts.rollout.acting import copies
+from quarterdeck_scripts.rollout.acting.writer import Writer
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.kube.client import Json
+
+
+class Keeping(Writer):
+    """The ConfigMaps of one service."""
+
+    def keep(self) -> None:
+        """Copy what the stable version reads now, and drop copies that nobody can go back to."""
+        stable = self._view.stable()
+        present = self._view.config_maps(stable["spec"]["template"])
+        there = {each["metadata"]["name"]: each for each in self._view.copies()}
+        for found in present.values():
+            wanted = copies.copy_of(stable, found)
+            before = there.get(wanted["metadata"]["name"])
+            if before is None:
+                self._lock.holds()
+                with self._change("keep a copy", wanted, None, f"of {found['metadata']['name']}"):
+                    self._create(wanted)
+            elif copies.content_of(before) != copies.content_of(found):
+                self._replace("keep a copy", before, found, f"of {found['metadata']['name']}, as it is now")
+        templates = [each.template for each in revisions(stable, self._view.replica_sets())]
+        for each in copies.outdated(there.values(), [stable["spec"]["template"], *templates]):
+            self._lock.holds()
+            with self._change("drop a copy", each, None, "its revision is gone"):
+                self._delete(each)
+
+    def put_back(self, image: str) -> str:
+        """Make the ConfigMaps of the version before *image* as they were; return what cannot be put back."""
+        wanted = self._view.restoration(image)
+        for missing in wanted.create:
+            self._lock.holds()
+            with self._change("restore", missing, None, self._record.reason or "put everything back"):
+                self._create(missing)
+        for present, kept in wanted.replace:
+            self._replace("restore", present, kept, self._record.reason or "put everything back")
+        return "; ".join(wanted.lost)
+
+    def _replace(self, action: str, present: Json, other: Json, why: str) -> None:
+        """Give one ConfigMap the content of another."""
+        self._lock.holds()
+        content = copies.content_of(other)
+        patch: Json = {"metadata": {"resourceVersion": present["metadata"]["resourceVersion"]}}
+        for part in ("data", "binaryData"):
+            then, now = present.get(part) or {}, content.get(part) or {}
+            if then or now:
+                patch[part] = {**dict.fromkeys(then), **now}
+        with self._change(action, present, None, why):
+            self._patch(present, patch, MERGE_PATCH)

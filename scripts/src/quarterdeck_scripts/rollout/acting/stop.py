@@ -1,0 +1,68 @@
+"""Ctrl-C and SIGTERM: the first stops in safety, the second at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from quarterdeck_scripts.rollout.steps.actions import Interrupted
+from quarterdeck_scripts.rollout.steps.state import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+
+class StopRequest:
+    """Whether somebody asked to stop. Asked between steps and while waiting, so no change is cut in half."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        """The signal that asked."""
+        self._shielded = False
+
+    def ask(self, signum: int) -> None:
+        """Note that somebody asked."""
+        self.signal = signum
+
+    def shield(self) -> None:
+        """From now on everything is being put back: stopping would only leave it half done."""
+        self._shielded = True
+
+    def check(self) -> None:
+        """Go on, or not.
+
+        Raises:
+            Interrupted: somebody asked to stop.
+        """
+        if self.signal is not None and not self._shielded:
+            self._shielded = True
+            name = "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
+            raise Interrupted(Ending.INTERRUPTED, f"stopped by {name}")
+
+
+@contextmanager
+def listening(stop: StopRequest, say: Callable[[str], None]) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into a request to *stop* while the body runs; a second one ends the process.
+
+    What is said begins on a line of its own: a spinner's may be there.
+    """
+
+    def asked(signum: int, frame: FrameType | None) -> None:
+        del frame
+        if stop.signal is not None:
+            say("\nStopped at once. What is left is taken up by the same command, or put back by `rollout abort`.")
+            sys.stderr.flush()
+            os._exit(128 + signum)  # not sys.exit: a step may be in a call that lasts
+        stop.ask(signum)
+        say("\nStopping: everything is put back on the stable version first. Once more stops at once.")
+
+    before = {signum: signal.signal(signum, asked) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
