@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import signal
 import sys
 from importlib.metadata import EntryPoint, entry_points
@@ -85,7 +87,10 @@ def run(arguments: list[str]) -> int:
         click.echo(_explain(error), err=True)
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            error.show()
+        else:
+            click.echo(_explain(_translated(error)), err=True)
         return errors.EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -108,6 +113,67 @@ def _invoke(arguments: list[str]) -> Any:
         if isinstance(error.__cause__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         raise
+
+
+_VALUE_REFUSED = re.compile(r"(?P<found>.+?) is not (?P<expected>.+?)\.?", re.DOTALL)
+"""How Click's types refuse a value."""
+_OURS = re.compile(r"expected (?P<expected>.+), found (?P<found>.+?)\.?", re.DOTALL)
+"""How our own readers of values do."""
+
+
+def _translated(error: click.ClickException) -> errors.UsageError:
+    """Say what Click refuses as every other error is said."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "quarterdeck"
+    usage = f"`{command} --help`"
+    expected, found, near = f"a command line as {usage} explains it", _clause(error.format_message()), None
+    match error:
+        case click.NoSuchOption():
+            expected, found, near = f"an option of `{command}`", repr(error.option_name), error.possibilities
+        case click.exceptions.NoSuchCommand():
+            expected, found, near = f"a command of `{command}`", repr(error.command_name), _near_commands(error)
+        case click.BadOptionUsage() if "requires" in error.message:
+            expected, found = f"a value for {error.option_name}", "none"
+        case click.MissingParameter():
+            expected, found = f"a value for {_named(error)}", "none"
+        case click.BadParameter():
+            expected, found = _refused(error)
+    step = f"write {' or '.join(sorted(near))}, or see {usage}" if near else f"see {usage}"
+    return errors.UsageError(expected, found, step)
+
+
+def _near_commands(error: click.exceptions.NoSuchCommand) -> list[str]:
+    """Return the commands that may have been meant: Click itself knows none of a lazy group's."""
+    group = error.ctx.command if error.ctx is not None else None
+    if error.ctx is None or not isinstance(group, click.Group):
+        return []
+    return difflib.get_close_matches(error.command_name, group.list_commands(error.ctx))
+
+
+def _refused(error: click.BadParameter) -> tuple[str, str]:
+    """Return what was expected of a value, and what was found."""
+    refused = _VALUE_REFUSED.fullmatch(error.message) or _OURS.fullmatch(error.message)
+    if refused is None:
+        return f"a value that {_named(error)} can have", _clause(error.message)
+    expected = refused["expected"].removesuffix(" range")  # an integer range says so of what is no integer
+    if error.param is not None and isinstance(error.param.type, click.Choice):
+        *others, last = error.param.type.choices
+        expected = f"{', '.join(others)} or {last}" if others else last
+    return f"{_named(error)} to be {expected}", refused["found"]
+
+
+def _named(error: click.BadParameter) -> str:
+    """Return the option or argument as it is typed."""
+    hint = error.param_hint
+    if hint is None:
+        hint = error.param.get_error_hint(error.ctx) if error.param is not None else "the parameter"
+    return (hint if isinstance(hint, str) else ", ".join(hint)).replace("'", "")
+
+
+def _clause(sentence: str) -> str:
+    """Return what Click says, as the rest of a sentence that has begun."""
+    sentence = sentence.removeprefix("Got ").rstrip(".")
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _explain(error: errors.QuarterdeckError) -> str:

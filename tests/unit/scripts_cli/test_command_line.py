@@ -115,6 +115,69 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "expected", "found", "step"),
+    [
+        ("rolout", "a command of `quarterdeck`", "'rolout'", "write rollout, or see `quarterdeck --help`"),
+        (
+            "rollout strat",
+            "a command of `quarterdeck rollout`",
+            "'strat'",
+            "write start or status, or see `quarterdeck rollout --help`",
+        ),
+        (
+            "rollout status --outptu json",
+            "an option of `quarterdeck rollout status`",
+            "'--outptu'",
+            "write --output, or see `quarterdeck rollout status --help`",
+        ),
+        (
+            "rollout status --output yaml",
+            "--output to be text or json",
+            "'yaml'",
+            "see `quarterdeck rollout status --help`",
+        ),
+        ("rollout status --output", "a value for --output", "none", "see `quarterdeck --help`"),
+        ("rollout start checkout", "a value for --image", "none", "see `quarterdeck rollout start --help`"),
+        ("rollout start", "a value for SERVICE…", "none", "see `quarterdeck rollout start --help`"),
+        ("local up --nodes 99", "--nodes to be in the range 1<=x<=50", "99", "see `quarterdeck local up --help`"),
+        ("local up --nodes x", "--nodes to be a valid integer", "'x'", "see `quarterdeck local up --help`"),
+        (
+            "local image add checkout:v1 /absent.json",
+            "a value that FILE can have",
+            "'/absent.json': No such file or directory",
+            "see `quarterdeck local image add --help`",
+        ),
+        (
+            "rollout status a b c",
+            "a command line as `quarterdeck rollout status --help` explains it",
+            "unexpected extra arguments (b c)",
+            "see `quarterdeck rollout status --help`",
+        ),
+        (
+            "rules generate --scrape-interval soon",
+            "--scrape-interval to be a duration such as 250ms, 30s, 5m, 1h30m or 30d",
+            "'soon'",
+            "see `quarterdeck rules generate --help`",
+        ),
+    ],
+)
+def test_what_click_refuses_is_explained_as_every_other_error(
+    line: str, expected: str, found: str, step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Expected, found, next step on stderr, and exit code 2: Click's own texts were of another form."""
+    assert cli.run(line.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"Error: Expected {expected}.\nFound {found}.\nNext: {step}.\n"
+
+
+def test_a_group_alone_shows_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its help, with the exit code of a command line that is not complete."""
+    assert cli.run(["rollout"]) == 2
+    assert capsys.readouterr().err.startswith("Usage: quarterdeck rollout")
+
+
 def test_a_command_that_cannot_be_loaded_breaks_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """It stays listed with its reason, and running it explains what is missing."""
     entry = EntryPoint("broken", "nowhere_to_be_found:command", cli.COMMANDS)
