@@ -34,6 +34,8 @@ To measure one case again:
 `tests/bench/gate.json`.
 """
 _MEGABYTE = 1e6
+_NAMES = {"fastapi": "FastAPI", "flask": "Flask", "django": "Django", "child": "A child span of ten attributes"}
+"""Applications, as their own pages write them."""
 
 
 def page(found: dict[str, Any]) -> str:
@@ -56,7 +58,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 
 def _requests(application: str, rows: Sequence[_Row]) -> str:
-    title = "A child span of ten attributes" if application == "child" else f"{application.capitalize()}, one request"
+    title = _NAMES[application] if application == "child" else f"{_NAMES[application]}, one request"
     table = _table(
         title,
         ("variant", "", "thousand instructions", "added", "spans"),

@@ -94,6 +94,13 @@ def instrumentation() -> str:
 _HEAD = ("| variables | default | meaning |", "|---|---|---|")
 
 
+_WORDS = {
+    "OTEL_METRICS_EXPORTER": "prometheus",
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "cumulative",
+}
+"""What a variable says by default that is neither on nor off."""
+
+
 def _rows(cls: Any) -> Iterator[str]:
     """Return one row for each field of *cls* whose docstring names a variable."""
     yield from _HEAD
@@ -102,10 +109,24 @@ def _rows(cls: Any) -> Iterator[str]:
         text = documented.get(field.name, "")
         variables = dict.fromkeys(re.findall(r"`((?:OTEL|QUARTERDECK)_[A-Z_]+)[=`]", text))
         if variables:
-            default = ", ".join(sorted(field.default)) if isinstance(field.default, frozenset) else field.default
-            shown = "nothing" if default in ((), "", MISSING) else f"`{default}`"
+            shown = _default(field, text)
             lines = "<br>".join(f"`{name}`" for name in variables)
             yield f"| {lines} | {shown} | {text} |"
+
+
+def _default(field: Any, text: str) -> str:
+    """Return the default of *field* as its variable would say it, which *text* may give in words of its own."""
+    value = field.default
+    for variable, word in _WORDS.items():
+        if f"`{variable}`" in text and isinstance(value, bool):
+            return f"`{word}`"
+    if value in ((), "", frozenset(), MISSING):
+        return "nothing"
+    if isinstance(value, bool):
+        return "`on`" if value else "`off`"
+    if isinstance(value, float):
+        return f"`{value * 1000:g}`" if re.search(r"milliseconds there|\(milliseconds\)", text) else f"`{value:g}`"
+    return f"`{', '.join(sorted(value)) if isinstance(value, frozenset) else value}`"
 
 
 def differences() -> str:

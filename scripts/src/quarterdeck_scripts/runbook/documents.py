@@ -50,7 +50,8 @@ def _commands(runbook: Runbook) -> Iterator[str]:
     action = runbook.action
     if action is not None:
         yield "## Command"
-        yield f"```sh\nquarterdeck runbook run {action.usage} --dry-run\nquarterdeck runbook run {action.usage}\n```"
+        run = f"quarterdeck runbook run {action.usage} --env ENV"
+        yield f"```sh\n{run} --dry-run\n{run}\n```"
         yield (
             "Both show the plan and what the server would change. The second asks, or takes `--yes`; `--why` "
             "puts the reason in the audit log."

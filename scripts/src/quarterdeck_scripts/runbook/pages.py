@@ -73,7 +73,7 @@ class ServiceDown(Page):
     2. `kubectl describe pod …`: the last lines say why, for example a probe that fails or a Secret that is not
        there.
     3. Are all pods of one node gone? Then it is the node: `kubectl get nodes`. One that fails in part can be
-       cleared with `quarterdeck runbook run drain --node NODE`.
+       cleared with `quarterdeck runbook run drain --node NODE --env ENV`.
     4. Pods run and are Ready: then ask one for `/metrics` on port 9464. A NetworkPolicy or a changed port stops
        Prometheus, not the service's users.
     """

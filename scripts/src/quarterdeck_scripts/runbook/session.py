@@ -72,7 +72,7 @@ class Asked:
                 parse_duration(self.within)
             except ValueError as error:
                 raise UsageError(
-                    "a duration for --within, such as 90s or 5m", repr(self.within), "correct it"
+                    "a duration for --within, such as 90s or 5m", repr(self.within), "write `--within 5m`"
                 ) from error
 
 

@@ -24,7 +24,7 @@ def tools() -> None:
 def install(names: tuple[str, ...], *, offline: bool, output: str) -> None:
     """Install the tools called NAME, by default all, and print where they are.
 
-    All of them take about nine minutes on two cores when everything has to be built, and no time once cached.
+    All of them take about twenty minutes on two cores when everything has to be built, and no time once cached.
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs none of this
     from quarterdeck_scripts.tools.installation import install as get  # noqa: PLC0415 -- likewise

@@ -48,8 +48,9 @@ class RollBack(Action[ServiceSeen]):
 
     ## What it cannot restore
 
-    The content of ConfigMaps and Secrets, which templates name but do not hold; the plan lists them. Data that
-    the newer version wrote or migrated. `services.yaml` and the stack: their next deployment brings the newer
+    The content of ConfigMaps and Secrets, which templates name but do not hold; the plan lists them. Where the
+    version came by `quarterdeck rollout`, `quarterdeck rollout undo SERVICE` restores its ConfigMaps, too. Data
+    that the newer version wrote or migrated. `services.yaml` and the stack: their next deployment brings the newer
     version again, so change them too.
 
     ## When it is done
