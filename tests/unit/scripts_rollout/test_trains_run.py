@@ -8,6 +8,7 @@ import pytest
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
+from quarterdeck_scripts.kube.client import MERGE_PATCH, path
 from quarterdeck_scripts.rollout import beginning, going_back
 from quarterdeck_scripts.rollout.steering.session import Steering
 from quarterdeck_scripts.rollout.steps.state import Ending
@@ -232,6 +233,47 @@ def test_what_went_together_is_gone_on_with_and_tried_again_together(shop: Any) 
 
     assert Steering(shop.session, "checkout", yes=True, dry_run=False).retry("text", "") == 0
     assert is_new(shop) == NEW
+
+
+def test_a_member_refused_after_another_was_begun_takes_all_back(shop: Any) -> None:
+    """What refuses the caller comes while the other one is judged: a refusal would leave that one promoted."""
+
+    def scale_up() -> None:
+        shop.controllers.faults["localhost/checkout:v1"] = "ContainerCreating"
+        more = {"spec": {"replicas": 4}}
+        shop.cluster.request("PATCH", path("Deployment", "shop", "checkout"), body=more, content_type=MERGE_PATCH)
+
+    shop.at_time[shop.clock.now() - shop.begin + 10] = scale_up
+
+    outcome = roll_out(shop)
+
+    assert outcome.ending is Ending.INCONCLUSIVE
+    assert outcome.reason.startswith("checkout: refused: expected checkout to be settled")
+    assert {image for image in shop.images() if "payments" in image} == {"localhost/payments:v1"}
+    assert ROLLOUT_STATE not in (shop.deployment("payments")["metadata"].get("annotations") or {})
+
+
+def test_abort_of_a_train_that_is_promoted_and_half_cleared_finishes_it(
+    shop: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One whose note is gone would stay behind: none goes back, the other note goes, and how all go back is said."""
+    real = shop.cluster
+    shop.cluster = Mortal(real, 10, "after")
+    with pytest.raises(Killed):
+        roll_out(shop)
+    shop.cluster = real
+    shop.pass_time(31)
+    assert ROLLOUT_STATE not in (shop.deployment("payments")["metadata"].get("annotations") or {})
+
+    assert going_back.abort(shop.session, ["checkout"], yes=True, dry_run=True, take_over=False) == 0
+    assert going_back.abort(shop.session, ["checkout"], yes=True, dry_run=False, take_over=False) == 0
+
+    assert is_new(shop) == NEW
+    out, err = capsys.readouterr()
+    said = "all of which is promoted; `quarterdeck rollout undo payments checkout` takes it back"
+    assert f"Plan: clear what is noted of checkout's rollout, {said}\n" in err
+    assert f"checkout: promoted. A{said[1:]}\n" in out
+    assert "Put the stable version back" not in err
 
 
 def test_undo_takes_the_caller_back_first(shop: Any, capsys: pytest.CaptureFixture[str]) -> None:

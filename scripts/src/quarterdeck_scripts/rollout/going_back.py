@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import EXIT_DONE
@@ -11,12 +11,12 @@ from quarterdeck_scripts.rollout import text
 from quarterdeck_scripts.rollout.checks import preflight
 from quarterdeck_scripts.rollout.rehearsal import rehearse
 from quarterdeck_scripts.rollout.steps import flow, train
-from quarterdeck_scripts.rollout.steps.actions import Outcome, Situation
+from quarterdeck_scripts.rollout.steps.actions import Flow, Outcome, Situation
 from quarterdeck_scripts.rollout.steps.state import Ending
 from quarterdeck_scripts.rollout.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from quarterdeck_scripts.rollout.beginning import Open
     from quarterdeck_scripts.rollout.judge.record import RolloutRecord
@@ -29,6 +29,8 @@ class _Left:
 
     session: Session
     situation: Situation
+    promoted: bool = False
+    """Whether all that it goes with are promoted, and it is only to be finished: see `train.is_promoted`."""
 
     @property
     def image(self) -> str:
@@ -41,8 +43,14 @@ class _Left:
         state = self.situation.state
         return self.session.plan(self.image, self.situation, train=state.train if state else ())
 
+    def steps(self) -> Flow:
+        """Return what is done."""
+        return flow.finish(self.plan()) if self.promoted else flow.abort(self.plan())
+
     def __str__(self) -> str:
         name, stable = self.session.service.name, self.situation.stable_image
+        if self.promoted:
+            return f"Plan: clear what is noted of {name}'s rollout, {_all_promoted(_train_of(self))}"
         then = f" and undo its promotion in {name}" if stable == self.image else f"; {name} stays on {stable}"
         return f"Plan: remove the canary of {self.image}{then}"
 
@@ -59,10 +67,11 @@ def abort(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bo
     for each in found:
         preflight.require_rights(each.session.environment.cluster, each.session.rights(each.plan(), each.situation))
         console.say(str(each))
-        _say_configuration(each.session, each.image)
+        if not each.promoted:
+            _say_configuration(each.session, each.image)
     if dry_run:
         for each in found:
-            console.say(rehearse(each.session, each.plan(), flow.abort(each.plan())))
+            console.say(rehearse(each.session, each.plan(), each.steps()))
         return EXIT_DONE
     for each in found:
         environment = each.session.environment
@@ -99,7 +108,12 @@ def _left(open_session: Open, services: Sequence[str]) -> list[_Left]:
         situation = seen[service].situation
         if not _is_left(situation):
             console.say(f"No rollout of {service} is under way; it runs {situation.stable_image}.")
-    return [each for each in reversed(seen.values()) if _is_left(each.situation)]
+    situations = {service: each.situation for service, each in seen.items()}
+    return [
+        replace(each, promoted=train.is_promoted(train.members_of(_train_of(each)), situations))
+        for each in reversed(seen.values())
+        if _is_left(each.situation)
+    ]
 
 
 def _is_left(situation: Situation) -> bool:
@@ -110,17 +124,27 @@ def _train_of(left: _Left) -> tuple[str, ...]:
     return left.situation.state.train if left.situation.state else ()
 
 
+def _all_promoted(names: Iterable[str]) -> str:
+    services = " ".join(member.service for member in train.members_of(names))
+    return f"all of which is promoted; `quarterdeck rollout undo {services}` takes it back"
+
+
 def _abort_train(open_session: Open, names: Sequence[str], *, take_over: bool) -> int:
     """Put a whole train back, as one that goes back by itself: whoever goes on after a kill does not begin it again."""
     members = train.members_of(names)
     parts: dict[str, tuple[Session, RolloutRecord]] = {}
+    situations: dict[str, Situation] = {}
     for member in members:
         session = open_session(member.service)
-        plan = session.plan(member.image, session.view().inspect(any_state=True), train=tuple(names))
+        situations[member.service] = session.view().inspect(any_state=True)
+        plan = session.plan(member.image, situations[member.service], train=tuple(names))
         parts[member.service] = session, session.record(plan)
     by = next(iter(parts.values()))[0].actor
     together = Together(parts, take_over=take_over)
-    outcome, code = together.take_back(members, Outcome(Ending.ABORTED, f"aborted by {by}"))
+    if train.is_promoted(members, situations):
+        outcome, code = together.finish(members, Outcome(Ending.PROMOTED, _all_promoted(names)))
+    else:
+        outcome, code = together.take_back(members, Outcome(Ending.ABORTED, f"aborted by {by}"))
     for member in members:
         console.emit(text.outcome_of(member.service, outcome))
     return code

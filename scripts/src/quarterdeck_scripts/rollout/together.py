@@ -6,7 +6,7 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import EXIT_TERMINATED
+from quarterdeck_contract.errors import EXIT_TERMINATED, RefusedError
 from quarterdeck_scripts.rollout.acting.stop import StopRequest
 from quarterdeck_scripts.rollout.steps import flow, train
 from quarterdeck_scripts.rollout.steps.actions import Outcome
@@ -45,15 +45,26 @@ class Together:
         """
         return self._walk(train.take_back(members, outcome), tuple(map(str, members)), "")
 
+    def finish(self, members: Sequence[train.Member], outcome: Outcome) -> tuple[Outcome, int]:
+        """Clear what is noted of all *members*, which have come to their end, with *outcome*.
+
+        Raises:
+            QuarterdeckError: it could not be brought to an end.
+        """
+        return self._walk(train.finish(members, outcome), tuple(map(str, members)), "")
+
     def _walk(self, steps: train.Steps, together: tuple[str, ...], forced: str) -> tuple[Outcome, int]:
-        answer: Outcome | None = None
+        answer: Outcome | RefusedError | None = None
         while True:
             try:
-                step = steps.send(answer)
+                step = steps.throw(answer) if isinstance(answer, RefusedError) else steps.send(answer)
             except StopIteration as end:
                 outcome: Outcome = end.value
                 return outcome, EXIT_TERMINATED if self._stop.signal == signal.SIGTERM else outcome.ending.exit_code
-            answer = self._take(step, together, forced)
+            try:
+                answer = self._take(step, together, forced)
+            except RefusedError as refused:
+                answer = refused
 
     def _take(self, step: train.Step, together: tuple[str, ...], forced: str) -> Outcome | None:
         session, record = self._parts[step.member.service]

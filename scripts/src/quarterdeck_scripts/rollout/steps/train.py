@@ -134,7 +134,7 @@ def _reached(service: str, calls: Mapping[str, Iterable[str]]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class RollOut:
-    """Roll a member out, or go on with that. Answered with its Outcome."""
+    """Roll a member out, or go on with that. Answered with its Outcome, or its refusal is thrown in."""
 
     member: Member
 
@@ -171,7 +171,12 @@ def run(members: Sequence[Member], states: Mapping[str, State | None]) -> Steps:
     ending = _goes_back(members, states)
     reasons: list[str] = []
     for member in members if ending is None else ():
-        outcome = yield RollOut(member)
+        try:
+            outcome = yield RollOut(member)
+        except RefusedError as refused:
+            if not reasons and not any(states.get(other.service) for other in members if other != member):
+                raise  # none of the others is begun
+            outcome = Outcome(Ending.INCONCLUSIVE, f"refused: expected {refused.expected}, found {refused.found}.")
         assert outcome is not None  # noqa: S101 -- a bug of the loop, not an input
         if outcome.ending is not Ending.PROMOTED:
             ending = Outcome(outcome.ending, f"{member.service}: {outcome.reason}")
@@ -180,9 +185,31 @@ def run(members: Sequence[Member], states: Mapping[str, State | None]) -> Steps:
     if ending is not None:
         reason = f"rolled out together with what was {ending.ending}. {ending.reason}"
         return (yield from take_back(members, Outcome(Ending.ROLLED_BACK, reason), ending))
+    return (yield from finish(members, Outcome(Ending.PROMOTED, " ".join(reasons))))
+
+
+def finish(members: Sequence[Member], outcome: Outcome) -> Steps:
+    """Clear what is noted of a train, all of which has come to its end, with *outcome*."""
     for member in members:
         yield Finish(member)
-    return Outcome(Ending.PROMOTED, " ".join(reasons))
+    return outcome
+
+
+def is_promoted(members: Sequence[Member], situations: Mapping[str, Situation]) -> bool:
+    """Return whether a train is promoted and some of its states are cleared already: it can only be finished.
+
+    Whose state is gone could not be put back with the others.
+    """
+    cleared = [runs_already(member, situations) for member in members]
+    return any(cleared) and all(
+        done or _has_arrived(situations[member.service]) for done, member in zip(cleared, members, strict=True)
+    )
+
+
+def _has_arrived(situation: Situation) -> bool:
+    state = situation.state
+    forward = state is not None and state.direction is Direction.FORWARD and situation.stable_image == state.image
+    return forward and situation.canary_image is None
 
 
 def take_back(members: Sequence[Member], outcome: Outcome, ending: Outcome | None = None) -> Steps:
@@ -195,9 +222,7 @@ def take_back(members: Sequence[Member], outcome: Outcome, ending: Outcome | Non
     """
     for member in reversed(members):
         yield TakeBack(member, outcome)
-    for member in members:
-        yield Finish(member)
-    return ending or outcome
+    return (yield from finish(members, ending or outcome))
 
 
 def _goes_back(members: Sequence[Member], states: Mapping[str, State | None]) -> Outcome | None:
