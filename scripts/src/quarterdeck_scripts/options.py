@@ -9,7 +9,22 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+from quarterdeck_contract.errors import UsageError
+
 F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def reason(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Hold an option's value to be a reason: a callback of Click's, so before anything is asked or changed.
+
+    Raises:
+        UsageError: it is given, and blank.
+    """
+    del context
+    if value is not None and not value.strip():
+        option = max(parameter.opts, key=len)
+        raise UsageError(f"a reason for {option}", "an empty one", "say why, for whoever is refused or looks back")
+    return value
 
 
 def env_option(command: F) -> F:

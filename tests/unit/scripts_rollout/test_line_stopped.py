@@ -117,10 +117,42 @@ class TestStoppingTheLine:
             ("rollout: thaw", "environment local", "it is back"),
         ]
 
+    @pytest.mark.parametrize(
+        ("line", "option"),
+        [
+            (["freeze", "--why"], "--why"),
+            (["promote", "checkout", "--why"], "--why"),
+            (["start", "checkout", "--image", V2, "--force"], "--force"),
+            (["start", "checkout", "--image", V2, "--override"], "--override"),
+            (["guard", "checkout", "--override"], "--override"),
+            (["retry", "checkout", "--override"], "--override"),
+        ],
+    )
+    @pytest.mark.parametrize("blank", ["", " \t"])
+    def test_a_blank_reason_is_refused_before_a_cluster_is_asked(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        line: list[str],
+        option: str,
+        blank: str,
+    ) -> None:
+        """An empty one was once kept, and shown to whoever was refused."""
+        asked: list[object] = []
+        monkeypatch.setattr("quarterdeck_scripts.environment.open_environment", lambda *given: asked.append(given))
+
+        assert cli.run(["rollout", *line, blank]) == 2
+        assert capsys.readouterr().err == (
+            f"Error: Expected a reason for {option}.\nFound an empty one.\n"
+            "Next: say why, for whoever is refused or looks back.\n"
+        )
+        assert asked == []
+
     def test_one_service_is_stopped_and_let_run_alone(self, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
         """With an end by itself; one that the catalogue does not have is a mistake."""
         assert cli.run(["rollout", "freeze", "chekout", "--why", "x", "--yes"]) == 2
         assert cli.run(["rollout", "freeze", "checkout", "--for", "later", "--why", "x", "--yes"]) == 2
+        assert "Next: write `--for 90m`." in capsys.readouterr().err
         assert stops(typed) == {}
 
         assert cli.run(["rollout", "freeze", "--why", "all", "--yes"]) == 0

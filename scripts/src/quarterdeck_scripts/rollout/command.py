@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quarterdeck_scripts.options import context_option, dry_run_option, env_option, output_option, yes_option
+from quarterdeck_scripts.options import context_option, dry_run_option, env_option, output_option, reason, yes_option
 from quarterdeck_scripts.rollout.analysis.command import analyze
 from quarterdeck_scripts.rollout.line.command import freeze, thaw
 from quarterdeck_scripts.rollout.looking.command import history, report, watch
@@ -47,10 +47,13 @@ for _command in (plan, analyze, freeze, thaw, watch, history, report, pause, res
     multiple=True,
     help="Of several services, which comes after which. [default: as the catalogue's dependencies say]",
 )
-@click.option("--force", "reason", metavar="REASON", help="Promote without a verdict. The reason is audited.")
+@click.option(
+    "--force", "forced", metavar="REASON", callback=reason, help="Promote without a verdict. The reason is audited."
+)
 @click.option(
     "--override",
     metavar="REASON",
+    callback=reason,
     help="Begin although an autoscaler, a disruption budget, another owner or a freeze speaks against it. "
     "The reason is audited.",
 )
@@ -75,7 +78,7 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     services: tuple[str, ...],
     images: tuple[str, ...],
     after: tuple[str, ...],
-    reason: str | None,
+    forced: str | None,
     override: str | None,
     write_back: bool,  # noqa: FBT001 -- click passes options by name
     report: Path | None,
@@ -105,7 +108,7 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     def opened(service: str) -> Session:
         return _open(env, context, service).letting_in(strategy, baseline)
 
-    found = beginning.starts(opened, members, after, reason or "")
+    found = beginning.starts(opened, members, after, forced or "")
     if not found:
         console.say(f"Nothing has to be done: {', '.join(map(str, members))} already.")
         return 0
@@ -117,7 +120,9 @@ def start(  # noqa: PLR0917 -- click passes each option by name
 
 @rollout.command()
 @click.argument("service")
-@click.option("--override", metavar="REASON", help="Guard it although something speaks against it; audited.")
+@click.option(
+    "--override", metavar="REASON", callback=reason, help="Guard it although something speaks against it; audited."
+)
 @env_option
 @context_option
 @output_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quarterdeck_contract.errors import EXIT_DONE
-from quarterdeck_scripts.options import context_option, env_option, yes_option
+from quarterdeck_scripts.options import context_option, env_option, reason, yes_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("services", nargs=-1, metavar="[SERVICE]…")
-@click.option("--why", required=True, help="The reason: whoever is refused reads it, and the audit log keeps it.")
+@click.option(
+    "--why",
+    required=True,
+    callback=reason,
+    help="The reason: whoever is refused reads it, and the audit log keeps it.",
+)
 @click.option(
     "--for", "lasting", default="", help="It runs again by itself after that, such as 2h. [default: not before thaw]"
 )
@@ -47,7 +52,7 @@ def freeze(  # noqa: PLR0917 -- click passes each option by name
     try:
         duration = parse_duration(lasting) if lasting else None
     except ValueError as error:
-        raise UsageError("a duration for --for, such as 2h", repr(lasting), "correct it") from error
+        raise UsageError("a duration for --for, such as 2h", repr(lasting), "write `--for 90m`") from error
     environment, line = _open(env, context, services)
     what = ", ".join(services) or "every service"
     console.say(f"Plan: no rollout of {what} begins or is promoted in the environment {environment.name}")

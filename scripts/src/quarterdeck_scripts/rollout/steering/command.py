@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from quarterdeck_contract.errors import EXIT_DONE
-from quarterdeck_scripts.options import context_option, dry_run_option, env_option, output_option, yes_option
+from quarterdeck_scripts.options import (
+    context_option,
+    dry_run_option,
+    env_option,
+    output_option,
+    reason,
+    yes_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +85,12 @@ def resume(  # noqa: PLR0917 -- click passes each option by name
 
 @click.command()
 @click.argument("service")
-@click.option("--why", required=True, help="The reason: it is what promotes instead of a verdict. It is audited.")
+@click.option(
+    "--why",
+    required=True,
+    callback=reason,
+    help="The reason: it is what promotes instead of a verdict. It is audited.",
+)
 @env_option
 @context_option
 @output_option
@@ -112,7 +124,12 @@ def promote(  # noqa: PLR0917 -- click passes each option by name
 
 @click.command()
 @click.argument("service")
-@click.option("--override", metavar="REASON", help="As of `start`: begin although a guard speaks against it.")
+@click.option(
+    "--override",
+    metavar="REASON",
+    callback=reason,
+    help="As of `start`: begin although a guard speaks against it.",
+)
 @env_option
 @context_option
 @output_option
