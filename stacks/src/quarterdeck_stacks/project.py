@@ -68,7 +68,9 @@ def find_root(start: Path) -> Path:
         if (folder / PROJECT_FILE).is_file():
             return folder
     raise UsageError(
-        f"a {PROJECT_FILE} in {start} or in a folder above it", "none", "run this in a checkout of the project"
+        f"a {PROJECT_FILE} in {start} or in a folder above it",
+        "none",
+        "run this in a project's folder, or begin one with `quarterdeck init`",
     )
 
 
@@ -161,7 +163,7 @@ def _mapping(path: Path, loader: Any = yaml.SafeLoader) -> dict[str, Any]:
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 -- a safe or a plainer loader
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} to be YAML", " ".join(str(error).split()), "correct it") from error
+        raise UsageError(f"{path} to be YAML", " ".join(str(error).split()), "correct that line of it") from error
     if not isinstance(document, dict):
-        raise UsageError(f"{path} to be a mapping", type(document).__name__, "correct it")
+        raise UsageError(f"{path} to be a mapping", type(document).__name__, "write `key: value` lines")
     return document

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from cryptography import x509
 
+from quarterdeck_contract.errors import UsageError
 from quarterdeck_scripts.local import bootstrap, control_plane, pulumi
 from quarterdeck_scripts.local.pki import Authority
 from quarterdeck_scripts.local.state import Layout
@@ -133,3 +134,13 @@ def test_the_pulumi_project_in_the_state_folder_runs_the_checkouts_program(tmp_p
         "encryptionsalt": "v1:x",
     }
     assert pulumi.pulumi_environment(folder)["PULUMI_BACKEND_URL"] == f"file://{folder}"
+
+
+def test_a_folder_in_no_project_is_told_how_one_begins(tmp_path: Path) -> None:
+    """Or how to do without."""
+    with pytest.raises(UsageError) as refused:
+        pulumi.prepare(tmp_path / "state", tmp_path, stack="local", kubeconfig=tmp_path / "kubeconfig", prefix="127.78")
+
+    assert refused.value.next_step == (
+        "run this in a project's folder, begin one with `quarterdeck init`, or add --no-deploy"
+    )

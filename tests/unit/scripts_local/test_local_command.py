@@ -40,9 +40,10 @@ def _record(layout: Layout) -> Record:
 
 
 def test_status_without_an_environment_says_so(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1: nothing runs."""
+    """Exit code 1: nothing runs. The way in is on stderr."""
     assert run(["local", "status"]) == 1
-    assert capsys.readouterr().out == "local: absent\n"
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("local: absent\n", "Next: start it with `quarterdeck local up`.\n")
     assert not layout.state.exists()
 
 
@@ -94,7 +95,9 @@ def test_an_image_that_is_no_json_is_refused(
     (tmp_path / "image.json").write_text("config:")
 
     assert run(["local", "image", "add", "x", "image.json"]) == 2
-    assert "Expected JSON in image.json." in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "Expected JSON in image.json." in err
+    assert 'Next: write an image\'s configuration, such as {"config": {"Entrypoint": ["/path/of/program"]}}.' in err
     assert not layout.state.exists()
 
 

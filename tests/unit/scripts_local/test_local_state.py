@@ -232,3 +232,14 @@ def test_a_log_that_is_not_meant_clearly_is_asked_for_again(layout: Layout) -> N
         logs.choose(layout, "checkout-1", "shop", None, previous=False)
     with pytest.raises(UsageError, match="that has run before"):
         logs.choose(layout, "checkout-1", "shop", "main", previous=True)
+
+
+def test_a_log_without_an_environment_names_the_way_to_one(layout: Layout) -> None:
+    """There is nothing to name one of: the message once listed two times "there is none"."""
+    with pytest.raises(UsageError) as refused:
+        logs.choose(layout, "checkout-1", None, None, previous=False)
+
+    assert str(refused.value) == (
+        "Expected a running local environment.\nFound none in this folder.\n"
+        "Next: start one with `quarterdeck local up`."
+    )

@@ -143,6 +143,7 @@ def test_text_that_is_no_yaml_is_refused_with_its_place(folder: Path) -> None:
         _load(folder)
 
     assert "line 2, column 1" in refused.value.found
+    assert refused.value.next_step == "correct that line of it"
 
 
 def test_a_required_key_without_a_value_is_named(folder: Path) -> None:
@@ -153,3 +154,11 @@ def test_a_required_key_without_a_value_is_named(folder: Path) -> None:
         _load(folder)
 
     assert refused.value.expected == f"a value for shop:must in {folder / 'stacks' / 'Pulumi.local.yaml'}"
+
+
+def test_a_folder_in_no_project_is_told_how_one_begins(tmp_path: Path) -> None:
+    """Whoever installed the package has no checkout to go to."""
+    with pytest.raises(UsageError) as refused:
+        load_project(tmp_path)
+
+    assert refused.value.next_step == "run this in a project's folder, or begin one with `quarterdeck init`"

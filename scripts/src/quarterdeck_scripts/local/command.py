@@ -68,7 +68,7 @@ def status(env: str, output: str) -> int:
 
     from quarterdeck_scripts import console  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.local import lifecycle  # noqa: PLC0415 -- likewise
-    from quarterdeck_scripts.local.state import Phase  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.local.state import START, Phase  # noqa: PLC0415 -- likewise
 
     found = lifecycle.status(_state(env))
     if output == "json":
@@ -80,6 +80,8 @@ def status(env: str, output: str) -> int:
             console.emit(f"  {part.name:24}{life:46}{part.log}")
     if found.failure:
         console.say(f"{found.failure}\nNext: {lifecycle.RECREATE}.")
+    elif found.phase is Phase.ABSENT:
+        console.say(f"Next: start it with {START}.")
     return EXIT_DONE if found.phase is Phase.RUNNING else EXIT_FAILED
 
 
@@ -148,7 +150,8 @@ def add(env: str, reference: str, file: TextIO) -> None:
     try:
         config = json.load(file)
     except ValueError as error:
-        raise UsageError(f"JSON in {file.name}", str(error), "correct it") from error
+        step = 'write an image\'s configuration, such as {"config": {"Entrypoint": ["/path/of/program"]}}'
+        raise UsageError(f"JSON in {file.name}", str(error), step) from error
     images.add(_state(env), reference, config)
     console.say(f"{images.normalised(reference)} runs {images.describe(images.parse(config, reference))}")
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_scripts.local.state import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,8 @@ def choose(layout: Layout, name: str, namespace: str | None, container: str | No
     if len(namespaces) != 1:
         pods = ", ".join(sorted("/".join(folder.name.split("_")[:2]) for folder in layout.pods.glob("*_*")))
         parts = ", ".join(sorted(log.stem for log in layout.logs.glob("*.log")))
+        if not pods and not parts:
+            raise UsageError("a running local environment", "none in this folder", f"start one with {START}")
         raise UsageError(
             f"the name of a pod ({pods or 'there is none'}) or of a part ({parts or 'there is none'})",
             f"{name!r}, which {'is in ' + ', '.join(sorted(namespaces)) if namespaces else 'is neither'}",

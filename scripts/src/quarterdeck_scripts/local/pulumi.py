@@ -44,7 +44,9 @@ def prepare(folder: Path, start: Path, *, stack: str, kubeconfig: Path, prefix: 
     root = next((one for one in (start, *start.parents) if (one / "Pulumi.yaml").is_file()), None)
     if root is None:
         raise UsageError(
-            f"a Pulumi.yaml in {start} or above it", "none", "run this in a checkout of the project, or add --no-deploy"
+            f"a Pulumi.yaml in {start} or above it",
+            "none",
+            "run this in a project's folder, begin one with `quarterdeck init`, or add --no-deploy",
         )
     project = yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))
     source = root / project.get("stackConfigDir", ".") / f"Pulumi.{stack}.yaml"

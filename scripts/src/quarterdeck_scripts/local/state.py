@@ -18,6 +18,9 @@ SUPERVISOR = "supervisor"
 POD_RUNNER = "pod-runner"
 """Names of the two parts that are ours; the others are called as their programs."""
 
+START = "`quarterdeck local up`"
+"""What makes an environment where there is none."""
+
 
 class Phase(enum.StrEnum):
     """Where an environment stands."""
