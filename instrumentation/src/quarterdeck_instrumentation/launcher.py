@@ -14,14 +14,18 @@ from quarterdeck_instrumentation.exposition import session
 _USAGE = """\
 Usage: quarterdeck-instrument COMMAND [ARGUMENT…]
        quarterdeck-instrument doctor [--json] [--for SECONDS] [COMMAND [ARGUMENT…]]
+       quarterdeck-instrument --version
 
 Runs COMMAND with its Python services instrumented: /metrics for all their workers on
-OTEL_EXPORTER_PROMETHEUS_HOST:PORT (default localhost:9464), and spans where OTEL_TRACES_EXPORTER says.
+OTEL_EXPORTER_PROMETHEUS_HOST:PORT (default localhost:9464), and spans where OTEL_EXPORTER_OTLP_ENDPOINT or
+OTEL_TRACES_EXPORTER says.
 
   quarterdeck-instrument uvicorn app:app --workers 4
 
 `doctor` says what keeps telemetry from working; see `quarterdeck-instrument doctor --help`.
 """
+_DISTRIBUTION = "quarterdeck-instrumentation"
+"""Whose version is the launcher's."""
 _NOT_FOUND = 127
 """Exit status of shells for a command there is none of."""
 _NOT_EXECUTABLE = 126
@@ -35,6 +39,13 @@ def main() -> None:
         asked = bool(arguments)
         (sys.stdout if asked else sys.stderr).write(_USAGE)
         sys.exit(EXIT_DONE if asked else EXIT_USAGE)
+    if arguments[0] == "--version":
+        from importlib.metadata import version  # noqa: PLC0415 -- few starts are for it
+
+        from quarterdeck_contract import VERSION  # noqa: PLC0415 -- likewise
+
+        sys.stdout.write(f"quarterdeck-instrument {version(_DISTRIBUTION)}, contract {VERSION}\n")
+        sys.exit(EXIT_DONE)
     if arguments[0] == "doctor":
         from quarterdeck_instrumentation.doctor.command import main as doctor  # noqa: PLC0415 -- few starts are for it
 

@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from quarterdeck_contract import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +94,15 @@ def test_help_is_on_stdout(launch: Callable[..., subprocess.CompletedProcess[str
 
     assert done.returncode == 0
     assert "quarterdeck-instrument uvicorn app:app --workers 4" in done.stdout
+    assert "spans where OTEL_EXPORTER_OTLP_ENDPOINT or\nOTEL_TRACES_EXPORTER says" in done.stdout
+
+
+def test_the_version_is_said(launch: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """On stdout, that of the package and that of the contract it keeps."""
+    done = launch("--version")
+
+    told = f"quarterdeck-instrument {version('quarterdeck-instrumentation')}, contract {VERSION}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
 
 
 def test_the_sitecustomize_that_ours_hides_still_runs(
