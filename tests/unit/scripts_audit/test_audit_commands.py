@@ -100,7 +100,7 @@ def test_a_time_that_is_none_is_a_usage_error(cluster: FakeCluster, capsys: pyte
     """It says what is understood."""
     del cluster
     assert cli.run(["audit", "show", "--since", "yesterday"]) == 2
-    assert "Found 'yesterday'" in capsys.readouterr().err
+    assert "Found 'yesterday'.\nNext: write `--since 24h`, or a time." in capsys.readouterr().err
 
 
 def test_verify_says_that_all_is_there_and_what_is_unfinished(

@@ -97,3 +97,6 @@ def test_headers_that_cannot_be_read_are_refused_without_being_repeated(text: st
     with pytest.raises(UsageError) as raised:
         headers_of({"QUARTERDECK_PROMETHEUS_HEADERS": f"X-A=b,{text}"})
     assert text not in str(raised.value)
+    assert raised.value.next_step == (
+        "write `export QUARTERDECK_PROMETHEUS_HEADERS=X-Tenant=shop`, with a comma between headers"
+    )

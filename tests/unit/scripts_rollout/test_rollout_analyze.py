@@ -165,7 +165,7 @@ def test_a_service_without_a_second_version_is_refused(typed: Any, capsys: pytes
     ("arguments", "said"),
     [
         ([], "the name of a service, or a bundle"),
-        (["checkout", "--since", "yesterday"], "a time in the past"),
+        (["checkout", "--since", "yesterday"], "Next: write how long ago, such as `2h`."),
         (["checkout", "--since", "2999-01-01T00:00:00Z"], "a time in the past"),
         (["checkout", "--since", "10s", "--until", "1m"], "a window of at least one scrape"),
         (["checkout", "--since", "20s"], "one canary of checkout"),

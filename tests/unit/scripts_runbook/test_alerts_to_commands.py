@@ -141,6 +141,13 @@ class TestAdvice:
                 options = {key: given[key] for key in ("service", "node", "replicas", "undo", "force", "within")}
                 Asked(given["action"], action, **options).require_fitting()
 
+    def test_a_time_that_is_none_is_refused_with_one_that_is(self) -> None:
+        """The step can be typed as it is written."""
+        action = runbooks()["restart"].action
+        assert action
+        with pytest.raises(UsageError, match=r"Found 'soon'\.\nNext: write `--within 5m`\."):
+            Asked("restart", action, "checkout", None, None, undo=False, force=False, within="soon").require_fitting()
+
     def test_the_text_has_all_that_is_needed_at_night(self, catalogue: Catalogue) -> None:
         """What it means, what to look at, what to type."""
         text = str(advice.on(parsed(alert())[0], catalogue, "local"))

@@ -144,6 +144,8 @@ def _time(text: str) -> datetime:
         given = datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(
-            "how long ago (24h, 7d) or a time (2026-11-23, 2026-11-23T08:00Z) for --since", repr(text), "correct it"
+            "how long ago (24h, 7d) or a time (2026-11-23, 2026-11-23T08:00Z) for --since",
+            repr(text),
+            "write `--since 24h`, or a time",
         ) from error
     return given if given.tzinfo else given.replace(tzinfo=UTC)

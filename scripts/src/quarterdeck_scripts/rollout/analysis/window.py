@@ -59,7 +59,9 @@ def moment_of(text: str, now: float) -> float:
         except ValueError:
             at = math.inf
     if at > now:
-        raise UsageError("a time in the past, such as 2h or 2026-11-22T10:00:00Z", repr(text), "correct it")
+        raise UsageError(
+            "a time in the past, such as 2h or 2026-11-22T10:00:00Z", repr(text), "write how long ago, such as `2h`"
+        )
     return at
 
 

@@ -68,7 +68,8 @@ def headers_of(environ: Mapping[str, str]) -> dict[str, str]:
     for each in filter(None, map(str.strip, environ.get(HEADERS, "").split(","))):
         name, sign, value = each.partition("=")
         if not sign or not name.strip().replace("-", "").isalnum():
-            raise UsageError(f"headers in {HEADERS} as name=value,name=value", "another text", "correct it")
+            step = f"write `export {HEADERS}=X-Tenant=shop`, with a comma between headers"
+            raise UsageError(f"headers in {HEADERS} as name=value,name=value", "another text", step)
         headers[name.strip()] = unquote(value.strip())
     return headers
 
