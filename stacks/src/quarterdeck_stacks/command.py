@@ -155,10 +155,15 @@ def _rendered(env: str, overrides: tuple[str, ...]) -> tuple[Project, StackConfi
     from quarterdeck_stacks.manifests import ordered  # noqa: PLC0415 -- YAML costs 20 ms, and --help reads none
     from quarterdeck_stacks.project import load_project, load_stack  # noqa: PLC0415 -- likewise
     from quarterdeck_stacks.render import render as run  # noqa: PLC0415 -- Pulumi's SDK costs 250 ms
+    from quarterdeck_stacks.settings.keys import KeyRefusedError  # noqa: PLC0415 -- likewise
 
     project = load_project(Path.cwd())
     config = load_stack(project, env, overrides)
-    rendering = run(project, env, config)
+    try:
+        rendering = run(project, env, config)
+    except KeyRefusedError as error:
+        given = {override.partition("=")[0].rpartition(":")[2] for override in overrides}
+        raise error.in_arguments() if error.key in given else error from None
     for left_out in rendering.left_out:
         click.echo(f"Left out: {left_out}", err=True)
     return project, config, ordered(rendering.objects)

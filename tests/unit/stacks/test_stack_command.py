@@ -54,6 +54,9 @@ def test_a_folder_gets_one_file_an_object(root: Path, tmp_path: Path) -> None:
     [
         (("--env", "moon"), 2, "Found 'moon'."),
         (("--config", "retention=1h"), 2, "Found 1h."),
+        (("--config", "retentoin=1h"), 2, "Next: write --config retention=…, as docs/reference/environments.md"),
+        (("--config", "zzz=1h"), 2, "Next: write --config KEY=…, as docs/reference/environments.md"),
+        (("--config", "quarterdeck:drain=soon"), 2, "Next: write --config drain=…, as docs/reference/environments.md"),
         (("--config", "retention"), 2, "Found --config retention."),
         (("--config", "catalogue=nowhere.yaml"), 2, "nowhere.yaml"),
     ],

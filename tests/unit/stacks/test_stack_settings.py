@@ -91,6 +91,10 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one() -> None:
     with pytest.raises(UsageError) as refused:
         _parse(scrapeIntervall="1s")
 
+    assert refused.value.expected.startswith(
+        "a configuration key of docs/reference/environments.md, such as scrapeInterval"
+    )
+    assert refused.value.expected.count(",") <= 3, "the nearest, not all there are"
     assert refused.value.found == "scrapeIntervall"
     assert refused.value.next_step == "write scrapeInterval in Pulumi.local.yaml"
 

@@ -27,6 +27,27 @@ if TYPE_CHECKING:
     G = TypeVar("G", bound=DataclassInstance)
 
 
+_NEAR = 3
+"""How many keys are named where one is none."""
+_REFERENCE = "docs/reference/environments.md"
+"""Where all keys are explained."""
+
+
+class KeyRefusedError(UsageError):
+    """A key that nothing reads, or a value that its key cannot have."""
+
+    def __init__(self, expected: str, found: str, next_step: str, key: str, near: str = "") -> None:
+        """Take what a UsageError takes, the key, and how it is spelt where it is none."""
+        super().__init__(expected, found, next_step)
+        self.key = key
+        self.near = near
+
+    def in_arguments(self) -> UsageError:
+        """Return the same of a key given by `--config`: neither a file nor `pulumi config set` mends that."""
+        step = f"write --config {self.near or self.key}=…"
+        return UsageError(self.expected, self.found, f"{step}, as {_REFERENCE} explains it")
+
+
 def key(name: str, read: Callable[[str], Any], *, shown: bool = True) -> Any:
     """Declare a field whose value is what *read* makes of the text at the key *name*; a ValueError refuses it.
 
@@ -61,9 +82,16 @@ def check_keys(cls: type[DataclassInstance], stack: str, config: Mapping[str, st
     known = {name for name, _, _ in declared(cls)}
     unknown = sorted(config.keys() - known)
     if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
+        near = difflib.get_close_matches(unknown[0], known, n=_NEAR)
         step = f"write {near[0]}" if near else "remove it"
-        raise UsageError(f"configuration keys {', '.join(sorted(known))}", unknown[0], f"{step} in Pulumi.{stack}.yaml")
+        such = f", such as {', '.join(near)}" if near else ""
+        raise KeyRefusedError(
+            f"a configuration key of {_REFERENCE}{such}",
+            unknown[0],
+            f"{step} in Pulumi.{stack}.yaml",
+            unknown[0],
+            near[0] if near else "KEY",
+        )
     missing = sorted(known - config.keys())
     if missing:
         raise UsageError(
@@ -97,10 +125,11 @@ _CREDENTIALS = re.compile(r"://[^/?#\s\"@]*@")
 def _refuse_credentials(name: str, value: str) -> None:
     """Refuse a URL with credentials: it would be in a ConfigMap, in a rendering and in the state for all to read."""
     if _CREDENTIALS.search(value):
-        raise UsageError(
+        raise KeyRefusedError(
             f"the key {name} without a user or a password: it is written where everybody may read it",
             "a URL with them, not shown here",
             f"`pulumi config set {name} …` without them; a receiver's token is in the Secret remote-write-NAME",
+            name,
         )
 
 
@@ -110,7 +139,9 @@ def _value(config: Mapping[str, str], name: str, read: Callable[[str], Any]) -> 
     except ValueError as error:
         # Each says "expected A, found B".
         expected, _, found = str(error).removeprefix("expected ").rpartition(", found ")
-        raise UsageError(f"the key {name} to be {expected}", found, f"`pulumi config set {name} …`") from error
+        raise KeyRefusedError(
+            f"the key {name} to be {expected}", found, f"`pulumi config set {name} …`", name
+        ) from error
 
 
 # What a text may be read as. Each raises a ValueError "expected A, found B".
