@@ -142,7 +142,13 @@ def test_counts_are_the_services_own(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "verdict"), [({}, Verdict.PASS), ({"failing": 0.05}, Verdict.FAIL), ({"slow": 0.3}, Verdict.FAIL)]
+    ("how", "verdict"),
+    [
+        ({}, Verdict.PASS),
+        ({"failing": 0.05}, Verdict.FAIL),
+        ({"slow": 0.3}, Verdict.FAIL),
+        ({"slow": 1.0}, Verdict.FAIL),
+    ],
 )
 def test_canaries_are_told_apart(world: World, how: dict[str, float], verdict: Verdict) -> None:
     """As with a Prometheus, in minutes."""
@@ -150,6 +156,39 @@ def test_canaries_are_told_apart(world: World, how: dict[str, float], verdict: V
 
     assert verdict in [look.verdict for look in looks]
     assert {look.verdict for look in looks} <= {verdict, Verdict.INCONCLUSIVE}
+
+
+def test_a_route_that_is_slow_at_both_sides_hides_nothing(world: World) -> None:
+    """Datadog sends no series where nothing is counted: what it counted elsewhere says that it was nothing here."""
+    target = {"env": "prod", "kube_namespace": "shop", "service": "checkout"}
+    slow_route = {"http__request__method": "GET", "http__route": "/reports", "http__response__status_code": "200"}
+    for pod, known in world.pods.items():
+        for minute in range(31):
+            world.server.metrics.send(
+                *("http.server.request.duration", BEGIN + 600 + EXPORT * minute, 0.7, 2),
+                **(target | slow_route | {"pod_name": pod, "version": known.version}),
+            )
+    looks, record = judged(world, 30, ERRORS, SLOW)
+
+    assert record.readings[-1].causes == ()
+    assert Verdict.FAIL not in [look.verdict for look in looks]
+    assert {each.route for each in record.readings[-1].tallies[1].routes} == {"GET /orders/{id}", "GET /reports"}
+
+
+def test_without_buckets_latency_is_no_evidence(world: World) -> None:
+    """Of a metric without percentiles Datadog counts all, and nothing up to a bound."""
+    answer = world.server.metrics.answer
+
+    def uncounted(query: str, start: int, end: int) -> dict[str, Any]:
+        whole = answer(query, start, end)
+        bounded = [number for number, part in enumerate(query.split(",count")) if "v<=" in part]
+        return {**whole, "series": [each for each in whole["series"] if each["query_index"] not in bounded]}
+
+    world.server.metrics.answer = uncounted  # type: ignore[method-assign]  # a setting of the metric
+    looks, record = judged(world, 30, ERRORS, SLOW)
+
+    assert {look.verdict for look in looks} == {Verdict.INCONCLUSIVE}
+    assert "no bucket of 0.25 s of the" in record.readings[-1].causes[0]
 
 
 def test_what_is_late_is_counted_when_it_comes(world: World) -> None:

@@ -299,6 +299,47 @@ def test_more_slow_requests_than_requests_are_a_cause() -> None:
     assert "contradict each other" in reading.causes[-1]
 
 
+@pytest.mark.parametrize("without", [(STABLE,), (CANARY, STABLE)], ids=["stable", "both"])
+def test_a_pod_without_the_thresholds_bucket_is_a_cause(without: tuple[PodFact, ...]) -> None:
+    """Its requests would all be called slow, and a slow canary no worse than the stable version."""
+    pods = (CANARY, STABLE)
+    counters = [series(pod, {1010: 10, 1040: 40}, http_route="/pay", http_request_method="GET") for pod in pods]
+    counters += [
+        series(pod, {1010: 9, 1040: 38}, le="0.25", http_route="/pay", http_request_method="GET")
+        for pod in pods
+        if pod not in without
+    ]
+
+    assert take(counters, into=ledger(FAILED, SLOW)).causes == tuple(
+        f"Prometheus has no bucket of 0.25 s of the {pod.track} pod {pod.name}, GET /pay for one" for pod in without
+    )
+
+
+def test_a_bucket_is_missed_only_where_slowness_is_judged() -> None:
+    """Not of failed requests, not of routes that nothing is promised about, nor where only errors are judged."""
+    of_users = Objective("users", Bad.SLOW, 0.005, 0.25, where=(("http_route", "/users"),))
+    counters = [
+        *(series(pod, {1010: 10, 1040: 40}, http_route="/users") for pod in (CANARY, STABLE)),
+        *(series(pod, {1010: 9, 1040: 38}, le="0.25", http_route="/users") for pod in (CANARY, STABLE)),
+        series(CANARY, {1010: 1, 1040: 1}, status="500", http_route="/users"),
+        series(CANARY, {1010: 1, 1040: 1}, http_route="/pay"),
+    ]
+
+    assert take(counters, into=ledger(FAILED, of_users)).causes == ()
+
+
+def test_a_bucket_that_comes_late_ends_the_doubt() -> None:
+    """Parts of a scrape may be on their way; the count is right once they are there."""
+    book = ledger(SLOW)
+    whole, fast = series(CANARY, {1010: 10, 1040: 40}), series(CANARY, {1010: 9, 1040: 38}, le="0.25")
+    stable = [series(STABLE, {1000: 5, 1010: 9}), series(STABLE, {1000: 5, 1010: 9}, le="0.25")]
+
+    assert take([whole, *stable], into=book).causes != ()
+    reading = take([whole, fast, *stable], into=book)
+
+    assert (reading.causes, reading.tallies[0].canary) == ((), Counts(40, 2))
+
+
 @UNHURRIED
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.booleans()), min_size=1, max_size=30),

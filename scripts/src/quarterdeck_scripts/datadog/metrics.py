@@ -130,13 +130,13 @@ class DatadogMetrics:
         query = {"from": str(int(began)), "to": str(math.ceil(at)), "query": ",".join(texts)}
         read = self._read(asked, self._api.request("GET", "/api/v1/query", query=query), len(texts))
         self._pods |= self._look()
-        parts = read.parts
         warnings = [
             f"Datadog sent {read.sent[number]:.0f} of {whole:.0f} events that it counted"
             for number, whole in read.whole.items()
             if asked.counts and abs(read.sent[number] - whole) > _SLACK
         ]
         warnings += self._strangers(read)
+        parts = {**_silent(asked, read), **read.parts}
         meant = {key: points for key, points in parts.items() if self._is_meant(asked, key[0])}
         found = self._summed(asked, meant, at) if asked.summed is not None else self._samples(asked, meant, at)
         return Answer(tuple(found), tuple(warnings))
@@ -227,6 +227,22 @@ class DatadogMetrics:
             if spelling.lower() == value:
                 return spelling
         return self._routes.get(tag_value(value), value)
+
+
+def _silent(asked: Question, read: _Read) -> dict[tuple[str, _Key], _Points]:
+    """Return the buckets that Datadog said nothing of where nothing fell into them, as a Prometheus has them: at zero.
+
+    A bucket that it counted nothing in anywhere may be one that it cannot count in: of that, nothing is made up.
+    """
+    known = [bound for number, bound in enumerate(asked.bounds) if number in read.whole]
+    return {
+        (pod, tuple((name, spelt(bound)[0] if name == LE.prometheus else value) for name, value in key)): dict.fromkeys(
+            points, 0.0
+        )
+        for (pod, key), points in read.parts.items()
+        if dict(key).get(LE.prometheus) == spelt(math.inf)[0]
+        for bound in known
+    }
 
 
 def _number_of(series: Any, expected: int) -> int:

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract import kubernetes
+from quarterdeck_contract import kubernetes, labels
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.rollout.judge.continuity import Continuity
 from quarterdeck_scripts.rollout.judge.counters import TRACKS, Counter, Counters
 from quarterdeck_scripts.rollout.judge.counts import OTHER_ROUTES, Counts, RouteCounts, Tally
 from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria
+from quarterdeck_scripts.rollout.judge.queries import BUCKET_BOUND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,9 +100,12 @@ class Ledger:
         self._counters.take(counters, scrapes, {pod.name for pod in pods if pod.born_during})
         self._name_routes()
         left_out = self._continuity.take([*counters, *scrapes], now)
-        causes = [*self._counters.holes, *left_out, *self._missing(scrapes, pods, now)]
+        unmeasured = self._unmeasured()
+        causes = [*self._counters.holes, *left_out, *self._missing(scrapes, pods, now), *unmeasured]
         tallies = tuple(map(self._tally, self._objectives))
-        if not self._plausible(tallies):
+        if unmeasured:
+            tallies = self._tallies
+        elif not self._plausible(tallies):
             causes.append("the counters contradict each other: bad requests that were never made, or fewer than before")
             tallies = self._tallies
         self._tallies = tallies
@@ -167,6 +171,28 @@ class Ledger:
                         f"with a scrape every {self._interval:g} s"
                     )
         return causes
+
+    def _unmeasured(self) -> list[str]:
+        """Name the pods without a bucket that says what was fast: all that they count would be called slow."""
+        bounds: dict[tuple[str, ...], set[float]] = {}
+        whole: dict[tuple[str, ...], Counter] = {}
+        for counter in self._counters.all():
+            key = tuple(value for name, value in counter.labels.items() if name != BUCKET_BOUND)
+            bounds.setdefault(key, set()).add(counter.bound)
+            if math.isinf(counter.bound) and not counter.failed:
+                whole[key] = counter
+        without = {
+            (counter.track, counter.labels[labels.POD.prometheus], objective.threshold): counter.route
+            for objective in self._objectives
+            for key, counter in whole.items()
+            if objective.bad is Bad.SLOW and objective.threshold not in bounds[key]
+            if objective.concerns(counter.labels)
+        }
+        return [
+            f"Prometheus has no bucket of {threshold or 0:g} s of the {track} pod {pod}"
+            + (f", {route} for one" if route else "")
+            for (track, pod, threshold), route in without.items()
+        ]
 
     def _newest(self, track: str) -> float:
         return max((counter.time for counter in self._counters.all() if counter.track == track), default=0.0)
