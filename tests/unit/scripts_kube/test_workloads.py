@@ -244,14 +244,28 @@ class TestNewVersions:
 
     @pytest.mark.parametrize(
         ("image", "version"),
-        [("checkout:v2", "v2"), ("host:5000/a/checkout:v2.1-rc_1", "v2.1-rc_1"), ("checkout:v2@sha256:00", "v2")],
+        [
+            ("checkout:v2", "v2"),
+            ("host:5000/a/checkout:v2.1-rc_1", "v2.1-rc_1"),
+            (f"checkout:v2@sha256:{'0a' * 32}", "v2"),
+        ],
     )
     def test_the_tag_is_the_version(self, image: str, version: str) -> None:
         """A registry's port and a digest are not."""
         assert version_of(image) == version
 
     @pytest.mark.parametrize(
-        "image", ["checkout", "host:5000/checkout", "checkout@sha256:00", "checkout:", "a:" + "v" * 64]
+        "image",
+        [
+            "checkout",
+            "host:5000/checkout",
+            "checkout@sha256:00",
+            "checkout:",
+            "a:" + "v" * 64,
+            "not an image!",
+            "not an image:v1",
+            "checkout:v1@sha256:00",
+        ],
     )
     def test_an_image_without_a_version_is_refused(self, image: str) -> None:
         """The version is a label's value on every series, so it has to be one."""

@@ -288,3 +288,24 @@ def test_an_unknown_service_is_a_usage_error(world: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr("quarterdeck_scripts.environment.open_environment", lambda *_: world.session().environment)
 
     assert cli.run(["rollout", "start", "chekout", "--image", V2]) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (["checkout", "--image", "not an image!"], "Found 'not an image!'."),
+        (["checkout", "--image", "not an image:v1"], "Found 'not an image:v1'."),
+        (["checkout", "--image", V2, "--after", "checkout=cart"], "Found 'checkout=cart'."),
+        (["a", "b", "--image", "a=a:v2", "--image", "b=b:v2", "--after", "b"], "Found 'b'."),
+    ],
+)
+def test_what_is_no_image_or_order_is_refused_before_a_cluster_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: list[str], found: str
+) -> None:
+    """Whoever mistypes need not be able to reach one."""
+    asked: list[object] = []
+    monkeypatch.setattr("quarterdeck_scripts.environment.open_environment", lambda *given: asked.append(given))
+
+    assert cli.run(["rollout", "start", *line]) == 2
+    assert found in capsys.readouterr().err
+    assert asked == []

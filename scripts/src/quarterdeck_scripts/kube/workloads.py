@@ -24,6 +24,7 @@ from quarterdeck_contract.kubernetes import (
     TRACK_CANARY,
     TRACK_STABLE,
 )
+from quarterdeck_dashboards.catalogue.fields import IMAGE_PATTERN
 from quarterdeck_scripts.kube import in_place
 from quarterdeck_scripts.kube.patches import pointer
 from quarterdeck_scripts.kube.pods import (
@@ -222,14 +223,14 @@ def canary_of(stable: Json, image: str, replicas: int, track: str = TRACK_CANARY
 def version_of(image: str) -> str:
     """Return the tag of *image*, which is the service's version.
 
-    >>> version_of("localhost:5000/checkout:v2@sha256:0a1b")
+    >>> version_of("localhost:5000/checkout:v2")
     'v2'
 
     Raises:
-        UsageError: it has no tag, or one that cannot be a label's value.
+        UsageError: it is no image's name as the catalogue takes it, or its tag cannot be a label's value.
     """
     _, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", tag):
+    if not (re.fullmatch(IMAGE_PATTERN, image) and re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", tag)):
         raise UsageError(
             "an image with a tag of at most 63 letters, digits, dots, underscores or dashes",
             repr(image),

@@ -99,11 +99,15 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     everything is back. 4: refused, nothing was changed. 130, 143: stopped, everything is back.
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.kube import workloads  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout import beginning  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.doing import Manner, roll_out  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.steps import train  # noqa: PLC0415 -- likewise
 
     members = train.parse(images, services)
+    for member in members:
+        workloads.version_of(member.image)
+    train.order(services, {}, after)  # for what it refuses: a cluster would be asked for nothing
 
     def opened(service: str) -> Session:
         return _open(env, context, service).letting_in(strategy, baseline)
