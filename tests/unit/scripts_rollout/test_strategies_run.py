@@ -9,8 +9,9 @@ import pytest
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, path
+from quarterdeck_scripts.kube.traffic import service_of, weigh_patch
 from quarterdeck_scripts.kube.workloads import hold_patch, promote_patch
-from quarterdeck_scripts.rollout import beginning, status
+from quarterdeck_scripts.rollout import beginning, going_back, status
 from quarterdeck_scripts.rollout.rehearsal import rehearse
 from quarterdeck_scripts.rollout.steps import flow
 from quarterdeck_scripts.rollout.steps.state import Ending
@@ -222,6 +223,55 @@ def test_a_service_that_leads_to_one_track_by_its_owners_will_is_left_alone(make
     world = make_world(**WAYS["blue-green"])
     where, body = path("Service", "shop", "checkout"), {"spec": {"selector": {TRACK: "stable"}}}
     world.cluster.request("PATCH", where, body=body, content_type=MERGE_PATCH)
+@pytest.mark.parametrize("weight", [1, 0])
+def test_a_rule_that_somebody_adds_meanwhile_leaves_no_route_on_the_canary(
+    make_world: Callable[..., Any], weight: int
+) -> None:
+    """It has no share of the canary's, and its route is put back all the same before the canary goes."""
+    world = make_world(**WAYS["weights"])
+    world.behave(V2, failing=0.05)
+    front = path("HTTPRoute", "shop", "front")
+    added = {
+        "matches": [{"path": {"value": "/new"}}],
+        "backendRefs": [{"name": "checkout", "port": 80, "weight": weight}],
+    }
+    wanted = [*world.cluster.request("GET", front)["spec"]["rules"], added]
+
+    def add() -> None:
+        route = world.cluster.request("GET", front)
+        assert route["spec"]["rules"] != wanted[:1]
+        route["spec"]["rules"].append(added)
+        world.cluster.request("PUT", front, body=route)
+
+    world.at_time[36] = add
+    outcome, _ = run(world)
+
+    assert outcome.ending is Ending.ROLLED_BACK
+    assert world.cluster.request("GET", front)["spec"]["rules"] == wanted
+    assert [each["metadata"]["name"] for each in world._items("Service")] == ["checkout"]
+
+
+def test_a_canarys_service_left_alone_is_aborted_before_another_begins(make_world: Callable[..., Any]) -> None:
+    """Routes may still lead to it; one of the same name that its owner made is left alone."""
+    world = make_world(**WAYS["weights"])
+    front, before = path("HTTPRoute", "shop", "front"), left(world)
+    service = world.cluster.request("GET", path("Service", "shop", "checkout"))
+    made = service_of(service, "checkout-canary", "canary")
+    world.cluster.request("POST", path("Service", "shop"), body=made)
+    route = world.cluster.request("GET", front)
+    body = weigh_patch(route, "checkout", "checkout-canary", 10)
+    world.cluster.request("PATCH", front, body=body, content_type=JSON_PATCH)
+
+    with pytest.raises(RefusedError, match="no Service of a canary of checkout"):
+        run(world)
+    assert going_back.abort(world.session, ["checkout"], yes=True, dry_run=False, take_over=False) == 0
+
+    assert left(world) == before
+    del made["metadata"]["labels"]
+    world.cluster.request("POST", path("Service", "shop"), body=made)
+    assert not world.session().view().inspect().weighed
+
+
     before = left(world)
 
     with pytest.raises(RefusedError, match="whose selector is switched"):

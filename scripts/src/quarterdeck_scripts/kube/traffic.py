@@ -19,6 +19,8 @@ from quarterdeck_contract.kubernetes import APP_NAME, HELD, MANAGED_BY, TRACK
 from quarterdeck_scripts.kube.patches import pointer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from quarterdeck_scripts.kube.client import Json
 
 
@@ -77,39 +79,48 @@ MOST_WEIGHT = 1_000_000
 """The largest weight that the Gateway API takes."""
 
 
+def is_made(service: Json) -> bool:
+    """Return whether a rollout made *service* beside another one, and not its owner."""
+    return (service["metadata"].get("labels") or {}).get(MANAGED_BY) == "quarterdeck"
+
+
 def leads_to(route: Json, service: str) -> bool:
     """Return whether *route* sends anything to *service*."""
     return any(_ref(rule, service) is not None for rule in route["spec"].get("rules") or [])
 
 
-def weight_of(route: Json, service: str, canary: str) -> int:
-    """Return how many percent of what *route* sends to *service* go to *canary*: the fewest of its rules."""
-    shares = [_share(rule, service, canary) for rule in route["spec"]["rules"] if _ref(rule, service) is not None]
-    return min(shares, default=0)
+def weight_of(routes: Iterable[Json], service: str, canary: str) -> int:
+    """Return how many percent of what *routes* send to *service* go to *canary*: the fewest of all their rules.
+
+    Rules that send nothing to either say nothing.
+    """
+    shares = (_share(rule, service, canary) for route in routes for rule in route["spec"].get("rules") or [])
+    return min((share for share in shares if share is not None), default=0)
 
 
 def weigh_patch(route: Json, service: str, canary: str, percent: int) -> list[Json]:
-    """Return the JSON patch that sends *percent* of what *route* sends to *service* to *canary*; 0 is as it was."""
-    where = pointer("spec", "rules")
+    """Return the JSON patch that sends *percent* of what *route* sends to *service* to *canary*; 0 is as it was.
+
+    Empty where every rule does so already.
+    """
+    where, rules = pointer("spec", "rules"), route["spec"].get("rules") or []
+    wanted = [_weighed(rule, service, canary, percent) for rule in rules]
+    if wanted == rules:
+        return []
     return [
         {"op": "test", "path": pointer("metadata", "uid"), "value": route["metadata"]["uid"]},
-        {"op": "test", "path": where, "value": copy.deepcopy(route["spec"]["rules"])},
-        {
-            "op": "replace",
-            "path": where,
-            "value": [_weighed(rule, service, canary, percent) for rule in route["spec"]["rules"]],
-        },
+        {"op": "test", "path": where, "value": copy.deepcopy(rules)},
+        {"op": "replace", "path": where, "value": wanted},
     ]
 
 
 def _weighed(rule: Json, service: str, canary: str, percent: int) -> Json:
-    stable = _ref(rule, service)
-    if stable is None:
+    stable, new = _ref(rule, service), _ref(rule, canary)
+    if stable is None or (new is None and not (percent and _weight(stable))):
         return rule
-    new = _ref(rule, canary)
     others = [ref for ref in rule["backendRefs"] if ref not in (stable, new)]
     scale = _SCALE if new is not None else 1
-    whole = round((_weight(stable) + (_weight(new) if new else 0)) / scale)
+    whole = _divided(_weight(stable) + (_weight(new) if new else 0), scale)
     divided = {service: whole * (_SCALE - percent), canary: whole * percent}
     weights = divided if percent else {service: whole}
     grown = _SCALE if percent else 1
@@ -118,16 +129,23 @@ def _weighed(rule: Json, service: str, canary: str, percent: int) -> Json:
         if ref is stable:
             refs += [{**stable, "name": name, "weight": weight} for name, weight in weights.items()]
         elif ref in others:
-            refs.append({**ref, "weight": round(_weight(ref) / scale) * grown})
+            refs.append({**ref, "weight": _divided(_weight(ref), scale) * grown})
     return {**rule, "backendRefs": refs}
 
 
-def _share(rule: Json, service: str, canary: str) -> int:
+def _divided(weight: int, scale: int) -> int:
+    """Return *weight* by *scale*, in whole ones: what somebody set by hand is never rounded to none."""
+    return max(round(weight / scale), 1 if weight else 0)
+
+
+def _share(rule: Json, service: str, canary: str) -> int | None:
+    """Return how many percent of what *rule* sends to *service* go to *canary*; None where it sends nothing."""
     stable, new = _ref(rule, service), _ref(rule, canary)
-    if stable is None or new is None:
-        return 0
-    whole = _weight(stable) + _weight(new)
-    return round(100 * _weight(new) / whole) if whole else 0
+    if stable is None:
+        return None
+    part = _weight(new) if new else 0
+    whole = _weight(stable) + part
+    return round(100 * part / whole) if whole else None
 
 
 def _ref(rule: Json, service: str) -> Json | None:

@@ -117,7 +117,8 @@ def _left(open_session: Open, services: Sequence[str]) -> list[_Left]:
 
 
 def _is_left(situation: Situation) -> bool:
-    return situation.state is not None or situation.canary_image is not None or bool(situation.directed)
+    let_in = situation.canary_image is not None or bool(situation.directed) or situation.weighed
+    return let_in or situation.state is not None
 
 
 def _train_of(left: _Left) -> tuple[str, ...]:

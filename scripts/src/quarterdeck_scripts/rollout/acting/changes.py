@@ -161,23 +161,24 @@ class Changes(Writer):
         name, canary = self._record.service, workloads.canary_name(self._record.service)
         if not routes and percent:
             raise RefusedError(f"an HTTPRoute that leads to {name}", "none", "make one, or leave the weights out")
-        present = min((traffic.weight_of(route, name, canary) for route in routes), default=0)
+        present = traffic.weight_of(routes, name, canary)
         if unless_more and present > percent:
             return present
         if percent:
             self._make_service(canary)
         for route in routes:
-            before = traffic.weight_of(route, name, canary)
-            if before != percent:
+            patch = traffic.weigh_patch(route, name, canary, percent)
+            if patch:
                 self._lock.holds()
                 why = self._record.reason or f"judge {self._record.image}"
                 with self._change("weigh", route, {"percent": before}, why) as change:
-                    self._patch(route, traffic.weigh_patch(route, name, canary, percent))
+                    self._patch(route, patch)
                     change.after = {"percent": percent}
         if not percent:
             self._delete_service(canary)
         return percent
 
+                before = traffic.weight_of([route], name, canary)
     def _make_service(self, name: str) -> None:
         if self._view.canary_service() is not None:
             return

@@ -76,8 +76,9 @@ class ServiceView:
         return found
 
     def canary_service(self) -> Json | None:
-        """Return the Service that leads to the canary's pods alone; None without one."""
-        return self._get("Service", workloads.canary_name(self._service))
+        """Return the Service that a rollout made to lead to the canary's pods alone; None without one."""
+        found = self._get("Service", workloads.canary_name(self._service))
+        return found if found is not None and traffic.is_made(found) else None
 
     def routes(self) -> list[Json]:
         """Return the HTTPRoutes that lead to the service; none where the cluster knows no such kind."""

@@ -46,6 +46,8 @@ def _check_clean(plan: Plan, situation: Situation, abort_first: str) -> None:
     if situation.directed:
         found = "one that a rollout has switched to one track"
         raise RefusedError(f"the Service {plan.service} to lead to pods of every track", found, abort_first)
+    if situation.weighed:
+        raise RefusedError(f"no Service of a canary of {plan.service}", "one that a rollout left behind", abort_first)
     if situation.stable_image == plan.image:
         raise RefusedError(
             f"an image that {plan.service} does not run yet", plan.image, "give the new version's image with --image"
