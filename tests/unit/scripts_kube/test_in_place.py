@@ -120,7 +120,7 @@ def test_taken_back_it_is_as_it_was(place: Place) -> None:
 
     revision = previous_revision(place.now(), place.kept())
     assert revision
-    place.patch(undo_patch(place.now(), revision))
+    place.patch(undo_patch(place.now(), revision, place.kept()))
 
     assert place.now()["spec"] == before
     assert place.versions() == ["v1", "v1", "v1"]

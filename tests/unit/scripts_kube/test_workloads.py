@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_contract.kubernetes import ROLLED_BACK
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, path
 from quarterdeck_scripts.kube.revisions import RollBack, previous_revision, revisions, rolled_back
 from quarterdeck_scripts.kube.workloads import (
     WorkloadStatus,
     canary_of,
+    hold_patch,
     promote_patch,
     restart_patch,
     status_of,
@@ -21,6 +24,8 @@ from quarterdeck_scripts.kube.workloads import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from quarterdeck_scripts.kube.client import Json
     from quarterdeck_scripts.kube.fake import FakeCluster
     from quarterdeck_scripts.kube.fake_controllers import Controllers
@@ -53,7 +58,7 @@ def undo(cluster: FakeCluster) -> None:
     deployment, replica_sets = now(cluster)
     revision = previous_revision(deployment, replica_sets)
     assert revision
-    cluster.request("PATCH", CHECKOUT, body=undo_patch(deployment, revision), content_type=JSON_PATCH)
+    cluster.request("PATCH", CHECKOUT, body=undo_patch(deployment, revision, replica_sets), content_type=JSON_PATCH)
 
 
 def status(cluster: FakeCluster) -> WorkloadStatus:
@@ -164,11 +169,11 @@ class TestUndo:
         first = now(cluster)[1][0]["metadata"]["name"]
         promote(cluster, V2)
         undo(cluster)
-        assert rolled_back(*now(cluster)) == RollBack("v2", "v1", first)
+        assert rolled_back(*now(cluster)) == RollBack("v2", "v1", first, 2)
 
         restart(cluster)
 
-        assert rolled_back(*now(cluster)) == RollBack("v2", "v1", first)
+        assert rolled_back(*now(cluster)) == RollBack("v2", "v1", first, 2)
 
     def test_the_next_version_ends_the_mark(self, cluster: FakeCluster, checkout: Json) -> None:
         """What was undone then is history; now v1 is the version to go back to."""
@@ -181,6 +186,62 @@ class TestUndo:
         assert revision
         assert revision.version == "v1"
 
+    def test_a_version_that_was_rolled_back_to_may_be_deployed_again(
+        self, cluster: FakeCluster, checkout: Json
+    ) -> None:
+        """It stands at no roll-back then: what it was rolled back from came in between, and is the way back."""
+        promote(cluster, V2)
+        undo(cluster)
+        promote(cluster, V2)
+        promote(cluster, "localhost/checkout:v1")
+
+        assert rolled_back(*now(cluster)) is None
+        revision = previous_revision(*now(cluster))
+        assert revision
+        assert revision.version == "v2"
+
+    def test_somebody_else_may_deploy_it_again(self, cluster: FakeCluster, checkout: Json) -> None:
+        """They leave the mark, whose revision says that another one came after it."""
+        promote(cluster, V2)
+        deployed = now(cluster)[0]["spec"]["template"]
+        undo(cluster)
+        restored = now(cluster)[0]["spec"]["template"]
+
+        for template in (deployed, restored):
+            body = [{"op": "replace", "path": "/spec/template", "value": template}]
+            cluster.request("PATCH", CHECKOUT, body=body, content_type=JSON_PATCH)
+
+        assert ROLLED_BACK in now(cluster)[0]["metadata"]["annotations"]
+        assert rolled_back(*now(cluster)) is None
+        undo(cluster)
+        mark = rolled_back(*now(cluster))
+        assert mark
+        assert (mark.from_version, mark.to_version) == ("v1", "v2")
+
+    @pytest.mark.parametrize("begin", [promote_patch, partial(hold_patch, pods=1)])
+    def test_what_is_deployed_next_takes_the_mark_away(
+        self, cluster: FakeCluster, checkout: Json, begin: Callable[[Json, str], list[Json]]
+    ) -> None:
+        """Promoted or held at its first pods."""
+        promote(cluster, V2)
+        undo(cluster)
+
+        cluster.request("PATCH", CHECKOUT, body=begin(now(cluster)[0], V2), content_type=JSON_PATCH)
+
+        assert ROLLED_BACK not in now(cluster)[0]["metadata"]["annotations"]
+
+    def test_the_mark_holds_before_its_controller_has_seen_what_is_undone(
+        self, cluster: FakeCluster, checkout: Json
+    ) -> None:
+        """The number that the undone revision gets later is no sign of something deployed since."""
+        before, kept = now(cluster)
+        revision = revisions(before, kept)[0]
+        promote(cluster, V2)
+        patch = undo_patch(now(cluster)[0], revision, kept)
+        cluster.request("PATCH", CHECKOUT, body=patch, content_type=JSON_PATCH)
+
+        assert rolled_back(*now(cluster)) == RollBack("v2", "v1", revision.replica_set, 2)
+
     def test_it_is_refused_when_the_world_moved(self, cluster: FakeCluster, checkout: Json) -> None:
         """A patch made for one template is not applied to another."""
         promote(cluster, V2)
@@ -189,8 +250,9 @@ class TestUndo:
         assert revision
         promote(cluster, "localhost/checkout:v3")
 
+        body = undo_patch(deployment, revision, replica_sets)
         with pytest.raises(ApiError) as caught:
-            cluster.request("PATCH", CHECKOUT, body=undo_patch(deployment, revision), content_type=JSON_PATCH)
+            cluster.request("PATCH", CHECKOUT, body=body, content_type=JSON_PATCH)
 
         assert caught.value.status == 422
         assert now(cluster)[0]["spec"]["template"]["spec"]["containers"][0]["image"] == "localhost/checkout:v3"

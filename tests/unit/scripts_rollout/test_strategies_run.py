@@ -13,6 +13,7 @@ from quarterdeck_scripts.kube.traffic import service_of, weigh_patch
 from quarterdeck_scripts.kube.workloads import hold_patch, promote_patch
 from quarterdeck_scripts.rollout import beginning, going_back, status
 from quarterdeck_scripts.rollout.rehearsal import rehearse
+from quarterdeck_scripts.rollout.acting.changes import Changes
 from quarterdeck_scripts.rollout.steps import flow
 from quarterdeck_scripts.rollout.steps.state import Ending
 from quarterdeck_scripts.rollout.steps.train import Member
@@ -123,6 +124,29 @@ def test_what_is_promoted_can_be_undone(world: Any) -> None:
 
 
 @pytest.mark.parametrize("failing", [0.0, 0.05])
+def test_a_version_that_was_once_restored_is_taken_back_when_it_breaks(
+    make_world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Undone to v1, on to v2, and to v1 once more, which never gets Ready: v2 is whole again in the end."""
+    world = make_world()
+    run(world)
+    session = world.session()
+    plan = session.plan("", session.view().inspect())
+    session.run(flow.undo(plan), session.record(plan))
+    run(world)
+    promote = Changes.promote
+
+    def breaking(changes: Changes, image: str) -> None:
+        world.controllers.faults[V1] = "CrashLoopBackOff"
+        promote(changes, image)
+
+    monkeypatch.setattr(Changes, "promote", breaking)
+    outcome, _ = run(world, V1)
+
+    assert outcome.ending is Ending.ROLLED_BACK
+    assert world.images() == [V2] * 3
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
 def test_an_update_that_somebody_else_began_is_judged(
     make_world: Callable[..., Any], kind: str, failing: float

@@ -93,19 +93,37 @@ class RollBack:
     to_version: str
     replica_set: str
     """The ReplicaSet whose template was restored."""
+    revision: int | None = None
+    """Number of the revision that was undone: another template with a higher one came later. None in older marks."""
 
 
 def rolled_back(deployment: Json, replica_sets: Iterable[Json]) -> RollBack | None:
-    """Return the roll-back that *deployment* stands at; None when something was deployed since, or none was."""
+    """Return the roll-back that *deployment* stands at; None when something was deployed since, or none was.
+
+    Something else may have come and gone: then the present template is one that was deployed, not restored.
+    """
     written = (deployment["metadata"].get("annotations") or {}).get(ROLLED_BACK)
     if not written:
         return None
     mark = RollBack(**json.loads(written))
     present = without_restart(deployment["spec"]["template"])
-    for revision in revisions(deployment, replica_sets):
+    kept = revisions(deployment, replica_sets)
+    if mark.revision is not None and any(
+        revision.number > mark.revision and without_restart(revision.template) != present for revision in kept
+    ):
+        return None
+    for revision in kept:
         if revision.replica_set == mark.replica_set:
             return mark if without_restart(revision.template) == present else None
     return None
+
+
+def present_number(deployment: Json, replica_sets: Iterable[Json]) -> int:
+    """Return the number of the revision of the present template, or that it will have once its controller sees it."""
+    kept = revisions(deployment, replica_sets)
+    newest = kept[0].number if kept else 0
+    is_newest = bool(kept) and kept[0].template == _without_hash(deployment["spec"]["template"])
+    return newest if is_newest else newest + 1
 
 
 def restart_of(deployment: Json, replica_sets: Iterable[Json]) -> str | None:

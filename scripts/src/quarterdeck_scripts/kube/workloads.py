@@ -39,6 +39,7 @@ from quarterdeck_scripts.kube.pods import (
 from quarterdeck_scripts.kube.revisions import (
     RESTARTED_AT,
     Revision,
+    present_number,
     previous_revision,
     revisions,
     rolled_back,
@@ -145,15 +146,16 @@ def held_status(workload: Json, pods: Iterable[Json]) -> WorkloadStatus:
     return replace(whole, desired=wanted, updated=count, ready=ready, total=count)
 
 
-def undo_patch(deployment: Json, revision: Revision) -> list[Json]:
+def undo_patch(deployment: Json, revision: Revision, replica_sets: Iterable[Json]) -> list[Json]:
     """Return the JSON patch that brings back *revision*: the whole pod template and the version label.
 
-    What a rollout held is let go in the same change.
+    What a rollout held is let go in the same change. *replica_sets* keep the templates that it has had.
     """
     mark = {
         "from_version": _version_label(deployment["spec"]["template"]),
         "to_version": revision.version,
         "replica_set": revision.replica_set,
+        "revision": present_number(deployment, replica_sets),
     }
     patch = _template_patch(deployment, revision.template, {ROLLED_BACK: json.dumps(mark, sort_keys=True)})
     return [*patch, *in_place.release(deployment)]
@@ -166,7 +168,7 @@ def promote_patch(stable: Json, image: str) -> list[Json]:
     """
     if in_place.is_held(stable) and serving_image(stable) == image:
         return [*is_still(stable), *in_place.release(stable)]
-    return _template_patch(stable, _with_image(stable, image, TRACK_STABLE), {})
+    return [*_template_patch(stable, _with_image(stable, image, TRACK_STABLE), {}), *_without_mark(stable)]
 
 
 def hold_patch(stable: Json, image: str, pods: int) -> list[Json]:
@@ -176,9 +178,9 @@ def hold_patch(stable: Json, image: str, pods: int) -> list[Json]:
     """
     if serving_image(stable) == image:
         updated = status_of(stable, ()).updated
-        return [*is_still(stable), *in_place.hold(stable, pods, updated=updated)]
+        return [*is_still(stable), *_without_mark(stable), *in_place.hold(stable, pods, updated=updated)]
     patch = _template_patch(stable, _with_image(stable, image, TRACK_STABLE), {})
-    return [*patch, *in_place.hold(stable, pods)]
+    return [*patch, *_without_mark(stable), *in_place.hold(stable, pods)]
 
 
 def restart_patch(now: datetime) -> Json:
@@ -285,6 +287,12 @@ def _template_patch(deployment: Json, template: Json, annotations: dict[str, str
             operations.append(("add", pointer("metadata", part), entries))
     changes = [{"op": op, "path": where, "value": copy.deepcopy(value)} for op, where, value in operations]
     return [*is_still(deployment), *changes]
+
+
+def _without_mark(deployment: Json) -> list[Json]:
+    """Return the operation that takes a roll-back's mark away: what is deployed now was not rolled back to."""
+    marked = ROLLED_BACK in (deployment["metadata"].get("annotations") or {})
+    return [{"op": "remove", "path": pointer("metadata", "annotations", ROLLED_BACK)}] if marked else []
 
 
 def _version_label(template: Json) -> str:

@@ -96,11 +96,12 @@ class RollBack(Action[ServiceSeen]):
                 f"none but the present one, {_named(before)}",
                 "deploy an earlier version with `quarterdeck rollout start`",
             )
+        restore = undo_patch(seen.deployment, previous, seen.replica_sets)
         return Plan(
             f"roll the {seen.subject} back from {_named(before)} to {previous.version or ', '.join(previous.images)} "
             f"(revision {previous.number})",
             (*_age(seen, previous), *_not_restored(previous)),
-            (Request("PATCH", seen.path, undo_patch(seen.deployment, previous), JSON_PATCH, seen.subject),),
+            (Request("PATCH", seen.path, restore, JSON_PATCH, seen.subject),),
             (),
             before,
             _goal(without_restart(previous.template)),
