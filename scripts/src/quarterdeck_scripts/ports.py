@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from quarterdeck_contract.errors import QuarterdeckError
 
@@ -105,6 +105,10 @@ class Clock(Protocol):
         ...
 
 
+_STEADY: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while a laptop sleeps, where the system has such a clock: a lock's life does not wait for us."""
+
+
 class SystemClock:
     """The machine's clock."""
 
@@ -114,7 +118,7 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
-        return time.monotonic()
+        return time.clock_gettime(_STEADY)
 
     def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
-from quarterdeck_scripts.kube.client import ApiError, UnreachableError, path
+from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError, path
 from quarterdeck_scripts.rollout.steps import flow
-from quarterdeck_scripts.rollout.steps.state import Ending
+from quarterdeck_scripts.rollout.steps.actions import ClearState, Promote, SaveState
+from quarterdeck_scripts.rollout.steps.state import Direction, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from quarterdeck_scripts.rollout.steps.actions import Action, Flow, Outcome
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
@@ -189,3 +193,60 @@ def test_another_image_is_refused_while_one_is_under_way(world: Any) -> None:
     session, plan = begin(world, "localhost/checkout:v3")
     with pytest.raises(RefusedError, match="no other rollout"):
         session.run(flow.start(plan), session.record(plan))
+
+
+def meanwhile(steps: Flow, due: Callable[[Action], bool], act: Callable[[], object]) -> Flow:
+    """Walk *steps*; others *act* right before the first that is *due* is carried out."""
+    action, acted = next(steps), False
+    while True:
+        if due(action) and not acted:
+            acted = True
+            act()
+        try:
+            action = steps.send((yield action))
+        except StopIteration as end:
+            return cast("Outcome", end.value)
+
+
+def _decides(action: Action) -> bool:
+    return isinstance(action, SaveState) and action.state.direction is Direction.FORWARD
+
+
+def _promotes(action: Action) -> bool:
+    return isinstance(action, Promote)
+
+
+def _clears(action: Action) -> bool:
+    return isinstance(action, ClearState)
+
+
+@pytest.mark.parametrize("due", [_decides, _promotes, _clears])
+def test_whoever_is_taken_over_changes_nothing_more(world: Any, due: Callable[[Action], bool]) -> None:
+    """An abort by somebody else, who took the lock over from the living, is not overwritten or promoted over."""
+    session, plan = begin(world)
+    seen: list[Any] = []
+
+    def abort() -> None:
+        theirs = replace(world.session(), actor="ben@bridge")
+        back = theirs.plan(V2, theirs.view().inspect(any_state=True))
+        seen.append(theirs.run(flow.abort(back), theirs.record(back), take_over=True)[0].ending)
+        seen.append(end_state(world))
+
+    with pytest.raises(RefusedError, match="took it over"):
+        session.run(meanwhile(flow.start(plan), due, abort), session.record(plan))
+
+    assert seen == [Ending.ABORTED, ([V1] * 3, ["checkout"], False)]
+    assert end_state(world) == seen[1]
+
+
+def test_a_state_that_somebody_took_away_is_not_promoted(world: Any) -> None:
+    """Whoever removed it wanted something else: nothing is decided for it, and abort finds the canary."""
+    session, plan = begin(world)
+    gone = {"metadata": {"annotations": {ROLLOUT_STATE: None}}}
+    where = path("Deployment", "shop", "checkout")
+    world.at_time[33.0] = lambda: world.cluster.request("PATCH", where, body=gone, content_type=MERGE_PATCH)
+
+    with pytest.raises(RefusedError, match="somebody took it away"):
+        session.run(flow.start(plan), session.record(plan))
+
+    assert world.images() == [V1, V1, V1, V2]

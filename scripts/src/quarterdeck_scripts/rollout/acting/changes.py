@@ -31,10 +31,14 @@ class Changes(Writer):
     def note(self, state: State | None, why: str) -> Ask | None:
         """Write *state*, or take it away; return the pause that stands in its way, if one does.
 
-        What was asked for goes with the decision: a pause that comes between is seen, for it makes a new version.
+        What was asked for goes with the decision: a pause that comes between is seen, for it makes a new version. So
+        is whoever takes the lock over and writes once it was found to be held.
+
+        Raises:
+            RefusedError: the state is not the one last seen, and this one does not go back.
         """
-        self._lock.holds()
         stable = self._view.stable()
+        self._lock.holds()
         ask = read_ask(stable, state.id) if state else None
         if state and state.direction is Direction.FORWARD and ask and ask.wish is Wish.PAUSE:
             return ask
@@ -44,11 +48,15 @@ class Changes(Writer):
         if ROLLOUT_ASK in present and not (state and state.direction is Direction.UNDECIDED):
             wanted[ROLLOUT_ASK] = None
         if all(present.get(name) == value for name, value in wanted.items()):
+            self._view.noted = text
             return None
+        if state and state.direction is not Direction.BACK and present.get(ROLLOUT_STATE) != self._view.noted:
+            raise self._is_another(present.get(ROLLOUT_STATE))
         patch = {"metadata": {"resourceVersion": stable["metadata"]["resourceVersion"], "annotations": wanted}}
         with self._change("note", stable, present.get(ROLLOUT_STATE), why) as change:
             self._patch(stable, patch, MERGE_PATCH)
             change.after = text
+        self._view.noted = text
         return None
 
     def create(self, side: Side, image: str, replicas: int) -> None:
@@ -82,8 +90,8 @@ class Changes(Writer):
 
     def promote(self, image: str) -> None:
         """Make *image* the stable version; an update to it that is held is let go."""
-        self._lock.holds()
         stable = self._view.stable()
+        self._lock.holds()
         before = workloads.serving_image(stable)
         if before == image and not in_place.is_held(stable):
             return
@@ -94,14 +102,14 @@ class Changes(Writer):
 
     def restore(self, image: str) -> None:
         """Bring the template before *image* back, if the stable version has it; a held update ends with it."""
-        self._lock.holds()
         stable = self._view.stable()
+        self._lock.holds()
         previous = self._view.previous(stable, image)
         if previous is None:
             return
         why = self._record.reason or "put everything back"
         with self._change("restore", stable, {"image": image}, why) as change:
-            self._patch(stable, workloads.undo_patch(stable, previous, self._view.replica_sets()))
+            self._patch(stable, workloads.undo_patch(stable, previous))
             change.after = {"images": previous.images, "revision": previous.number}
 
     def free(self) -> None:
@@ -170,6 +178,7 @@ class Changes(Writer):
             patch = traffic.weigh_patch(route, name, canary, percent)
             if patch:
                 self._lock.holds()
+                before = traffic.weight_of([route], name, canary)
                 why = self._record.reason or f"judge {self._record.image}"
                 with self._change("weigh", route, {"percent": before}, why) as change:
                     self._patch(route, patch)
@@ -178,7 +187,6 @@ class Changes(Writer):
             self._delete_service(canary)
         return percent
 
-                before = traffic.weight_of([route], name, canary)
     def _make_service(self, name: str) -> None:
         if self._view.canary_service() is not None:
             return
@@ -215,6 +223,14 @@ class Changes(Writer):
         found = {**pod, "kind": "Pod"}
         with self._change("delete pod", found, {"images": _images(pod)}, why):
             self._delete(found, preconditions={"uid": pod["metadata"]["uid"]})
+
+    def _is_another(self, text: str | None) -> RefusedError:
+        service = self._record.service
+        return RefusedError(
+            f"the rollout's state on {service} to be as this run last saw it",
+            "none: somebody took it away" if text is None else f"one that somebody else wrote: {text[:120]!r}",
+            f"see `quarterdeck rollout status {service}`; `quarterdeck rollout abort {service}` puts everything back",
+        )
 
     def _check_unchanged(self, stable: Json) -> None:
         changed = self._view.changed(stable)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError, RefusedError
-from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, KEPT_OF, TRACK, TRACK_CANARY
+from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, KEPT_OF, ROLLOUT_STATE, TRACK, TRACK_CANARY
 from quarterdeck_scripts.kube import in_place, traffic, workloads
 from quarterdeck_scripts.kube.client import ApiError, Json, list_all, path
 from quarterdeck_scripts.kube.pods import created, label
@@ -38,6 +38,8 @@ class ServiceView:
         self._service = service
         self._cluster_uid = cluster_uid
         self._first_seen: Json | None = None
+        self.noted: str | None = None
+        """The rollout's state as last seen, or written: the annotation's text."""
 
     def deployment(self, side: Side) -> Json | None:
         """Return the workload of one side, of whatever kind the stable one is; None when there is none."""
@@ -199,6 +201,7 @@ class ServiceView:
     def remember(self, stable: Json) -> None:
         """Take *stable* for what nobody else has changed."""
         self._first_seen = stable
+        self.noted = (stable["metadata"].get("annotations") or {}).get(ROLLOUT_STATE)
 
     def lens(self, prometheus: Prometheus, now: float, max_wait: float) -> lens.Lens:
         """Return *prometheus* as it is to be asked about the two sides that are there now.
