@@ -7,6 +7,7 @@ password in it: manifests hold more secrets as plain environment variables than 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,11 +16,22 @@ if TYPE_CHECKING:
 HIDDEN = "(not shown)"
 """Stands where a secret is."""
 
-_NAMES = "password|passwd|passphrase|token|secret|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|dsn"
-_NAME = re.compile(rf"(^|[_.-])({_NAMES})$", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+_TELLING_NAMES = (
+    "password|passwd|passphrase|token|secret|credentials?|authorization"
+    "|(?:api|access|private|secret|encryption|signing)[_-]?key"
+)
+"""What names of secrets end in, whatever is before it: PGPASSWORD, dbPassword."""
+_SHORT_NAMES = "pass|pwd|auth|pat|dsn"
+"""The same, where a word begins: SMTP_PASS and smtpPass, but no bypass or compass."""
+_BEGINS = "(?:(?<![a-z])|(?-i:(?<=[a-z])(?=[A-Z])))"
+_NAMES = f"(?:{_TELLING_NAMES}|{_BEGINS}(?:{_SHORT_NAMES}))"
+_NAME = re.compile(f"{_NAMES}$", re.IGNORECASE)
+_FLAG = re.compile(rf"(--?[\w.-]*{_NAMES})(?:=(.+))?", re.IGNORECASE | re.DOTALL)
+"""An argument that is followed by a secret, in itself or as the next one."""
+_URL_PASSWORD = re.compile(r"""(?<=://)([^/\s:@]*):([^/\s@]+|(?!\d{1,5}/)[^\s@"',<>]{1,200})@""")
+"""A slash in it should have been escaped, and often is not; digits before one are a port. No password is that long."""
 _SAID = re.compile(
-    rf"""((?<![a-z])(?:{_NAMES}|authorization)["']?\s*[:=]\s*)("[^"\n]*"|'[^'\n]*'|(?:bearer|basic)\s+\S+|[^\s,;&"']+)""",
+    rf"""({_NAMES}["']?\s*[:=]\s*)("[^"\n]*"|'[^'\n]*'|(?:bearer|basic|token|digest)\s+\S+|[^\s,;&"']+)""",
     re.IGNORECASE,
 )
 """In a text: a name that is a secret's, and the value that follows it."""
@@ -42,7 +54,10 @@ def without_secrets(value: Any) -> Any:
     {'env': [{'name': 'DB_PASSWORD', 'value': '(not shown)'}], 'url': 'amqp://u:(not shown)@host'}
     """
     if isinstance(value, list):
-        return [without_secrets(each) for each in value]
+        return [
+            f"{each.removesuffix(secret)}{HIDDEN}" if (secret := _secret_of(before, each)) else without_secrets(each)
+            for before, each in pairwise([None, *value])
+        ]
     if isinstance(value, str):
         return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", value)
     if not isinstance(value, dict):
@@ -62,8 +77,9 @@ def secrets_in(value: Any) -> Iterator[str]:
     ['p', 'x']
     """
     if isinstance(value, list):
-        for each in value:
-            yield from secrets_in(each)
+        for before, each in pairwise([None, *value]):
+            secret = _secret_of(before, each)
+            yield from [secret] if secret else secrets_in(each)
     elif isinstance(value, str):
         yield from (password for _, password in _URL_PASSWORD.findall(value))
     elif isinstance(value, dict):
@@ -94,3 +110,14 @@ def scrubbed(text: bytes, known: Iterable[str] = ()) -> bytes:
 
 def _is_secret(name: str, value: object) -> bool:
     return isinstance(value, str) and (name == _COPY or _NAME.search(name) is not None)
+
+
+def _secret_of(before: object, argument: object) -> str:
+    """Return the secret that *argument* of a command, the one after *before*, ends with; nothing where it has none."""
+    if not isinstance(argument, str):
+        return ""
+    flag = _FLAG.fullmatch(argument)
+    if flag and flag[2]:
+        return flag[2]
+    asking = _FLAG.fullmatch(before) if isinstance(before, str) else None
+    return argument if asking and not asking[2] and not argument.startswith("--") else ""
