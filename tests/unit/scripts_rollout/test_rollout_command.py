@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,40 @@ def test_abort_removes_what_a_killed_run_left(typed: Any, capsys: pytest.Capture
     assert typed.images() == [V1] * 3
     assert cli.run(["rollout", "abort", "checkout", "--yes"]) == 0
     assert "No rollout of checkout is under way" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_abort_clears_a_state_that_is_no_use(
+    typed: Any, capsys: pytest.CaptureFixture[str], *, elsewhere: bool
+) -> None:
+    """Unreadable, or another cluster's, and nothing else is left: then a rollout can begin."""
+    where = typed.session()
+    new = replace(where.plan(V2, where.view().inspect()).new, cluster="another")
+    body = {"metadata": {"annotations": {ROLLOUT_STATE: new.to_annotation() if elsewhere else "{}"}}}
+    typed.cluster.request("PATCH", path("Deployment", "shop", "checkout"), body=body, content_type=MERGE_PATCH)
+    assert cli.run([*START, "--yes"]) == 4
+    assert "rollout abort checkout" in capsys.readouterr().err
+
+    assert cli.run(["rollout", "abort", "checkout", "--yes"]) == 0
+
+    assert "take away what is noted of checkout's rollout" in capsys.readouterr().err
+    assert ROLLOUT_STATE not in typed.annotations()
+    assert cli.run([*START, "--yes"]) == 0
+
+
+def test_an_abort_that_leaves_the_stable_version_broken_is_no_success(
+    typed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was to go is gone, but pods of the version that stays are not Ready."""
+    left_behind(typed)
+    typed.controllers.faults[V1] = "CrashLoopBackOff"
+    body = {"spec": {"replicas": 5}}
+    typed.cluster.request("PATCH", path("Deployment", "shop", "checkout"), body=body, content_type=MERGE_PATCH)
+
+    assert cli.run(["rollout", "abort", "checkout", "--yes"]) == 1
+
+    assert "The stable version is not whole" in capsys.readouterr().out
+    assert typed.deployments() == ["checkout"]
 
 
 def test_a_rehearsed_abort_removes_nothing(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
-from quarterdeck_scripts.kube.client import MERGE_PATCH, path
+from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, path
+from quarterdeck_scripts.kube.workloads import promote_patch
 from quarterdeck_scripts.rollout import beginning, going_back
 from quarterdeck_scripts.rollout.steering.session import Steering
 from quarterdeck_scripts.rollout.steps.state import Ending
@@ -295,3 +296,27 @@ def _changes(shop: Any) -> list[str]:
     """Return the actions in the audit log, each once."""
     entries = shop.session().audit().verify().entries
     return [entry.action.removeprefix("rollout: ") for entry in entries if entry.phase == "before"]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_abort_puts_a_member_back_whose_state_is_no_use(shop: Any, *, broken: bool) -> None:
+    """What it goes to is known from the others; where it is not whole again, the abort is no success."""
+    names = (str(PAYMENTS), str(CHECKOUT))
+    for member, text in ((PAYMENTS, "{}"), (CHECKOUT, "")):
+        session = shop.session(member.service)
+        plan = session.plan(member.image, session.view().inspect(), train=names)
+        body = {"metadata": {"annotations": {ROLLOUT_STATE: text or plan.new.to_annotation()}}}
+        where = path("Deployment", "shop", member.service)
+        if text:
+            patch = promote_patch(shop.deployment(member.service), member.image)
+            shop.cluster.request("PATCH", where, body=patch, content_type=JSON_PATCH)
+        shop.cluster.request("PATCH", where, body=body, content_type=MERGE_PATCH)
+    if broken:
+        shop.controllers.faults["localhost/payments:v1"] = "CrashLoopBackOff"
+
+    code = going_back.abort(shop.session, ["checkout"], yes=True, dry_run=False, take_over=False)
+
+    assert code == int(broken)
+    image = shop.deployment("payments")["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == "localhost/payments:v1"
+    assert broken or is_new(shop) == OLD

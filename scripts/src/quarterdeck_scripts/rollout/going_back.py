@@ -51,6 +51,8 @@ class _Left:
         name, stable = self.session.service.name, self.situation.stable_image
         if self.promoted:
             return f"Plan: clear what is noted of {name}'s rollout, {_all_promoted(_train_of(self))}"
+        if self.situation.unusable:
+            return f"Plan: take away what is noted of {name}'s rollout, which is no use here, and put back what it left"
         then = f" and undo its promotion in {name}" if stable == self.image else f"; {name} stays on {stable}"
         return f"Plan: remove the canary of {self.image}{then}"
 
@@ -79,8 +81,10 @@ def abort(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bo
     console.confirm("Go ahead?", yes=yes)
     trains = dict.fromkeys(filter(None, map(_train_of, found)))
     codes = [_abort_train(open_session, names, take_over=take_over) for names in trains]
+    together = {member.service for names in trains for member in train.members_of(names)}
     for each in found:
-        if not _train_of(each):
+        with_others = each.situation.unusable and each.session.service.name in together
+        if not (_train_of(each) or with_others):
             outcome, code = each.session.run(
                 flow.abort(each.plan()), each.session.record(each.plan()), take_over=take_over
             )
@@ -118,7 +122,7 @@ def _left(open_session: Open, services: Sequence[str]) -> list[_Left]:
 
 def _is_left(situation: Situation) -> bool:
     let_in = situation.canary_image is not None or bool(situation.directed) or situation.weighed
-    return let_in or situation.state is not None
+    return let_in or situation.state is not None or situation.unusable
 
 
 def _train_of(left: _Left) -> tuple[str, ...]:

@@ -300,4 +300,4 @@ class Session:
         finally:
             for line in filter(None, [keeper.close(), *courier.close()]):
                 console.say(line)
-        return outcome, EXIT_TERMINATED if stop.signal == signal.SIGTERM else outcome.ending.exit_code
+        return outcome, EXIT_TERMINATED if stop.signal == signal.SIGTERM else outcome.exit_code

@@ -27,6 +27,7 @@ class Together:
         self._parts = parts
         self._take_over = take_over
         self._stop = StopRequest()
+        self._whole = True
 
     def roll_out(self, members: Sequence[train.Member], forced: str = "") -> tuple[Outcome, int]:
         """Roll all *members* out, or go on with that; return how it ended and the exit code.
@@ -59,8 +60,8 @@ class Together:
             try:
                 step = steps.throw(answer) if isinstance(answer, RefusedError) else steps.send(answer)
             except StopIteration as end:
-                outcome: Outcome = end.value
-                return outcome, EXIT_TERMINATED if self._stop.signal == signal.SIGTERM else outcome.ending.exit_code
+                outcome: Outcome = replace(end.value, whole=self._whole)
+                return outcome, EXIT_TERMINATED if self._stop.signal == signal.SIGTERM else outcome.exit_code
             try:
                 answer = self._take(step, together, forced)
             except RefusedError as refused:
@@ -68,7 +69,7 @@ class Together:
 
     def _take(self, step: train.Step, together: tuple[str, ...], forced: str) -> Outcome | None:
         session, record = self._parts[step.member.service]
-        situation = session.view().inspect()
+        situation = session.view().inspect(any_state=not isinstance(step, train.RollOut))
         plan = session.plan(step.member.image, situation, forced, train=together)
         match step:
             case train.RollOut(member) if train.runs_already(member, {member.service: situation}):
@@ -77,9 +78,11 @@ class Together:
                 return session.run(flow.start(plan), record, stop=self._stop)[0]
             case _ if situation.state is None:
                 return None
-            case train.TakeBack(_, outcome):
+            case train.TakeBack(_, outcome) if situation.state is not None or situation.unusable:
                 self._stop.shield()
-                session.run(flow.take_back(plan, outcome), record, take_over=self._take_over, stop=self._stop)
+                steps = flow.abort(plan) if situation.unusable else flow.take_back(plan, outcome)
+                taken, _ = session.run(steps, record, take_over=self._take_over, stop=self._stop)
+                self._whole = self._whole and taken.whole
             case train.Finish():
                 self._stop.shield()
                 # People have been told how it ended.

@@ -106,7 +106,7 @@ class Herald:
     def _ended(self, outcome: do.Outcome) -> None:
         if not self._changing:
             return
-        tone = _TONES.get(outcome.ending.exit_code, Tone.WARNING)
+        tone = _TONES.get(outcome.exit_code, Tone.WARNING)
         self._say(Occasion.ENDED, tone, f"{outcome.ending} {self._version}", outcome.reason)
 
     def _left(self, error: Exception) -> None:

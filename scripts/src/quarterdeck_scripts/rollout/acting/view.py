@@ -182,12 +182,13 @@ class ServiceView:
         except RefusedError:
             if not any_state:
                 raise
-            state = None
+            state, unusable = None, True
         status = workloads.status_of(stable, ())
         let_in = canary or (stable if in_place.is_held(stable) else None)
         service = self._get("Service", self._service)
         return Situation(
             state=state,
+        unusable = False
             stable_image=workloads.serving_image(stable),
             stable_settled=status.done and status.desired > 0,
             canary_image=None if let_in is None else workloads.serving_image(let_in),
@@ -206,6 +207,7 @@ class ServiceView:
     def lens(self, prometheus: Prometheus, now: float, max_wait: float) -> lens.Lens:
         """Return *prometheus* as it is to be asked about the two sides that are there now.
 
+            unusable=unusable,
         Args:
             prometheus: whom to ask.
             now: Unix seconds.

@@ -11,6 +11,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED
+
 if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.judge.verdict import Assessment
     from quarterdeck_scripts.rollout.steps.asks import Ask
@@ -269,6 +271,8 @@ class Situation:
     """Whether a rollout lets the Service lead to the pods of one side alone; None without one that it could."""
     weighed: bool = False
     """Whether the canary has a Service of its own, to which routes may lead."""
+    unusable: bool = False
+    """Whether a state is noted that nobody can go on from: unreadable, or another cluster's. `state` is None then."""
     unfit: str = ""
     """Why the workload's own update cannot be held at its first pods; empty when it can."""
 
@@ -312,6 +316,14 @@ class Outcome:
 
     ending: Ending
     reason: str
+    whole: bool = True
+    """Whether the stable version was seen to be whole after it was put back."""
+
+    @property
+    def exit_code(self) -> int:
+        """The command's exit code: never done while the stable version is not whole."""
+        code = self.ending.exit_code
+        return EXIT_FAILED if code == EXIT_DONE and not self.whole else code
 
 
 Flow = Generator[Action, Any, Outcome]

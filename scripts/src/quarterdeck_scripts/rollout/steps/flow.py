@@ -250,7 +250,8 @@ def _back(plan: Plan, image: str, outcome: Outcome, *, directed: bool, weighed: 
     outcome = replace(outcome, reason=_with_lost(outcome.reason, lost))
     if waited.ready:
         return outcome
-    return replace(outcome, reason=f"{outcome.reason} The stable version is not whole: {waited.reason}")
+    reason = f"{outcome.reason} The stable version is not whole: {waited.reason}"
+    return replace(outcome, reason=reason, whole=False)
 
 
 def _with_lost(reason: str, lost: str) -> str:

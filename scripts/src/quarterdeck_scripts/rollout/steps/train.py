@@ -82,7 +82,8 @@ def under_way(asked: Sequence[Member], situations: Mapping[str, Situation]) -> t
 def runs_already(member: Member, situations: Mapping[str, Situation]) -> bool:
     """Return whether a service has its version, and no rollout of it is under way."""
     situation = situations[member.service]
-    return situation.state is None and situation.canary_image is None and situation.stable_image == member.image
+    noted = situation.state is not None or situation.unusable
+    return not noted and situation.canary_image is None and situation.stable_image == member.image
 
 
 def order(services: Sequence[str], calls: Mapping[str, Iterable[str]], after: Iterable[str] = ()) -> tuple[str, ...]:
