@@ -18,6 +18,7 @@ from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, U
 from quarterdeck_scripts.kube.workloads import promote_patch
 from quarterdeck_scripts.rollout import beginning, command
 from quarterdeck_scripts.rollout.line.freezes import ALL, Stop, findings, read_stops, written
+from quarterdeck_scripts.rollout.session import Session
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
@@ -37,6 +38,25 @@ def typed(world: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     body = {"metadata": {"name": ENVIRONMENT_CONFIGMAP}, "data": {"environment": "local"}}
     world.cluster.request("POST", path("ConfigMap", SYSTEM_NAMESPACE), body=body)
     return world
+
+
+@pytest.fixture
+def left(typed: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the world with a rollout whose process died while the canary was judged."""
+
+    def die() -> None:
+        raise KilledError
+
+    monkeypatch.setattr(Session, "open", lambda _, service: typed.session(service))
+    typed.at_time[34.0] = die
+    with pytest.raises(KilledError):
+        cli.run(START)
+    typed.pass_time(45)
+    return typed
+
+
+class KilledError(BaseException):
+    """The process dies: nothing more of it runs."""
 
 
 def annotate(world: Any, text: str | None) -> None:
@@ -219,6 +239,67 @@ class TestStoppingTheLine:
 
         assert seen == [[V1, V1, V1, V2]]
         assert typed.images() == [V2] * 3
+
+    @pytest.mark.parametrize("found", [[], [STOP]])
+    def test_an_override_passes_by_only_what_it_was_given_for(self, typed: Any, found: list[Stop]) -> None:
+        """A freeze that comes later, which nobody overrode, holds; the one there was does not."""
+        if found:
+            annotate(typed, written({ALL: STOP}))
+        seen: list[list[str]] = []
+        outage = replace(STOP, why="an outage")
+        typed.at_time[33.0] = lambda: annotate(
+            typed, written(dict.fromkeys((ALL, "checkout")[: 1 + len(found)], outage))
+        )
+        typed.at_time[150.0] = lambda: seen.append(typed.images())
+        typed.at_time[151.0] = lambda: annotate(typed, written({ALL: STOP} if found else {}))
+
+        assert cli.run([*START, "--override", "the fix for the provider"]) == 0
+
+        assert seen == [[V1, V1, V1, V2]]
+        assert typed.images() == [V2] * 3
+
+    def test_what_nobody_runs_is_not_promoted_past_a_stopped_line(self, left: Any) -> None:
+        """Whoever asks for it is held like everybody else, and a canary that fails goes back."""
+        left.behave(V2, failing=0.5)
+        annotate(left, written({ALL: STOP}))
+
+        assert cli.run(["rollout", "promote", "checkout", "--why", "hurry", "--yes"]) == 1
+
+        assert left.images() == [V1] * 3
+
+    def test_what_is_asked_for_waits_for_the_line(self, left: Any) -> None:
+        """It is promoted when the line runs again."""
+        seen: list[list[str]] = []
+        annotate(left, written({ALL: STOP}))
+        left.at_time[150.0] = lambda: seen.append(left.images())
+        left.at_time[151.0] = lambda: annotate(left, None)
+
+        assert cli.run(["rollout", "promote", "checkout", "--why", "hurry", "--yes"]) == 0
+
+        assert seen == [[V1, V1, V1, V2]]
+        assert left.images() == [V2] * 3
+
+    def test_one_gone_on_with_by_force_is_held(self, left: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        """To pass the gate by is not to pass the stopped line by, which takes an override."""
+        annotate(left, written({ALL: STOP}))
+
+        assert cli.run([*START, "--force", "seen by hand"]) == 4
+        assert "the payment provider is down" in capsys.readouterr().err.splitlines()[-2]
+        assert left.images() == [V1, V1, V1, V2]
+
+        assert cli.run([*START, "--force", "seen by hand", "--override", "the fix for the provider"]) == 0
+        assert left.images() == [V2] * 3
+        assert ("rollout: override", "Deployment shop/checkout", "the fix for the provider") in audited(left)
+
+    def test_when_a_stop_ends_is_by_the_servers_clock(self, typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A machine whose clock is an hour behind sees it end when all others do."""
+        ended = datetime.fromtimestamp(typed.clock.now() + 1800, UTC)
+        annotate(typed, written({ALL: replace(STOP, until=ended.isoformat())}))
+        assert set(typed.session().line().stops()) == {ALL}
+
+        monkeypatch.setattr(type(typed.cluster), "skew", 3600.0)
+
+        assert typed.session().line().stops() == {}
 
     def test_a_failing_canary_goes_back_while_the_line_is_stopped(self, typed: Any) -> None:
         """Going back is never held."""

@@ -65,9 +65,10 @@ def note_overrides(found: Iterable[Start], override: str) -> None:
         RefusedError: the audit log cannot be written.
     """
     for each in found if override else ():
-        passed = [found for found in each.findings if not each.resumed or found.guard == GUARD]
+        passed = [found for found in each.findings if found.guard == GUARD or (found.refuses and not each.resumed)]
         each.session.note_override(passed, override)
         each.record.overridden = override
+        each.record.passed = [found.found for found in passed if found.guard == GUARD]
 
 
 def carry_out(found: Sequence[Start]) -> tuple[Outcome, int]:
@@ -143,7 +144,7 @@ def _ready(session: Session, plan: flow.Plan, situation: Situation, *, finished:
         flow.begin_or_resume(plan, situation)
     session.check_routes(plan)
     preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
-    if not plan.forced and not finished:
+    if not (plan.forced or finished or situation.state):  # one under way comes to its end without evidence too
         namespace, name = session.service.namespace, session.service.name
         preflight.require_measurable(session.prometheus, namespace, name, session.interval)
     return Start(

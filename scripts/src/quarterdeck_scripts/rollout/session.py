@@ -201,12 +201,12 @@ class Session:
         return Line(self.environment, self.clock)
 
     def note_override(self, findings: Iterable[Finding], reason: str) -> None:
-        """Write down which findings *reason* passes by, before anything is changed; nothing when none of them refuses.
+        """Write down which *findings* a *reason* passes by, before anything is changed; nothing when there are none.
 
         Raises:
             RefusedError: the audit log cannot be written.
         """
-        overridden = [str(finding) for finding in findings if finding.refuses]
+        overridden = [str(finding) for finding in findings]
         if overridden:
             subject = f"Deployment {self.service.namespace}/{self.service.name}"
             with self.audit().change(action="rollout: override", subject=subject, before=overridden, why=reason):
@@ -281,7 +281,7 @@ class Session:
             record=record,
             keeper=keeper,
             take_over=take_over,
-            held=lambda: None if record.overridden else paced.line().pause(self.service.name, record.id),
+            held=lambda: paced.line().pause(self.service.name, record.id, record.passed),
             rest=cluster.pause,
         )
         runner = Runner(

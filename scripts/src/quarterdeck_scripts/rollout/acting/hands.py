@@ -22,6 +22,7 @@ from quarterdeck_scripts.rollout.judge.explain import number_of
 from quarterdeck_scripts.rollout.judge.measure import Measurer
 from quarterdeck_scripts.rollout.steps import actions as do
 from quarterdeck_scripts.rollout.steps.asks import Ask, Wish, read_ask
+from quarterdeck_scripts.rollout.steps.state import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.acting.lock import LeaseLock
     from quarterdeck_scripts.rollout.acting.stop import StopRequest
     from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+    from quarterdeck_scripts.rollout.steps.state import State
 
 T = TypeVar("T")
 
@@ -104,7 +106,7 @@ class Hands:
             case do.KeepConfiguration():
                 return self._patiently(self._keeping.keep)
             case do.SaveState(state):
-                return self._patiently(lambda: self._changes.note(state, f"{state.direction}: {state.reason}"))
+                return self._patiently(lambda: self._save(state))
             case do.ClearState():
                 return self._patiently(lambda: self._changes.note(None, "the rollout is over"))
             case do.CreateCanary(image, replicas, side):
@@ -133,6 +135,11 @@ class Hands:
                 return self._delete_canary()
             case do.RestoreStable(image):
                 return self._restore(image)
+
+    def _save(self, state: State) -> Ask | None:
+        """Write *state*; return the pause or the freeze that stands in its way, if one does."""
+        held = self._held() if state.direction is Direction.FORWARD else None
+        return held or self._changes.note(state, f"{state.direction}: {state.reason}")
 
     def _delete_canary(self) -> None:
         sides = (do.Side.CANARY, do.Side.BASELINE)

@@ -60,6 +60,8 @@ class RolloutRecord:
     """Why the gate was passed by; empty when it was not."""
     overridden: str = ""
     """Why the guards were passed by, freezes among them; empty when they were not."""
+    passed: list[str] = field(default_factory=list)
+    """What each freeze that was passed by says of itself: any other holds the rollout."""
     rpc: bool = False
     """Whether its requests are remote procedure calls, of gRPC."""
     since: float = 0.0

@@ -13,7 +13,7 @@ from quarterdeck_scripts.rollout.line.freezes import ALL, Stop, findings, read_s
 from quarterdeck_scripts.rollout.steps.asks import Ask, Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from quarterdeck_scripts.audit import AuditLog
     from quarterdeck_scripts.environment import Environment
@@ -58,13 +58,14 @@ class Line:
         except RefusedError as error:
             return [f"Expected {error.expected}. Found {error.found}."]
 
-    def pause(self, service: str, rollout: str) -> Ask | None:
+    def pause(self, service: str, rollout: str, passed: Collection[str]) -> Ask | None:
         """Return what holds *service*'s rollout with the id *rollout*, as if somebody had asked it to pause.
 
-        None when nothing does. What cannot be read counts as a pause: waiting loses nothing.
+        None when nothing does but what was *passed* by, in the findings' own words. What cannot be read counts as a
+        pause: waiting loses nothing.
         """
         try:
-            held = "; ".join(finding.found for finding in self.findings(service))
+            held = "; ".join(finding.found for finding in self.findings(service) if finding.found not in passed)
         except RefusedError as error:
             held = error.found
         return Ask(Wish.PAUSE, rollout, "a freeze", self._now().isoformat(timespec="seconds"), held) if held else None
@@ -139,7 +140,8 @@ class Line:
             return {"metadata": {}}
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self.clock.now(), UTC)
+        """Return the time by the API server's clock, as the lock has it: whoever holds it may be on any machine."""
+        return datetime.fromtimestamp(self.clock.now() + self.environment.cluster.skew, UTC)
 
 
 def _wanted(held: Mapping[str, Stop], removed: tuple[str, ...], added: Mapping[str, Stop]) -> dict[str, Stop]:

@@ -116,7 +116,7 @@ def promote(  # noqa: PLR0917 -- click passes each option by name
     steering = Steering(_opener(env, context), service, yes=yes, dry_run=dry_run)
     asked = steering.ask(Wish.PROMOTE, why)
     if not steering.runner:
-        return steering.go_on(output, forced=why, agreed=asked)
+        return steering.go_on(output, agreed=asked)
     if asked:
         console.emit(f"{service}: to be promoted. {steering.taken}")
     return EXIT_DONE

@@ -81,12 +81,11 @@ class Steering:
             return False
         return self._write(stable, None, f"lift what was asked: {ask}", why)
 
-    def go_on(self, output: str, *, forced: str = "", agreed: bool = False) -> int:
+    def go_on(self, output: str, *, agreed: bool = False) -> int:
         """Go on with the rollout, and all that goes with it; return the exit code.
 
         Args:
             output: `text` or `json`.
-            forced: why the gate is passed by; empty when it is not.
             agreed: whether a person has said yes already.
 
         Raises:
@@ -94,7 +93,7 @@ class Steering:
         """
         state = self._state()
         asked = [each for each in _members(state, self.service) if each.service == self.service]
-        found = beginning.starts(self.open_session, asked, (), "" if state.train else forced)
+        found = beginning.starts(self.open_session, asked, (), "")
         return roll_out(found, Manner(yes=self.yes or agreed, output=output, dry_run=self.dry_run))
 
     def retry(self, output: str, override: str) -> int:
