@@ -12,8 +12,8 @@ from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, path
 from quarterdeck_scripts.kube.traffic import service_of, weigh_patch
 from quarterdeck_scripts.kube.workloads import hold_patch, promote_patch
 from quarterdeck_scripts.rollout import beginning, going_back, status
-from quarterdeck_scripts.rollout.rehearsal import rehearse
 from quarterdeck_scripts.rollout.acting.changes import Changes
+from quarterdeck_scripts.rollout.rehearsal import rehearse
 from quarterdeck_scripts.rollout.steps import flow
 from quarterdeck_scripts.rollout.steps.state import Ending
 from quarterdeck_scripts.rollout.steps.train import Member
@@ -123,7 +123,6 @@ def test_what_is_promoted_can_be_undone(world: Any) -> None:
     assert world.deployment()["spec"]["template"] == template
 
 
-@pytest.mark.parametrize("failing", [0.0, 0.05])
 def test_a_version_that_was_once_restored_is_taken_back_when_it_breaks(
     make_world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +146,7 @@ def test_a_version_that_was_once_restored_is_taken_back_when_it_breaks(
     assert world.images() == [V2] * 3
 
 
+@pytest.mark.parametrize("failing", [0.0, 0.05])
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
 def test_an_update_that_somebody_else_began_is_judged(
     make_world: Callable[..., Any], kind: str, failing: float
@@ -230,23 +230,6 @@ def test_requests_follow_the_weights(make_world: Callable[..., Any]) -> None:
     assert world._items("HTTPRoute")[0]["spec"] == route["spec"]
 
 
-def test_weights_without_a_route_are_refused_before_anything_is_changed(make_world: Callable[..., Any]) -> None:
-    """There is nothing to weigh."""
-    world = make_world(**WAYS["weights"])
-    world.cluster.request("DELETE", path("HTTPRoute", "shop", "front"))
-
-    with pytest.raises(RefusedError, match="an HTTPRoute that leads to checkout"):
-        beginning.starts(world.session, [Member("checkout", V2)], (), "")
-
-    assert world.deployments() == ["checkout"]
-    assert ROLLOUT_STATE not in world.annotations()
-
-
-def test_a_service_that_leads_to_one_track_by_its_owners_will_is_left_alone(make_world: Callable[..., Any]) -> None:
-    """There is nothing to switch then, and nothing of it is for an abort to put back."""
-    world = make_world(**WAYS["blue-green"])
-    where, body = path("Service", "shop", "checkout"), {"spec": {"selector": {TRACK: "stable"}}}
-    world.cluster.request("PATCH", where, body=body, content_type=MERGE_PATCH)
 @pytest.mark.parametrize("weight", [1, 0])
 def test_a_rule_that_somebody_adds_meanwhile_leaves_no_route_on_the_canary(
     make_world: Callable[..., Any], weight: int
@@ -296,6 +279,23 @@ def test_a_canarys_service_left_alone_is_aborted_before_another_begins(make_worl
     assert not world.session().view().inspect().weighed
 
 
+def test_weights_without_a_route_are_refused_before_anything_is_changed(make_world: Callable[..., Any]) -> None:
+    """There is nothing to weigh."""
+    world = make_world(**WAYS["weights"])
+    world.cluster.request("DELETE", path("HTTPRoute", "shop", "front"))
+
+    with pytest.raises(RefusedError, match="an HTTPRoute that leads to checkout"):
+        beginning.starts(world.session, [Member("checkout", V2)], (), "")
+
+    assert world.deployments() == ["checkout"]
+    assert ROLLOUT_STATE not in world.annotations()
+
+
+def test_a_service_that_leads_to_one_track_by_its_owners_will_is_left_alone(make_world: Callable[..., Any]) -> None:
+    """There is nothing to switch then, and nothing of it is for an abort to put back."""
+    world = make_world(**WAYS["blue-green"])
+    where, body = path("Service", "shop", "checkout"), {"spec": {"selector": {TRACK: "stable"}}}
+    world.cluster.request("PATCH", where, body=body, content_type=MERGE_PATCH)
     before = left(world)
 
     with pytest.raises(RefusedError, match="whose selector is switched"):

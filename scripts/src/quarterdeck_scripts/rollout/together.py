@@ -61,7 +61,8 @@ class Together:
                 step = steps.throw(answer) if isinstance(answer, RefusedError) else steps.send(answer)
             except StopIteration as end:
                 outcome: Outcome = replace(end.value, whole=self._whole)
-                return outcome, EXIT_TERMINATED if self._stop.signal == signal.SIGTERM else outcome.exit_code
+                terminated = self._stop.signal == signal.SIGTERM and outcome.ending is Ending.INTERRUPTED
+                return outcome, EXIT_TERMINATED if terminated else outcome.exit_code
             try:
                 answer = self._take(step, together, forced)
             except RefusedError as refused:
@@ -76,13 +77,13 @@ class Together:
                 return Outcome(Ending.PROMOTED, f"{member.image} runs already.")
             case train.RollOut():
                 return session.run(flow.start(plan), record, stop=self._stop)[0]
-            case _ if situation.state is None:
-                return None
             case train.TakeBack(_, outcome) if situation.state is not None or situation.unusable:
                 self._stop.shield()
                 steps = flow.abort(plan) if situation.unusable else flow.take_back(plan, outcome)
                 taken, _ = session.run(steps, record, take_over=self._take_over, stop=self._stop)
                 self._whole = self._whole and taken.whole
+            case _ if situation.state is None:
+                return None
             case train.Finish():
                 self._stop.shield()
                 # People have been told how it ended.

@@ -109,7 +109,7 @@ class Changes(Writer):
             return
         why = self._record.reason or "put everything back"
         with self._change("restore", stable, {"image": image}, why) as change:
-            self._patch(stable, workloads.undo_patch(stable, previous))
+            self._patch(stable, workloads.undo_patch(stable, previous, self._view.replica_sets()))
             change.after = {"images": previous.images, "revision": previous.number}
 
     def free(self) -> None:

@@ -177,6 +177,7 @@ class ServiceView:
         """
         stable, canary = self.stable(), self.deployment(Side.CANARY)
         self.remember(stable)
+        unusable = False
         try:
             state = read_state(stable, self._cluster_uid)
         except RefusedError:
@@ -188,7 +189,6 @@ class ServiceView:
         service = self._get("Service", self._service)
         return Situation(
             state=state,
-        unusable = False
             stable_image=workloads.serving_image(stable),
             stable_settled=status.done and status.desired > 0,
             canary_image=None if let_in is None else workloads.serving_image(let_in),
@@ -196,6 +196,7 @@ class ServiceView:
             replicas=status.desired,
             directed=None if service is None or traffic.has_its_own(service) else traffic.is_switched(service),
             weighed=self.canary_service() is not None,
+            unusable=unusable,
             unfit=in_place.unfit(stable),
         )
 
@@ -207,7 +208,6 @@ class ServiceView:
     def lens(self, prometheus: Prometheus, now: float, max_wait: float) -> lens.Lens:
         """Return *prometheus* as it is to be asked about the two sides that are there now.
 
-            unusable=unusable,
         Args:
             prometheus: whom to ask.
             now: Unix seconds.
