@@ -84,14 +84,25 @@ def test_a_moment_of_looking_well_does_not_help() -> None:
 
 
 def test_a_failure_that_is_over_is_forgotten() -> None:
-    """After ten seconds without it, or when it turned out to be none, it begins anew."""
+    """After ten seconds and two looks without it, or when it turned out to be none, it begins anew."""
     seen = sightings()
     seen.see([CRASHING], 0)
+    seen.see([], 5)
     seen.see([], 11)
 
     assert seen.see([CRASHING], 12) == ""
     seen.forget("p")
     assert seen.see([CRASHING], 17) == ""
+
+
+def test_a_crash_is_believed_however_rarely_anybody_looks() -> None:
+    """With ten thousand pods a look comes every twenty seconds; one that sees none is a moment between two crashes."""
+    seen = sightings()
+
+    assert seen.see([CRASHING], 0, of=2) == ""
+    assert seen.see([], 21, of=2) == ""
+    assert seen.see([CRASHING], 42, of=2) == "pod p, container checkout: CrashLoopBackOff"
+    assert [seen.see(problems, now) for problems, now in (([], 63), ([], 84), ([CRASHING], 105))] == ["", "", ""]
 
 
 def test_starting_up_is_no_failure() -> None:

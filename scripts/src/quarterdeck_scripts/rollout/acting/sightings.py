@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ class Patience:
     alone: float = 20.0
     """One that other new pods have not: a node may be at fault. Named within 30 s all the same."""
     forget: float = 10.0
-    """A failure not seen for this long is over: between two crashes a process looks well for a moment."""
+    """A failure not seen for this long, and by two looks, is over: between two crashes a process looks well for a
+    moment, and where there are many pods a look comes once in longer than this."""
     unanswered: float = 30.0
     """How long an API server that does not answer, or is too busy, is asked again."""
 
@@ -38,6 +40,8 @@ class Sightings:
         self._patience = patience
         self._first: dict[str, float] = {}
         self._last: dict[str, float] = {}
+        self._looks = (-math.inf, -math.inf)
+        """When the last two looks were, monotonic seconds."""
 
     def see(self, problems: Iterable[PodProblem], now: float, of: int = 0) -> str:
         """Note what is seen at *now* (monotonic seconds); return the failure to be believed, or nothing.
@@ -47,13 +51,15 @@ class Sightings:
             now: monotonic seconds.
             of: how many new pods there are; 0: those with problems are all that matter.
         """
-        for pod, last in list(self._last.items()):
-            if now - last > self._patience.forget:
-                del self._first[pod], self._last[pod]
+        if now > self._looks[1]:
+            self._looks = self._looks[1], now
         failing = [problem for problem in problems if problem.failure]
         for problem in failing:
             self._first.setdefault(problem.pod, now)
             self._last[problem.pod] = now
+        for pod, last in list(self._last.items()):
+            if last < self._looks[0] and now - last > self._patience.forget:
+                self.forget(pod)
         pods = {problem.pod for problem in failing if problem.pod}
         alone = len(pods) < of
         for problem in failing:
