@@ -110,6 +110,12 @@ class TestWhatHolds:
         assert written({}) is None
         assert read_stops({"metadata": {}}) == {}
 
+    @pytest.mark.parametrize("until", ["2026-12-24T00:00:00", "tomorrow"])
+    def test_a_stop_whose_end_cannot_be_read_refuses(self, until: str) -> None:
+        """An end without a zone is no time; whoever is under way pauses as for any other stop."""
+        with pytest.raises(RefusedError, match="stop-the-line"):
+            read_stops({"metadata": {"annotations": {STOP_THE_LINE: written({ALL: replace(STOP, until=until)})}}})
+
     @pytest.mark.parametrize("text", ["stop!", "[]", '{"*": {"by": "anna"}}', '{"*": 1}'])
     def test_what_cannot_be_read_refuses(self, text: str) -> None:
         """Somebody wanted something stopped."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import RefusedError
@@ -52,13 +52,16 @@ def read_stops(facts: Json) -> dict[str, Stop]:
     """
     text = (facts["metadata"].get("annotations") or {}).get(STOP_THE_LINE)
     try:
-        return {service: Stop(**fields) for service, fields in json.loads(text or "{}").items()}
+        stops = {service: Stop(**fields) for service, fields in json.loads(text or "{}").items()}
+        for stop in stops.values():
+            stop.holds(datetime.now(UTC))  # an end without a zone cannot be compared
     except (ValueError, TypeError, AttributeError) as error:
         raise RefusedError(
             f"stops in the annotation {STOP_THE_LINE} of the ConfigMap {SYSTEM_NAMESPACE}/{ENVIRONMENT_CONFIGMAP}",
             f"{(text or '')[:120]!r} ({error})",
             "correct it, or remove it with kubectl annotate, once you know who wrote it",
         ) from error
+    return stops
 
 
 def written(stops: Mapping[str, Stop]) -> str | None:
