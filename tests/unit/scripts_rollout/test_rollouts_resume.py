@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,8 +11,9 @@ import pytest
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError, path
+from quarterdeck_scripts.rollout.acting.stop import StopRequest
 from quarterdeck_scripts.rollout.steps import flow
-from quarterdeck_scripts.rollout.steps.actions import ClearState, Promote, SaveState
+from quarterdeck_scripts.rollout.steps.actions import ClearState, Promote, ReleaseLock, SaveState
 from quarterdeck_scripts.rollout.steps.state import Direction, Ending
 
 if TYPE_CHECKING:
@@ -237,6 +239,20 @@ def test_whoever_is_taken_over_changes_nothing_more(world: Any, due: Callable[[A
 
     assert seen == [Ending.ABORTED, ([V1] * 3, ["checkout"], False)]
     assert end_state(world) == seen[1]
+
+
+@pytest.mark.parametrize("last", [ClearState, ReleaseLock])
+def test_a_stop_that_comes_when_all_is_done_changes_nothing(world: Any, last: type[Action]) -> None:
+    """The version is promoted: the note and the lock go, and the exit code says that it was."""
+    session, plan = begin(world)
+    stop = StopRequest()
+    steps = meanwhile(flow.start(plan), lambda action: isinstance(action, last), lambda: stop.ask(signal.SIGTERM))
+
+    outcome, code = session.run(steps, session.record(plan), stop=stop)
+
+    assert (outcome.ending, code) == (Ending.PROMOTED, 0)
+    assert end_state(world) == ([V2] * 3, ["checkout"], False)
+    session.lock().refuse_if_held()
 
 
 def test_a_state_that_somebody_took_away_is_not_promoted(world: Any) -> None:

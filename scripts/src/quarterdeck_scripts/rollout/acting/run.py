@@ -32,6 +32,11 @@ if TYPE_CHECKING:
             ...
 
 
+_NEVER_LEFT = (do.KeepEvidence, do.ClearState, do.ReleaseLock)
+"""What no request to stop keeps from being done: what evidence comes before decides whether that may be left, and with
+the last two the end is reached already."""
+
+
 class Runner:
     """Runs one flow to its end."""
 
@@ -96,7 +101,7 @@ class Runner:
         going_back = isinstance(action, do.SaveState) and action.state.direction is Direction.BACK
         if going_back or isinstance(action, do.RestoreStable):
             self._stop.shield()
-        if not isinstance(action, do.KeepEvidence):  # what it comes before decides whether that may be left
+        if not isinstance(action, _NEVER_LEFT):
             self._stop.check()
         if isinstance(action, do.SaveState):
             self._record.reason = action.state.reason
