@@ -8,6 +8,7 @@ import pytest
 
 from quarterdeck_contract.kubernetes import KEPT_OF
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
+from quarterdeck_scripts.rollout import beginning
 from quarterdeck_scripts.rollout.acting.copies import copy_of, outdated
 from quarterdeck_scripts.rollout.steps import flow
 from quarterdeck_scripts.rollout.steps.state import Ending
@@ -60,6 +61,15 @@ def edit(world: Any, name: str, data: dict[str, str | None]) -> None:
     world.cluster.request("PATCH", where, body={"data": data}, content_type=MERGE_PATCH)
 
 
+def deploy(world: Any, image: str) -> None:
+    """Have somebody change the version without a rollout."""
+    deployment = world.deployment()
+    deployment["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    deployment["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/version"] = image.rpartition(":")[2]
+    world.cluster.request("PUT", path("Deployment", "shop", "checkout"), body=deployment)
+    world.pass_time(10)
+
+
 def copies(world: Any) -> list[Json]:
     """Return the copies that are kept."""
     found: list[Json] = world.cluster.request(
@@ -78,6 +88,7 @@ def test_what_was_edited_during_a_failed_rollout_is_put_back(world: Any) -> None
     assert outcome.ending is Ending.ROLLED_BACK
     assert config_map(world, "settings")["data"] == {"a": "1", "b": "2"}
     assert outcome.reason.endswith("Not restored: Secrets are never copied: keys as they are now.")
+    assert copies(world) == []
 
 
 def test_what_was_deleted_after_a_promotion_comes_back_with_undo(world: Any) -> None:
@@ -108,10 +119,7 @@ def test_what_is_as_it_was_is_left_alone(world: Any) -> None:
 
 def test_what_has_no_copy_is_named_when_it_is_gone(world: Any) -> None:
     """An undo of what nobody rolled out."""
-    deployment = world.deployment()
-    deployment["spec"]["template"]["spec"]["containers"][0]["image"] = V2
-    deployment["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/version"] = "v2"
-    world.cluster.request("PUT", path("Deployment", "shop", "checkout"), body=deployment)
+    deploy(world, V2)
     world.cluster.request("DELETE", path("ConfigMap", "shop", "prices"))
 
     outcome = run(world, flow.undo, "")
@@ -136,20 +144,60 @@ def test_an_immutable_one_with_another_content_is_named(world: Any) -> None:
 
 def test_a_copy_is_of_what_was_there_when_the_rollout_began(world: Any) -> None:
     """A later rollout from the same version copies anew: what was meant meanwhile is not taken back."""
-    world.behave(V2, failing=0.05)
     run(world, flow.start)
+    deploy(world, V1)
     edit(world, "settings", {"a": "5"})
+    world.behave(V2, failing=0.05)
+    world.at_time[world.clock.now() - world.begin + 2] = lambda: edit(world, "prices", {"b": "7"})
 
-    run(world, flow.start, "localhost/checkout:v2")
+    run(world, flow.start)
 
     assert config_map(world, "settings")["data"] == {"a": "5", "b": "2"}
-    assert len(copies(world)) == 2
+    assert config_map(world, "prices")["data"] == {"a": "1", "b": "2"}
+
+
+def test_a_guarded_update_is_not_taken_back_to_copies_of_an_earlier_rollout(world: Any) -> None:
+    """A guard has kept none: what was edited since somebody rolled the same version out stays."""
+    run(world, flow.start)
+    deploy(world, V1)
+    edit(world, "settings", {"a": "5"})
+    world.behave(V2, failing=0.05)
+    world.controllers.faults[V2] = "ContainerCreating"
+    deploy(world, V2)
+
+    def get_ready() -> None:
+        world.controllers.faults.clear()
+        world.controllers.settle(world.cluster)
+
+    world.at_time[world.clock.now() - world.begin + 10] = get_ready
+    outcome, _ = beginning.carry_out([beginning.guarded(world.session())])
+
+    assert outcome.ending is Ending.ROLLED_BACK
+    assert world.images() == [V1] * 3
+    assert config_map(world, "settings")["data"] == {"a": "5", "b": "2"}
+
+
+@pytest.mark.parametrize(("failing", "image"), [(0.05, V2), (0.0, "localhost/checkout:v3")])
+def test_an_undo_of_what_others_deployed_leaves_what_was_edited(world: Any, failing: float, image: str) -> None:
+    """A rollout from the same version kept copies: it went back, or let another version in."""
+    world.behave(V2, failing=failing)
+    run(world, flow.start)
+    if not failing:
+        deploy(world, V1)
+    edit(world, "settings", {"a": "5"})
+    deploy(world, image)
+
+    outcome = run(world, flow.undo, "")
+
+    assert outcome.ending is Ending.UNDONE
+    assert world.images() == [V1] * 3
+    assert config_map(world, "settings")["data"] == {"a": "5", "b": "2"}
 
 
 def test_copies_go_with_the_last_revision_that_reads_them(world: Any) -> None:
     """Only what can be gone back to is kept."""
     workload = world.deployment()
-    first = copy_of(workload, config_map(world, "settings"))
+    first = copy_of(workload, config_map(world, "settings"), rollout="checkout-v2-1", image=V2)
 
     assert outdated([first], [workload["spec"]["template"]]) == []
     assert outdated([first], [{"metadata": {}, "spec": {"containers": []}}]) == [first]

@@ -65,7 +65,8 @@ def reads_settings(world: Any) -> None:
     template: Json = {"metadata": {}, "spec": {"containers": []}}
     named = {"name": "checkout", "namespace": "shop", "uid": "x"}
     gone = {"kind": "Deployment", "metadata": named, "spec": {"template": template}}
-    world.cluster.request("POST", path("ConfigMap", "shop"), body=copy_of(gone, settings))
+    copy = copy_of(gone, settings, rollout="checkout-v0-1", image="localhost/checkout:v0")
+    world.cluster.request("POST", path("ConfigMap", "shop"), body=copy)
     for kind in KINDS:
         for found in world.cluster.request("GET", path(kind, "shop"))["items"]:
             found["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}]

@@ -46,7 +46,7 @@ MOMENTS = ("before", "during", "after")
 
 CHANGES = {
     "canary": (6, 5),
-    "configuration": (7, 7),
+    "configuration": (7, 8),
     "fresh baseline": (8, 7),
     "weights": (12, 11),
     "blue-green": (9, 9),
@@ -208,7 +208,9 @@ def test_killed_at_any_change_it_comes_to_the_same_end(
     assert images == [V1 if failing else V2] * 3
     if failing:
         assert rest == list(before[1:])
-    assert Counter([*mortal.made, *again]) == Counter(reference(make_world, way, failing))
+    # Killed before it is noted, a rollout is begun anew: copies made for the first one are then the second one's.
+    once = [(method, where) for method, where in [*mortal.made, *again] if method != "PATCH" or "-kept-" not in where]
+    assert Counter(once) == Counter(reference(make_world, way, failing))
 
 
 _REFERENCES: dict[tuple[str, float], list[tuple[str, str]]] = {}

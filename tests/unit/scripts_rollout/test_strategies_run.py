@@ -9,6 +9,7 @@ import pytest
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, path
+from quarterdeck_scripts.kube.revisions import RESTARTED_AT
 from quarterdeck_scripts.kube.traffic import service_of, weigh_patch
 from quarterdeck_scripts.kube.workloads import hold_patch, promote_patch
 from quarterdeck_scripts.rollout import beginning, going_back, status
@@ -177,6 +178,22 @@ def test_an_update_that_somebody_else_began_is_judged(
 def test_a_settled_service_has_nothing_to_guard(world: Any) -> None:
     """It says how a judged rollout is begun."""
     with pytest.raises(RefusedError, match="rollout start checkout --image"):
+        beginning.guarded(world.session())
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_update_within_one_version_cannot_be_guarded(make_world: Callable[..., Any], *, restarted: bool) -> None:
+    """Only variables are changed, or it is a restart: no look could tell new pods from old ones."""
+    world = make_world()
+    run(world)
+    world.controllers.faults[V2] = "ContainerCreating"
+    template: dict[str, Any] = {"metadata": {"annotations": {RESTARTED_AT: "2026-11-22T10:00:00Z"}}}
+    if not restarted:
+        template = {"spec": {"containers": [{"name": "checkout", "image": V2, "env": [{"name": "A", "value": "2"}]}]}}
+    body = {"spec": {"template": template}}
+    world.cluster.request("PATCH", path("Deployment", "shop", "checkout"), body=body, content_type=MERGE_PATCH)
+
+    with pytest.raises(RefusedError, match="an update or a restart within v2"):
         beginning.guarded(world.session())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -275,6 +276,19 @@ def test_abort_of_a_train_that_is_promoted_and_half_cleared_finishes_it(
     assert f"Plan: clear what is noted of checkout's rollout, {said}\n" in err
     assert f"checkout: promoted. A{said[1:]}\n" in out
     assert "Put the stable version back" not in err
+
+
+def test_each_member_is_noted_by_the_name_of_its_record(shop: Any) -> None:
+    """Also one that begins minutes after it was planned: what is asked of it, and copies it keeps, go by that."""
+    real = shop.cluster
+    shop.cluster = Mortal(real, 6, "after")
+    with pytest.raises(Killed):
+        roll_out(shop)
+    shop.cluster = real
+
+    for service in ("payments", "checkout"):
+        state = json.loads(shop.deployment(service)["metadata"]["annotations"][ROLLOUT_STATE])
+        assert (shop.session(service).records / f"{state['id']}.json").is_file()
 
 
 def test_undo_takes_the_caller_back_first(shop: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import access
 from quarterdeck_contract.errors import EXIT_TERMINATED, RefusedError
+from quarterdeck_contract.kubernetes import APP_VERSION
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts import console
 from quarterdeck_scripts.audit import AuditLog, actor_of
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.kube.pace import Paced
+from quarterdeck_scripts.kube.pods import label
+from quarterdeck_scripts.kube.revisions import restart_of
 from quarterdeck_scripts.notices.courier import Courier
 from quarterdeck_scripts.ports import SystemClock
 from quarterdeck_scripts.rollout.acting.hands import Hands
@@ -149,18 +152,26 @@ class Session:
         """Return the plan for an update that somebody else began, or for going on with one that is guarded.
 
         Raises:
-            RefusedError: the cluster keeps no revision to go back to.
+            RefusedError: the cluster keeps no revision to go back to, or the versions cannot be told apart.
         """
         plan = replace(self.plan(situation.stable_image, situation), guarding=True)
         if situation.state is not None or situation.stable_settled:
             return plan  # gone on with, or refused
         stable = self.view().stable()
-        before = workloads.previous_revision(stable, self.view().replica_sets())
+        kept = self.view().replica_sets()
+        before = workloads.previous_revision(stable, kept)
         if before is None:
             raise RefusedError(
                 f"an earlier revision of {self.service.name}, to go back to",
                 "none is kept by the cluster (revisionHistoryLimit)",
                 "raise that limit before the next update; this one cannot be guarded",
+            )
+        version = label({"metadata": stable["spec"]["template"]["metadata"]}, APP_VERSION)
+        if before.version == version or restart_of(stable, kept):
+            raise RefusedError(
+                f"new pods of {self.service.name} that are told from the old ones by their label {APP_VERSION}",
+                f"an update or a restart within {version}",
+                "update to an image with another tag; this update cannot be guarded",
             )
         origin = before.images[workloads.serving_container(stable)]
         new = replace(plan.new, origin=origin, strategy=Strategy.ROLLING, baseline=Baseline.STABLE)

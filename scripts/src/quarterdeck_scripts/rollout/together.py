@@ -72,6 +72,8 @@ class Together:
         session, record = self._parts[step.member.service]
         situation = session.view().inspect(any_state=not isinstance(step, train.RollOut))
         plan = session.plan(step.member.image, situation, forced, train=together)
+        if situation.state is None:  # planned anew, later than its record was named
+            plan = replace(plan, new=replace(plan.new, id=record.id))
         match step:
             case train.RollOut(member) if train.runs_already(member, {member.service: situation}):
                 return Outcome(Ending.PROMOTED, f"{member.image} runs already.")

@@ -1,8 +1,8 @@
 """Copies of the ConfigMaps that a version reads, made before it is replaced, and what putting them back takes. Pure.
 
 A ConfigMap may be edited or deleted while a rollout runs or after it; the template that names it does not bring back
-what was in it. A copy belongs to a pod template, so it is found again by whoever goes back to that template. Secrets
-are never copied.
+what was in it. A copy belongs to a pod template, so it is found again by whoever goes back to that template; and to the
+rollout that made it: going back from what others rolled out leaves ConfigMaps as they are. Secrets are never copied.
 """
 
 from __future__ import annotations
@@ -30,13 +30,18 @@ def template_digest(template: Json) -> str:
     return hashlib.sha256(json.dumps(without_restart(template), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def copy_of(workload: Json, config_map: Json) -> Json:
-    """Return the copy of *config_map* for the present template of *workload*; it goes when that goes."""
+def copy_of(workload: Json, config_map: Json, *, rollout: str, image: str) -> Json:
+    """Return the copy of *config_map* for the present template of *workload*; it goes when that goes.
+
+    *rollout* is the id of the rollout that keeps it, *image* the version which that lets in.
+    """
     metadata, name = workload["metadata"], config_map["metadata"]["name"]
     template = template_digest(workload["spec"]["template"])
     told = {
         "name": name,
         "template": template,
+        "rollout": rollout,
+        "image": image,
         "labels": config_map["metadata"].get("labels") or {},
         "immutable": bool(config_map.get("immutable")),
     }
@@ -59,6 +64,12 @@ def copy_of(workload: Json, config_map: Json) -> Json:
 def content_of(config_map: Json) -> Json:
     """Return what is in a ConfigMap."""
     return {key: copy.deepcopy(config_map[key]) for key in _CONTENT if config_map.get(key)}
+
+
+def kept_for(copies: Iterable[Json], image: str, rollout: str = "") -> list[Json]:
+    """Return those *copies* that were kept by *rollout*, an id; where that is over, by one that let *image* in."""
+    key, wanted = ("rollout", rollout) if rollout else ("image", image)
+    return [each for each in copies if _told(each).get(key) == wanted]
 
 
 def outdated(copies: Iterable[Json], templates: Iterable[Json]) -> list[Json]:
@@ -98,7 +109,7 @@ def restoration(template: Json, present: Mapping[str, Json], copies: Iterable[Js
     Args:
         template: the pod template that is gone back to.
         present: the ConfigMaps that are there, by name.
-        copies: of the service, for any template.
+        copies: that the rollout has kept which is gone back from, for any template.
     """
     digest = template_digest(template)
     kept = {told["name"]: each for each in copies if (told := _told(each))["template"] == digest}

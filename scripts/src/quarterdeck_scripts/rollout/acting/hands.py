@@ -164,6 +164,7 @@ class Hands:
         lost = self._patiently(lambda: self._keeping.put_back(image))
         self._patiently(lambda: self._changes.restore(image))
         self._patiently(self._changes.free)
+        self._patiently(lambda: self._keeping.forget(image))
         return lost
 
     # Waiting and measuring

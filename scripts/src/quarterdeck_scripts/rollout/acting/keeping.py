@@ -10,6 +10,8 @@ from quarterdeck_scripts.rollout.acting import copies
 from quarterdeck_scripts.rollout.acting.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from quarterdeck_scripts.kube.client import Json
 
 
@@ -22,19 +24,18 @@ class Keeping(Writer):
         present = self._view.config_maps(stable["spec"]["template"])
         there = {each["metadata"]["name"]: each for each in self._view.copies()}
         for found in present.values():
-            wanted = copies.copy_of(stable, found)
+            wanted = copies.copy_of(stable, found, rollout=self._record.id, image=self._record.image)
             before = there.get(wanted["metadata"]["name"])
+            notes = wanted["metadata"]["annotations"]
             if before is None:
                 self._lock.holds()
                 with self._change("keep a copy", wanted, None, f"of {found['metadata']['name']}"):
                     self._create(wanted)
-            elif copies.content_of(before) != copies.content_of(found):
-                self._replace("keep a copy", before, found, f"of {found['metadata']['name']}, as it is now")
+            elif copies.content_of(before) != copies.content_of(found) or before["metadata"]["annotations"] != notes:
+                self._replace("keep a copy", before, found, f"of {found['metadata']['name']}, as it is now", notes)
         templates = [each.template for each in revisions(stable, self._view.replica_sets())]
         for each in copies.outdated(there.values(), [stable["spec"]["template"], *templates]):
-            self._lock.holds()
-            with self._change("drop a copy", each, None, "its revision is gone"):
-                self._delete(each)
+            self._drop(each, "its revision is gone")
 
     def put_back(self, image: str) -> str:
         """Make the ConfigMaps of the version before *image* as they were; return what cannot be put back."""
@@ -47,11 +48,25 @@ class Keeping(Writer):
             self._replace("restore", present, kept, self._record.reason or "put everything back")
         return "; ".join(wanted.lost)
 
-    def _replace(self, action: str, present: Json, other: Json, why: str) -> None:
-        """Give one ConfigMap the content of another."""
+    def forget(self, image: str) -> None:
+        """Drop the copies that served to go back from *image*: whoever lets it in again, they are older than that."""
+        for each in self._view.kept_for(self._view.stable(), image):
+            self._drop(each, "its rollout is gone back from")
+
+    def _drop(self, kept: Json, why: str) -> None:
+        self._lock.holds()
+        with self._change("drop a copy", kept, None, why):
+            self._delete(kept)
+
+    def _replace(
+        self, action: str, present: Json, other: Json, why: str, notes: Mapping[str, str] | None = None
+    ) -> None:
+        """Give one ConfigMap the content of another, and *notes* as annotations."""
         self._lock.holds()
         content = copies.content_of(other)
         patch: Json = {"metadata": {"resourceVersion": present["metadata"]["resourceVersion"]}}
+        if notes:
+            patch["metadata"]["annotations"] = notes
         for part in ("data", "binaryData"):
             then, now = present.get(part) or {}, content.get(part) or {}
             if then or now:

@@ -12,7 +12,7 @@ from quarterdeck_scripts.kube.pods import created, label
 from quarterdeck_scripts.kube.trimmed import trimmed
 from quarterdeck_scripts.rollout.acting import lens
 from quarterdeck_scripts.rollout.acting.configuration import config_maps_of
-from quarterdeck_scripts.rollout.acting.copies import Restoration, restoration
+from quarterdeck_scripts.rollout.acting.copies import Restoration, kept_for, restoration
 from quarterdeck_scripts.rollout.steps.actions import Side, Situation
 from quarterdeck_scripts.rollout.steps.state import read_state
 
@@ -106,6 +106,17 @@ class ServiceView:
         found = list_all(self._cluster, path("ConfigMap", self._namespace), query)
         return [{**each, "kind": "ConfigMap"} for each in found]
 
+    def kept_for(self, stable: Json, image: str) -> list[Json]:
+        """Return the copies that serve to go back from *image*: of the rollout that *stable* says is under way, if any.
+
+        A guard has kept none, whatever another rollout of the same version left.
+        """
+        try:
+            state = read_state(stable, self._cluster_uid)
+        except RefusedError:
+            state = None
+        return kept_for(self.copies(), image, state.id if state else "")
+
     def previous(self, stable: Json, image: str) -> Revision | None:
         """Return the revision to which *stable* goes back from *image*; None when it has another version already.
 
@@ -133,7 +144,7 @@ class ServiceView:
         template = stable["spec"]["template"] if previous is None else previous.template
         if not config_maps_of(template):
             return Restoration((), (), ())
-        return restoration(template, self.config_maps(template), self.copies())
+        return restoration(template, self.config_maps(template), self.kept_for(stable, image))
 
     def pods(self, side: Side | None = None) -> list[Json]:
         """Return the pods of one side by their track, or all, without what nobody reads of them."""
