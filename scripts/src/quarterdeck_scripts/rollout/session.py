@@ -40,7 +40,7 @@ from quarterdeck_scripts.rollout.judge.provider import interval_of, provider_of
 from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 from quarterdeck_scripts.rollout.line.keeper import Line
 from quarterdeck_scripts.rollout.steps import flow
-from quarterdeck_scripts.rollout.steps.state import Baseline, State, Strategy
+from quarterdeck_scripts.rollout.steps.state import Baseline, Ending, State, Strategy
 from quarterdeck_scripts.workspace import AUDIT, state_of
 
 if TYPE_CHECKING:
@@ -311,4 +311,5 @@ class Session:
         finally:
             for line in filter(None, [keeper.close(), *courier.close()]):
                 console.say(line)
-        return outcome, EXIT_TERMINATED if stop.signal == signal.SIGTERM else outcome.exit_code
+        terminated = stop.signal == signal.SIGTERM and outcome.ending is Ending.INTERRUPTED
+        return outcome, EXIT_TERMINATED if terminated else outcome.exit_code
