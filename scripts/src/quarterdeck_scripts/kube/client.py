@@ -73,6 +73,23 @@ class Cluster(Protocol):
         ...
 
 
+class Around:
+    """What every `Cluster` around another one has in common: it is the same server."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return self._cluster.server
+
+    @property
+    def skew(self) -> float:
+        """Seconds that the server's clock is ahead; see `Cluster.skew`."""
+        return self._cluster.skew
+
+
 class ApiError(QuarterdeckError):
     """The API server refused: `status` is the HTTP status, `reason` its machine-readable word."""
 

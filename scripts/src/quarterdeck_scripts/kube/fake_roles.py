@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_scripts.kube.client import ApiError, path
+from quarterdeck_scripts.kube.client import ApiError, Around, path
 from quarterdeck_scripts.kube.fake_store import Address
 from quarterdeck_scripts.kube.logs import PodLogs
 
@@ -40,26 +40,16 @@ class Use:
     name: str = ""
 
 
-class AsRole:
+class AsRole(Around):
     """`Cluster` for somebody with Roles, with every right that was made use of in `used`."""
 
     def __init__(self, cluster: Cluster, granted: Granted) -> None:
         """*granted* says which rules hold in a namespace."""
-        self._cluster = cluster
+        super().__init__(cluster)
         self._granted = granted
         self.used: set[Use] = set()
         if isinstance(cluster, PodLogs):
             self.log = self._log_of(cluster)
-
-    @property
-    def server(self) -> str:
-        """URL of the cluster."""
-        return self._cluster.server
-
-    @property
-    def skew(self) -> float:
-        """That of the cluster."""
-        return self._cluster.skew
 
     def request(
         self,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quarterdeck_scripts.kube.client import Around
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -21,26 +23,16 @@ class Allowance:
     """Requests that may come at once: beginning and ending take some forty, and nobody should wait for those."""
 
 
-class Paced:
+class Paced(Around):
     """`Cluster` that counts what it is asked. It delays nothing: who waits anyway asks `pause` how long at least."""
 
     def __init__(self, cluster: Cluster, monotonic: Callable[[], float], allowance: Allowance = Allowance()) -> None:
         """*monotonic* gives seconds that never go back."""
-        self._cluster = cluster
+        super().__init__(cluster)
         self._monotonic = monotonic
         self._allowance = allowance
         self._left = allowance.burst
         self._counted = monotonic()
-
-    @property
-    def server(self) -> str:
-        """URL of the API server."""
-        return self._cluster.server
-
-    @property
-    def skew(self) -> float:
-        """Seconds that the server's clock is ahead; see `Cluster.skew`."""
-        return self._cluster.skew
 
     def pause(self) -> float:
         """Return the seconds to wait before more is asked."""

@@ -10,7 +10,7 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Json
+from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, ApiError, Around, Json
 from quarterdeck_scripts.kube.differences import differences
 from quarterdeck_scripts.kube.patches import PatchError, merge, merge_patch, operate
 from quarterdeck_scripts.kube.selectors import selects
@@ -41,27 +41,17 @@ class Rehearsed:
     """What would be another in an object that is changed: a line each."""
 
 
-class RehearsedCluster:
+class RehearsedCluster(Around):
     """A `Cluster` whose changes are dry runs."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+        super().__init__(cluster)
         self._real: dict[str, Json] = {}
         """What was there before it was changed here, by path."""
         self._now: dict[str, Json | None] = {}
         """What would be there by now; None: nothing any more."""
         self.changes: list[Rehearsed] = []
         """Every change so far, in order."""
-
-    @property
-    def server(self) -> str:
-        """URL of the API server."""
-        return self._cluster.server
-
-    @property
-    def skew(self) -> float:
-        """Seconds that the server's clock is ahead of this machine's."""
-        return self._cluster.skew
 
     def watch(self, path: str, *, query: Mapping[str, str], timeout: float) -> Iterator[Json]:
         """Yield what really happens."""

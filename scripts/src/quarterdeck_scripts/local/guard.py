@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quarterdeck_scripts.kube.client import ApiError, UnreachableError
+from quarterdeck_scripts.kube.client import ApiError, Around, UnreachableError
 from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.local.lifecycle import require_running
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NOT_FOUND = 404
 
 
-class GuardedCluster:
+class GuardedCluster(Around):
     """`Cluster` over a local environment: a dead part fails the next request, whichever part it is.
 
     With the controller manager or the scheduler dead the API server still answers, and whoever waits for a
@@ -26,18 +26,8 @@ class GuardedCluster:
     """
 
     def __init__(self, cluster: Cluster, state: Path) -> None:
-        self._cluster = cluster
+        super().__init__(cluster)
         self._state = state
-
-    @property
-    def server(self) -> str:
-        """URL of the API server."""
-        return self._cluster.server
-
-    @property
-    def skew(self) -> float:
-        """Seconds that the server's clock is ahead; see `Cluster.skew`."""
-        return self._cluster.skew
 
     def request(
         self,
