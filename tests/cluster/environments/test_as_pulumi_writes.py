@@ -66,6 +66,16 @@ class Provider:
 
     def update(self, inputs: Json) -> None:
         """Take the fields of the creation over, and apply; by force where the object says so."""
+        until(lambda: self._taken_over(inputs), f"nobody else writes {self.path(inputs)} meanwhile")
+        force = inputs["metadata"].get("annotations", {}).get("pulumi.com/patchForce", "false")
+        query = {"fieldManager": APPLIES, "force": force}
+        self.cluster.request("PATCH", self.path(inputs), query=query, body=inputs, content_type=APPLY_PATCH)
+
+    def _taken_over(self, inputs: Json) -> bool:
+        """Give the fields of the creation to the updates; False where a controller wrote the object meanwhile.
+
+        The provider has waited until a Deployment is ready, so that its controller writes no more; here nobody waits.
+        """
         live = self.cluster.request("GET", self.path(inputs))
         fields = live["metadata"]["managedFields"]
         for each in fields:
@@ -73,10 +83,13 @@ class Provider:
                 each.update(manager=APPLIES, operation="Apply")
         values = {"managedFields": fields, "resourceVersion": live["metadata"]["resourceVersion"]}
         patch = [{"op": "replace", "path": f"/metadata/{name}", "value": value} for name, value in values.items()]
-        self.cluster.request("PATCH", self.path(inputs), body=patch, content_type=JSON_PATCH)
-        force = inputs["metadata"].get("annotations", {}).get("pulumi.com/patchForce", "false")
-        query = {"fieldManager": APPLIES, "force": force}
-        self.cluster.request("PATCH", self.path(inputs), query=query, body=inputs, content_type=APPLY_PATCH)
+        try:
+            self.cluster.request("PATCH", self.path(inputs), body=patch, content_type=JSON_PATCH)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            return False
+        return True
 
     def delete(self, inputs: Json) -> None:
         """Delete the object and, before it, what belongs to it."""
