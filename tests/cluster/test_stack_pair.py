@@ -120,8 +120,8 @@ class Pairs:
 @pytest.fixture(scope="module")
 def pairs(tool: Callable[[str], Path], root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pairs]:
     """Run prod's pairs on loopback: their names are addresses, and what is discovered in a cluster is written down."""
-    ports = free_ports(4)
-    gossip = free_ports(2)
+    *ports, first, second = free_ports(6)
+    gossip = first, second
     hosts = [f"127.0.0.1:{port}" for port in ports]
     with ExitStack() as stack:
         for number in (0, 1):

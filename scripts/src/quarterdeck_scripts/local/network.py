@@ -6,8 +6,9 @@ with the process that holds them.
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
-from contextlib import closing
 
 from quarterdeck_contract.errors import QuarterdeckError
 
@@ -16,6 +17,8 @@ LOOPBACK = "127.0.0.1"
 PREFIXES = tuple(f"127.{number}" for number in range(77, 100))
 """Loopback /16 networks for pods, in the order they are tried: one an environment. The first is the stack's
 default."""
+_PORTS = range(20_000, 32_000)
+"""Linux gives ports from 32768 on to outgoing connections; `net.ipv4.ip_local_port_range`."""
 
 
 def claim(name: str) -> socket.socket | None:
@@ -46,20 +49,21 @@ def claim_prefix() -> tuple[str, socket.socket]:
 
 
 def free_ports(count: int, address: str = LOOPBACK) -> list[int]:
-    """Return *count* different ports that are free on *address* now. Who uses them retries when one is taken."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
-    try:
-        for listener in sockets:
-            listener.bind((address, 0))
-        return [listener.getsockname()[1] for listener in sockets]
-    finally:
-        for listener in sockets:
-            listener.close()
+    """Return *count* different ports that are free on *address* now. Who uses them retries when one is taken.
+
+    Below the range that the kernel gives to outgoing connections, so that none of these takes one meanwhile.
+    """
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = random.choice(_PORTS)  # noqa: S311 -- any free one will do
+        with contextlib.suppress(OSError), socket.create_server((address, port)):
+            ports.add(port)
+    return list(ports)
 
 
 def port_taken(address: str, port: int) -> bool:
     """Say whether something listens on *port* of *address*, also by listening on every address."""
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
