@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -226,3 +227,14 @@ def test_choices_marks_and_links_are_the_dashboards() -> None:
     assert datadog.render(whole)["template_variables"] == [
         {"defaults": ["*"], "name": "cluster", "prefix": "kube_cluster_name"}
     ]
+
+
+def test_a_provisioned_dashboard_is_the_committed_one_with_a_line_for_each_panel() -> None:
+    """It says the same, and a changed panel is one changed line."""
+    dashboard = _dashboard(LINES, LINES)
+
+    provisioned = grafana.provisioned(dashboard)
+
+    assert json.loads(provisioned) == json.loads(grafana.text(dashboard))
+    assert [line[:2] for line in provisioned.splitlines()] == ['{"', '{"', '{"', '{"', "]}"]
+    assert len(provisioned.splitlines()[1:-1]) == len(grafana.render(dashboard)["panels"])

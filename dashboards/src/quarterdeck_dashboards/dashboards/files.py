@@ -31,7 +31,7 @@ def generated(catalogue: Catalogue) -> dict[str, str]:
 
 def of_grafana(catalogue: Catalogue) -> dict[str, str]:
     """Return the dashboards that a Grafana is provisioned with: file name to text."""
-    return {f"{dashboard.uid}.json": grafana.text(dashboard) for dashboard in dashboards.of(catalogue)}
+    return {f"{dashboard.uid}.json": grafana.provisioned(dashboard) for dashboard in dashboards.of(catalogue)}
 
 
 def write(tree: Mapping[str, str], folder: Path) -> list[str]:
