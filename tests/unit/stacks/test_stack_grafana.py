@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -42,16 +43,18 @@ def _environment(objects: dict[Any, dict[str, Any]]) -> dict[str, dict[str, Any]
 
 
 def test_it_has_the_dashboards_that_are_generated_for_review(rendered: Objects, root: Path) -> None:
-    """The same text, so that what is looked at in a change is what people will see."""
+    """They say the same, so that what is looked at in a change is what people will see."""
     text = (root / "services.yaml").read_text()
     tree = generated(parse(text, "services.yaml", lambda name: (root / name).read_text()))
     expected = {
-        path.removeprefix("grafana/"): text
+        path.removeprefix("grafana/"): json.loads(text)
         for path, text in tree.items()
         if path.startswith("grafana/") and path.endswith(".json")
     }
 
-    assert _mounted(rendered("prod"), "dashboards") == expected
+    mounted = _mounted(rendered("prod"), "dashboards")
+
+    assert {name: json.loads(text) for name, text in mounted.items()} == expected
 
 
 def test_the_folder_that_is_provisioned_is_the_one_that_is_mounted(rendered: Objects) -> None:
