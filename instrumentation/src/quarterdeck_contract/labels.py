@@ -116,6 +116,16 @@ POOL = Label(
     ("requests", "threads"),
 )
 
+LOG_SEVERITY = Label(
+    "log.severity",
+    "How grave, by the short names of OpenTelemetry's log data model: `WARN` is Python's WARNING, `ERROR` its ERROR, "
+    "`FATAL` its CRITICAL; a level of one's own belongs to the next lower one.",
+    ("WARN", "ERROR", "FATAL"),
+)
+"""The data model has the field SeverityText, and the conventions no attribute for it."""
+LOG_ERRORS = ("ERROR", "FATAL")
+"""Severities of errors: what a rollout's guard and a service's dashboard ask for."""
+
 METRIC = Label("metric", "Name of a metric, as OpenTelemetry has it.")
 
 OVERFLOW = Label(

@@ -236,6 +236,16 @@ LISTEN_QUEUE_LIMIT = Metric(
     "Connections that may wait in that queue; more are refused, or tried again by their clients a second later.",
 )
 
+LOG_RECORDS = Metric(
+    "quarterdeck.log.records",
+    "{log_record}",
+    Kind.COUNTER,
+    "What was logged through Python's `logging`, from warnings on, and reached handlers; not what telemetry logs.",
+    (l_.LOG_SEVERITY,),
+)
+"""Ours: the conventions' `otel.sdk.log.created` counts what is given to an SDK, by no severity, and what a service logs
+need not be. Micrometer has `logback.events` by `level`."""
+
 LABEL_SETS = Metric(
     "quarterdeck.metric.label_sets",
     "{label_set}",
@@ -277,6 +287,7 @@ ALL: tuple[Metric, ...] = (
     WORKER_CAPACITY,
     LISTEN_QUEUE_LENGTH,
     LISTEN_QUEUE_LIMIT,
+    LOG_RECORDS,
     LABEL_SETS,
     LABEL_SETS_LIMIT,
 )

@@ -26,6 +26,7 @@ from quarterdeck_instrumentation.exposition.server import PageServer, text
 from quarterdeck_instrumentation.exposition.writer import Writer
 from quarterdeck_instrumentation.failures import failed
 from quarterdeck_instrumentation.http_server import HttpServerMetrics
+from quarterdeck_instrumentation.logs import LogRecords
 from quarterdeck_instrumentation.meters import takeover
 from quarterdeck_instrumentation.meters.home import home
 from quarterdeck_instrumentation.meters.observer import Observer
@@ -56,6 +57,7 @@ class Runtime:
         self._own = _Own(self.registry)
         self.vitals = Vitals(self.registry, self.http, settings.metrics_port)
         self.http.noticed = self.vitals.loops.notice
+        self._logs = LogRecords(self.registry) if settings.log_records else None
         self._label_sets = Watch(self.registry, settings.label_sets)
         self._name = store.worker_name()
         self._folder = ""
@@ -79,6 +81,8 @@ class Runtime:
             return
         takeover.begin()
         self.vitals.start()
+        if self._logs is not None:
+            self._logs.start()
         self._observer.begin()
         if self.settings.metrics_push:
             self._push()
@@ -133,6 +137,8 @@ class Runtime:
     def abandon(self) -> None:
         """Let go of what a forked child inherited. The parent's locks stay: they are the parent process's own."""
         self.vitals.stop()
+        if self._logs is not None:
+            self._logs.stop()
         if self._writer.pair is not None:
             self._writer.pair.close()
         if self._elected is not None:

@@ -52,6 +52,9 @@ class Settings:
     label_sets: int = 2000
     """Label sets a metric may have in one worker; all others share one overflow series:
     `QUARTERDECK_LABEL_SETS`. The default is the OpenTelemetry SDK's."""
+    log_records: bool = True
+    """Whether what the service logs is counted, by severity: `QUARTERDECK_LOG_RECORDS`. `off` leaves Python's `logging`
+    as it is; a rollout then does not look at what a new version logs."""
     traces_exporters: tuple[str, ...] = ()
     """Where spans go: `OTEL_TRACES_EXPORTER`, for example `otlp` or `console`; `none` or nothing: nowhere. Unlike the
     specification's default, `otlp` must be asked for, by this variable or by an endpoint
@@ -108,6 +111,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         created_timestamps=_parsed(environ, "QUARTERDECK_CREATED_TIMESTAMPS", _switch, default.created_timestamps),
         health_paths=_health_paths(environ),
         label_sets=_parsed(environ, "QUARTERDECK_LABEL_SETS", _positive, default.label_sets),
+        log_records=_parsed(environ, "QUARTERDECK_LOG_RECORDS", _switch, default.log_records),
         traces_exporters=_traces_exporters(environ),
         flush_timeout=_parsed(environ, "QUARTERDECK_FLUSH_TIMEOUT", _seconds, default.flush_timeout),
         disabled_instrumentations=frozenset(_words(environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS")),

@@ -41,6 +41,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ({"QUARTERDECK_HEALTH_PATHS": ""}, {"health_paths": frozenset[str]()}),
         ({"QUARTERDECK_CREATED_TIMESTAMPS": "off"}, {"created_timestamps": False}),
         ({"QUARTERDECK_LABEL_SETS": "10"}, {"label_sets": 10}),
+        ({"QUARTERDECK_LOG_RECORDS": "off"}, {"log_records": False}),
         ({"QUARTERDECK_FLUSH_TIMEOUT": "0.25"}, {"flush_timeout": 0.25}),
         (
             {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis, celery"},

@@ -167,18 +167,6 @@ def versions(*conditions: Matcher) -> Panel:
     )
 
 
-def records(*conditions: Matcher) -> Panel:
-    """Return what was logged."""
-    return Panel(
-        "Logged, by severity",
-        "Records per second, from warnings on, that reached Python's `logging`. A line that rises where requests fail "
-        "no more than before is worth reading: look into the log.",
-        Draw.BARS,
-        Unit.PER_SECOND,
-        (measures.rate(metrics.LOG_RECORDS, *conditions, by=[l_.LOG_SEVERITY]).query("{log.severity}"),),
-    )
-
-
 def cpu(*conditions: Matcher) -> Panel:
     """Return the processor time that pods use."""
     return Panel(

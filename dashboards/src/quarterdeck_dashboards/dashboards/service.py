@@ -9,6 +9,7 @@ from quarterdeck_contract import metrics
 from quarterdeck_dashboards.dashboards import clients, common, measures, promises
 from quarterdeck_dashboards.dashboards.description import Dashboard, Draw, Panel, Row, Unit
 from quarterdeck_dashboards.dashboards.served import QUANTILES, Served, quantile_name
+from quarterdeck_dashboards.promql import matches
 from quarterdeck_dashboards.uid import TAG, uid_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _of(catalogue: Catalogue, service: Service) -> Dashboard:
             Row("What is full", tuple(_saturation(served))),
             Row("What it uses", tuple(panel(*served.own) for panel in (common.cpu, common.memory, common.open_files))),
             *clients.rows(service),
-            Row("What is new", tuple(_versions(served))),
+            Row("What is new", tuple(panel.wide(6) for panel in _versions(served))),
         ),
         tags=(TAG, "service", service.owner),
         variables=(common.CLUSTER,),
@@ -240,4 +241,13 @@ def _versions(served: Served) -> Iterator[Panel]:
         Unit.SECONDS,
         (served.took(0.95, l_.VERSION).query("{version}"),),
         served.too_long,
+    )
+    errors = matches(l_.LOG_SEVERITY, "|".join(l_.LOG_ERRORS))
+    yield Panel(
+        "Errors logged by version",
+        "Records of errors, or worse, per second. The new one alone, whatever its requests say: read its log, and a "
+        "rollout's guard does.",
+        Draw.LINES,
+        Unit.PER_SECOND,
+        (measures.rate(metrics.LOG_RECORDS, *served.own, errors, by=[l_.VERSION]).query("{version}"),),
     )
