@@ -10,8 +10,11 @@ import pytest
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
-from quarterdeck_scripts.kube.client import MERGE_PATCH, path
+from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, Around, path
+from quarterdeck_scripts.ports import FakeClock
+from quarterdeck_scripts.rollout.acting.view import ServiceView
 from quarterdeck_scripts.rollout.judge.verdict import Assessment, Verdict
+from quarterdeck_scripts.rollout.steering.asking import Asker
 from quarterdeck_scripts.rollout.steps import actions as do
 from quarterdeck_scripts.rollout.steps import flow
 from quarterdeck_scripts.rollout.steps.asks import Ask, Wish, read_ask
@@ -195,3 +198,46 @@ def test_what_cannot_be_read_is_a_pause(text: str) -> None:
 def test_what_is_asked_is_read_back_as_it_was_written() -> None:
     """The annotation and the value are one."""
     assert read_ask({"metadata": {"annotations": {ROLLOUT_ASK: PAUSE.to_annotation()}}}, NEW.id) == PAUSE
+
+
+class Stammering(Around):
+    """A cluster that refuses what is written to Deployments once, and the second time writes it but says it failed."""
+
+    def __init__(self, cluster: Any) -> None:
+        super().__init__(cluster)
+        self.written: list[Any] = []
+
+    def request(self, method: str, where: str, **options: Any) -> Any:
+        """Pass on, or fail."""
+        if method != "PATCH" or "/deployments/" not in where:
+            return self._cluster.request(method, where, **options)
+        self.written.append(options["body"])
+        if len(self.written) == 1:
+            raise ApiError(500, "InternalError", "not now")
+        answer = self._cluster.request(method, where, **options)
+        if len(self.written) == 2:
+            raise ApiError(500, "InternalError", "it was too much")
+        return answer
+
+
+def test_an_ask_is_written_once_by_a_server_that_fails_for_a_moment(world: Any) -> None:
+    """Nobody has to type it again: it is looked whether it was written, and only then sent again."""
+    cluster = Stammering(world.cluster)
+
+    def ask() -> None:
+        session = world.session()
+        view = ServiceView(cluster, "shop", "checkout", session.environment.cluster_uid)
+        asker = Asker(cluster, session.environment.cluster_uid, view, FakeClock(), "ben@shore")
+        stable, state, _ = asker.rollout()
+        wanted = asker.wished(Wish.PAUSE, "lunch", state)
+        asker.write(stable, wanted, "lunch", session.audit())
+        assert wanted is not None
+        assert world.annotations()[ROLLOUT_ASK] == wanted.to_annotation()
+
+    world.at_time[40] = ask
+    world.at_time[50] = lambda: annotate(world, None)
+
+    outcome, _ = run(world)
+
+    assert outcome.ending is Ending.PROMOTED
+    assert len(cluster.written) == 2

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
-from quarterdeck_scripts.kube.client import JSON_PATCH, ApiError, Json, UnreachableError, path
+from quarterdeck_scripts.kube.client import JSON_PATCH, ApiError, Json, path
 from quarterdeck_scripts.kube.differences import differences
 from quarterdeck_scripts.kube.patches import pointer
+from quarterdeck_scripts.kube.retries import TRIES, Backoff, may_pass
 from quarterdeck_scripts.rollout.acting.writer import FIELD_MANAGER
 from quarterdeck_scripts.rollout.steps.asks import Ask, Wish, read_ask
 from quarterdeck_scripts.rollout.steps.state import Direction, State, read_state
@@ -73,7 +74,7 @@ class Asker:
         return differences(stable, self._send(stable, ask, dryRun="All"))
 
     def write(self, stable: Json, ask: Ask | None, why: str, audit: AuditLog) -> None:
-        """Write *ask*, or take away what was asked (None). When an answer is lost, look before sending again.
+        """Write *ask*, or take away what was asked (None). A server that fails for a moment is asked again.
 
         Raises:
             RefusedError: the rollout moved since *stable* was read; nothing was asked.
@@ -83,20 +84,30 @@ class Asker:
         action = f"rollout: {ask.wish if ask else 'resume'}"
         subject = f"{stable['kind']} {metadata['namespace']}/{metadata['name']}"
         with audit.change(action=action, subject=subject, before=before, why=why) as change:
-            try:
-                self._send(stable, ask)
-            except UnreachableError:
-                if _text(self.view.stable()) != (ask.to_annotation() if ask else None):
-                    self._send(stable, ask)
-            except ApiError as error:
-                if error.status != _MOVED:
-                    raise
-                raise RefusedError(
-                    f"the rollout of {metadata['name']} to be as it was a moment ago",
-                    "it has moved on, or somebody else asked something of it",
-                    f"look at `quarterdeck rollout status {metadata['name']}` and ask again",
-                ) from error
+            self._insist(stable, ask)
             change.after = ask.to_annotation() if ask else None
+
+    def _insist(self, stable: Json, ask: Ask | None) -> None:
+        """Send *ask* until it is written: before it is sent again, it is looked whether it was, unheard."""
+        wanted, tries, backoff = ask.to_annotation() if ask else None, 0, Backoff()
+        while True:
+            try:
+                if not tries or _text(self.view.stable()) != wanted:
+                    self._send(stable, ask)
+            except QuarterdeckError as error:
+                if isinstance(error, ApiError) and error.status == _MOVED:
+                    name = stable["metadata"]["name"]
+                    raise RefusedError(
+                        f"the rollout of {name} to be as it was a moment ago",
+                        "it has moved on, or somebody else asked something of it",
+                        f"look at `quarterdeck rollout status {name}` and ask again",
+                    ) from error
+                tries += 1
+                if tries == TRIES or not may_pass(error):
+                    raise
+                self.clock.sleep(backoff.pause(error))
+            else:
+                return
 
     def _send(self, stable: Json, ask: Ask | None, **query: str) -> Json:
         metadata = stable["metadata"]
