@@ -38,8 +38,8 @@ class Rule(Protocol):
 class Ours:
     """The verdict of a rollout, with its one committed configuration."""
 
-    def __init__(self, objectives: int = OBJECTIVES) -> None:
-        self._trial = Trial.of(OBJECTIVE, Criteria(), objectives)
+    def __init__(self, objectives: int = OBJECTIVES, objective: Objective = OBJECTIVE) -> None:
+        self._trial = Trial.of(objective, Criteria(), objectives)
 
     def look(self, batch: Batch) -> Verdict:
         """See `Rule`."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from quarterdeck_scripts.rollout.judge import guards
 from quarterdeck_scripts.rollout.judge.counts import Batch, Counts, RouteCounts, Tally
-from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
+from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective, of_all_requests
 from quarterdeck_scripts.rollout.judge.evidence import Reading
+from quarterdeck_scripts.rollout.judge.logged import Logged, LogRules
 from quarterdeck_scripts.rollout.judge.verdict import Assessment, Trial, assess
 
 if TYPE_CHECKING:
@@ -100,12 +101,19 @@ class RolloutRecord:
     def guarded(self) -> guards.Word:
         """Return what the guards say after all readings."""
         sights = [reading.sight for reading in self.readings if reading.sight is not None]
-        return guards.word(sights, self.criteria.ratio, self.criteria.guards)
+        place = of_all_requests(self.objectives)
+        floor = 0.0 if place is None else self.objectives[place].floor
+        return guards.word(sights, self.criteria.ratio, self.criteria.guards, floor)
 
     def to_json(self) -> str:
         """Return the record as JSON text."""
         assessment = self.replay()
         document = {**asdict(self), "assessment": None if assessment is None else asdict(assessment)}
+        # What is not looked at is not written, so that records from before it was are read and written as they were.
+        for each in (document["criteria"]["guards"], *(each["sight"] or {} for each in document["readings"])):
+            for name in ("logs", "logged"):
+                if each.get(name, "") is None:
+                    del each[name]
         return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
     @classmethod
@@ -146,16 +154,22 @@ def advance(trials: tuple[Trial, ...], previous: Reading | None, reading: Readin
     """
     if reading.causes:
         return trials
-    before = previous.tallies if previous else tuple(Tally() for _ in trials)
+    batches = news(previous, reading, since)
+    return tuple(trial.add(batch) for trial, batch in zip(trials, batches, strict=True))
+
+
+def news(previous: Reading | None, reading: Reading, since: float) -> tuple[Batch, ...]:
+    """Return what *reading* adds to the last reading that could be judged: a batch for each objective."""
+    before = previous.tallies if previous else tuple(Tally() for _ in reading.tallies)
     seconds = max(0.0, reading.at - (previous.at if previous else since))
-    news = (now.since(then) for now, then in zip(reading.tallies, before, strict=True))
-    return tuple(
-        trial.add(Batch(new.canary, new.stable, seconds, new.routes)) for trial, new in zip(trials, news, strict=True)
-    )
+    added = (now.since(then) for now, then in zip(reading.tallies, before, strict=True))
+    return tuple(Batch(each.canary, each.stable, seconds, each.routes) for each in added)
 
 
 def _criteria(fields: dict[str, Any]) -> Criteria:
-    return Criteria(**{**fields, "guards": guards.Rules(**fields.get("guards", {}))})
+    rules = fields.get("guards", {})
+    logs = LogRules(**rules["logs"]) if "logs" in rules else None
+    return Criteria(**{**fields, "guards": guards.Rules(**{**rules, "logs": logs})})
 
 
 def _objective(fields: dict[str, Any]) -> Objective:
@@ -173,7 +187,12 @@ def _sight(fields: dict[str, Any] | None) -> guards.Sight | None:
     if fields is None:
         return None
     pairs = {name: (fields[name][0], fields[name][1]) for name in ("restarts", "pods")}
-    return guards.Sight(fields["at"], **pairs, full=tuple(guards.Fullness(**each) for each in fields["full"]))
+    logged = (
+        Logged(**{name: (pair[0], pair[1]) for name, pair in fields["logged"].items()}) if "logged" in fields else None
+    )
+    return guards.Sight(
+        fields["at"], **pairs, full=tuple(guards.Fullness(**each) for each in fields["full"]), logged=logged
+    )
 
 
 def _tally(fields: dict[str, Any]) -> Tally:
