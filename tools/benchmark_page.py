@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import benchmark_verdicts
+from benchmark_table import table as _table
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -26,6 +29,7 @@ To measure one case again:
 .venv/bin/python tests/bench/request_cost.py django --write    # all of an application, into docs/benchmarks.json
 .venv/bin/python tests/bench/rules_cost.py --write             # rules
 .venv/bin/python tests/bench/verdict_simulation.py --write     # a rollout's verdict, beside its peers'
+.venv/bin/python tests/bench/verdict_recordings.py --write     # the same, on what record_traffic.py has recorded
 .venv/bin/python tests/bench/process_cost.py start --write     # start-up; --help of each script says what there is
 .venv/bin/python tools/reference.py                            # this page
 ```
@@ -48,13 +52,6 @@ def page(found: dict[str, Any]) -> str:
         applications.setdefault(row["application"], []).append(row)
     parts = [_HEAD, where, *[_requests(name, rows) for name, rows in applications.items()]]
     return "\n".join([*parts, *(write(found[part]) for part, write in _TABLES.items() if part in found)])
-
-
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a section with one table, whose first column is of text and the others are of numbers."""
-    cells = [f"| {' | '.join(each)} |" for each in (columns, *rows)]
-    lines = [f"## {title}", "", cells[0], f"|{'---|' * len(columns)}", *cells[1:]]
-    return "\n".join(lines) + "\n"
 
 
 def _requests(application: str, rows: Sequence[_Row]) -> str:
@@ -227,57 +224,6 @@ def _locks(rows: Sequence[_Row]) -> str:
     )
 
 
-def _verdicts(rows: Sequence[_Row]) -> str:
-    """Write what each rule made of each canary: bad ones should be aborted soon, others never, and passed soon."""
-    by_rule = {rule: {row["scenario"]: row for row in rows if row["rule"] == rule} for rule in _RULES}
-    ours = by_rule["ours"]
-    bad = _table(
-        "Bad canaries: median minutes until each rule aborts, a scrape every 15 s",
-        ("error ratio; traffic of canary and stable", *_RULES.values()),
-        ([name, *(_aborted(by_rule[rule][name]) for rule in _RULES)] for name, row in ours.items() if row["bad"]),
-    )
-    others = _table(
-        "Other canaries: share that each rule aborts within an hour, and median minutes until ours passes",
-        ("error ratio; traffic of canary and stable", *_RULES.values(), "passed after"),
-        (
-            [name, *(_wrongly(by_rule[rule][name]) for rule in _RULES), _minutes(row["minutes to pass"])]
-            for name, row in ours.items()
-            if not row["bad"]
-        ),
-    )
-    fewest = min(row["runs"] for row in rows)
-    return "\n".join((bad, _OF_ALL.format(runs=fewest), others, _OF_MARGINS))
-
-
-_OF_ALL = """\
-Both sides are alike but for what a row says. {runs:,} simulated runs or more of each rule in each row. Ours has the one
-committed configuration, five routes, and half of the chance of a false alarm, for latency is judged beside errors. The
-peers' rules are written from their public descriptions, in `tests/bench/verdict_rules.py`.
-"""
-_OF_MARGINS = """\
-On the margin two groups of pods differ by 20 % either way by nature: every abort is false. Beside the share is its 95 %
-upper bound, and of how many runs. The peers' rules have no PASS but the end of a fixed wait.
-"""
-
-
-_RULES = {"ours": "ours", "threshold": "threshold, the 4th failed minute", "mann-whitney": "Mann-Whitney"}
-"""By the names that `verdict_simulation.py` writes."""
-
-
-def _aborted(row: _Row) -> str:
-    share = "" if row["fail"] == 1 else f" ({row['fail']:.1%} of runs)"
-    return f"{_minutes(row['minutes to fail'])}{share}"
-
-
-def _wrongly(row: _Row) -> str:
-    bound = f" (≤ {row['fail, at most']:.2%}, {row['runs']:,})" if row["scenario"].startswith("on the margin") else ""
-    return f"{row['fail']:.2%}{bound}"
-
-
-def _minutes(value: float | None) -> str:
-    return "never" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
-
-
 _TABLES: dict[str, Callable[[Sequence[_Row]], str]] = {
     "start": _start,
     "memory": _memory,
@@ -289,7 +235,8 @@ _TABLES: dict[str, Callable[[Sequence[_Row]], str]] = {
     "rules": _rules,
     "gateway": _gateway,
     "long-windows": _long_windows,
-    "verdicts": _verdicts,
+    "verdicts": benchmark_verdicts.simulated,
+    "recorded-verdicts": benchmark_verdicts.recorded,
     "many-pods": _many_pods,
     "locks": _locks,
 }
