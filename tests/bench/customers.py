@@ -21,7 +21,15 @@ PATIENCE = 10.0
 class Customers:
     """Those of one instance."""
 
-    def __init__(self, port: int, rate: Callable[[float], float], mix: Mapping[str, float], seed: str) -> None:
+    def __init__(
+        self,
+        port: int,
+        rate: Callable[[float], float],
+        mix: Mapping[str, float],
+        seed: str,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
         """Ask nothing yet.
 
         Args:
@@ -29,10 +37,12 @@ class Customers:
             rate: requests a second, by seconds since the beginning.
             mix: parts of the traffic by method and path; `{n}` in a path is a number from 0 to 39.
             seed: of their dice.
+            patience: seconds that each waits.
         """
         self._port = port
         self._rate = rate
         self._mix = mix
+        self._patience = patience
         self._chance = random.Random(seed)  # noqa: S311 -- a load, no secret
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self.lost = 0
@@ -53,7 +63,7 @@ class Customers:
 
     async def _ask(self, target: str) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 while self._idle:
                     # The instance may have closed a connection that was kept: it does after an exception.
                     with suppress(OSError, asyncio.IncompleteReadError):
