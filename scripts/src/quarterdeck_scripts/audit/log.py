@@ -86,6 +86,7 @@ class AuditLog:
         self._directory = directory
         self._actor = actor
         self._segments = Segments(cluster)
+        self._known_uid = ""
 
     @contextmanager
     def change(self, *, action: str, subject: str, before: Any, why: str) -> Iterator[Change]:
@@ -204,7 +205,11 @@ class AuditLog:
             self._segments.append(lambda lines, segment: self._entry(lines, segment, uid, ended), 1)
 
     def _uid(self) -> str:
-        return str(self._cluster.request("GET", path("Namespace", name="kube-system"))["metadata"]["uid"])
+        """Return the cluster's UID, read once: what ends a change has one request less that may fail."""
+        if not self._known_uid:
+            found = self._cluster.request("GET", path("Namespace", name="kube-system"))
+            self._known_uid = str(found["metadata"]["uid"])
+        return self._known_uid
 
     def _file(self, uid: str) -> Path:
         return self._directory / f"{uid}.jsonl"

@@ -62,15 +62,15 @@ class Segments:
         """
         lost, backoff = 0, Backoff()
         for _ in range(_TURNS):
-            number, segment, lines = self._tail(first)
-            entry = compose(lines, number)
-            if lost and any((each.change, each.phase) == (entry.change, entry.phase) for each in _entries(lines)):
-                return lines
             try:
+                number, segment, lines = self._tail(first)
+                entry = compose(lines, number)
+                if lost and any((each.change, each.phase) == (entry.change, entry.phase) for each in _entries(lines)):
+                    return lines
                 if self._append_to(number, segment, entry):
                     return [*lines, entry.to_line()]
             except (ApiError, UnreachableError) as error:
-                # Whether it was written is unknown: the next turn reads it back.
+                # It could not be read, or whether it was written is unknown: the next turn reads it back.
                 lost += 1
                 if not may_pass(error) or lost == TRIES:
                     raise
