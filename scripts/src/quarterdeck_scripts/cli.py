@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,10 +74,18 @@ def quarterdeck() -> None:
 
 def main() -> None:
     """Run the command line; turn errors into messages on stderr and the right exit code."""
+    _open_what_is_closed()
     stop = _Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_what_is_closed() -> None:
+    """Let a standard stream that was closed (`2>&-`) lead nowhere: its number would be that of the next connection."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 -- as long as the process
 
 
 def run(arguments: list[str]) -> int:

@@ -2,14 +2,18 @@
 
 On a terminal a running step has a spinner and its elapsed time; elsewhere (CI, a pipe, `NO_COLOR`) each step
 is a plain line when it begins and one when it ends, so a log tells the same story.
+
+Nothing that is being done ends because nobody reads along any more: a reader that went away (`2>&1 | head`), a
+connection that broke or a full disk take messages away, and no more.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +22,7 @@ from quarterdeck_contract.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
 
 _spinners: list[Any] = []
@@ -26,7 +31,7 @@ _spinners: list[Any] = []
 
 def say(text: str) -> None:
     """Write one message to stderr."""
-    with _spinner_stopped():
+    with _spinner_stopped(), _whoever_reads():
         click.echo(text, err=True)
 
 
@@ -38,6 +43,16 @@ def say_command(line: str) -> None:
 def emit(text: str) -> None:
     """Write data to stdout."""
     click.echo(text)
+
+
+def emit_done(text: str) -> None:
+    """Write to stdout how something ended that was done: where that cannot be written, it was done all the same."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _silence(sys.stdout)
+        say(f"{text}\nThe lines above could not be written to stdout ({error.strerror}).")
 
 
 def emit_json(value: Any) -> None:
@@ -93,7 +108,8 @@ class _LiveStep(Step):
 
     def update(self, detail: str) -> None:
         super().update(detail)
-        self._status.update(_line(self.title, detail, self._status.console.width))
+        with _whoever_reads():
+            self._status.update(_line(self.title, detail, self._status.console.width))
 
 
 def _line(title: str, detail: str, width: int) -> Any:
@@ -143,10 +159,13 @@ def _live(title: str) -> Iterator[Step]:
     with _spinner_stopped():
         _spinners.append(status)
         try:
-            with status:
-                yield _LiveStep(title, status)
+            with _whoever_reads():
+                status.start()
+            yield _LiveStep(title, status)
         finally:
             _spinners.remove(status)
+            with _whoever_reads():
+                status.stop()
 
 
 @contextmanager
@@ -154,12 +173,31 @@ def _spinner_stopped() -> Iterator[None]:
     """Have the line for something else meanwhile."""
     turning = _spinners[-1] if _spinners else None
     if turning is not None:
-        turning.stop()
+        with _whoever_reads():
+            turning.stop()
     try:
         yield
     finally:
         if turning is not None:
-            turning.start()
+            with _whoever_reads():
+                turning.start()
+
+
+@contextmanager
+def _whoever_reads() -> Iterator[None]:
+    """Let the body write to stderr, as long as that leads anywhere; nothing else belongs in it."""
+    try:
+        yield
+    except OSError:
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let *stream* lead nowhere from now on, what is left in its buffer included."""
+    with suppress(OSError, ValueError):  # a stream that is no file has no number
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def confirm(question: str, *, yes: bool) -> None:

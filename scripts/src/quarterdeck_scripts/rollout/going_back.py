@@ -88,7 +88,7 @@ def abort(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bo
             outcome, code = each.session.run(
                 flow.abort(each.plan()), each.session.record(each.plan()), take_over=take_over
             )
-            console.emit(text.outcome_of(each.session.service.name, outcome))
+            console.emit_done(text.outcome_of(each.session.service.name, outcome))
             codes.append(code)
     return max(codes)
 
@@ -151,7 +151,7 @@ def _abort_train(open_session: Open, names: Sequence[str], *, take_over: bool) -
     else:
         outcome, code = together.take_back(members, Outcome(Ending.ABORTED, f"aborted by {by}"))
     for member in members:
-        console.emit(text.outcome_of(member.service, outcome))
+        console.emit_done(text.outcome_of(member.service, outcome))
     return code
 
 
@@ -188,9 +188,9 @@ def undo(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: boo
     console.confirm("Go ahead?", yes=yes)
     for session, plan in undone:
         outcome, code = session.run(flow.undo(plan), session.record(plan))
-        console.emit(text.outcome_of(session.service.name, outcome))
+        console.emit_done(text.outcome_of(session.service.name, outcome))
         if code != EXIT_DONE:
             return code
         if write_back:
-            console.emit(session.write_back(session.view().inspect().stable_image))
+            console.emit_done(session.write_back(session.view().inspect().stable_image))
     return EXIT_DONE

@@ -44,7 +44,7 @@ def pause(  # noqa: PLR0917 -- click passes each option by name
 
     steering = Steering(_opener(env, context), service, yes=yes, dry_run=dry_run)
     if steering.ask(Wish.PAUSE, why):
-        console.emit(f"{service}: paused, until `quarterdeck rollout resume {service}`. {steering.taken}")
+        console.emit_done(f"{service}: paused, until `quarterdeck rollout resume {service}`. {steering.taken}")
     return EXIT_DONE
 
 
@@ -77,7 +77,7 @@ def resume(  # noqa: PLR0917 -- click passes each option by name
     if not steering.runner:
         return steering.go_on(output, agreed=lifted)
     if not dry_run:
-        console.emit(
+        console.emit_done(
             f"{service}: resumed. {steering.taken}" if lifted else f"{service}: not paused; {steering.runner} runs it."
         )
     return EXIT_DONE
@@ -118,7 +118,7 @@ def promote(  # noqa: PLR0917 -- click passes each option by name
     if not steering.runner:
         return steering.go_on(output, agreed=asked)
     if asked:
-        console.emit(f"{service}: to be promoted. {steering.taken}")
+        console.emit_done(f"{service}: to be promoted. {steering.taken}")
     return EXIT_DONE
 
 
