@@ -188,6 +188,20 @@ class TestRefusal:
         change()
         assert copied(tmp_path) == entries(cluster)
 
+    def test_what_was_begun_goes_on_without_a_copy(self, cluster: Meddled, log: AuditLog, tmp_path: Path) -> None:
+        """The cluster's log has every entry once; with room again, the copy gets what it lacks."""
+        make_change(log)
+        log.go_on_without_copy()
+        with no_file_grows_beyond(100):
+            make_change(log)
+        assert "File too large" in log.uncopied
+        assert [entry["phase"] for entry in entries(cluster)] == ["before", "after"] * 2
+        assert log.verify().broken is None
+
+        make_change(log)
+        assert log.uncopied == ""
+        assert copied(tmp_path) == entries(cluster)
+
     def test_an_unwritable_folder_refuses_the_change(self, cluster: Meddled, tmp_path: Path) -> None:
         """A file where the folder should be; the cluster was not even asked."""
         (tmp_path / "audit").write_text("")

@@ -168,11 +168,11 @@ def test_another_cluster_under_the_same_name_is_refused(typed: Any, capsys: pyte
     assert "the environment local to be the cluster another" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_puts_everything_back(
     typed: Any, capsys: pytest.CaptureFixture[str], signum: signal.Signals, code: int
 ) -> None:
-    """Ctrl-C and SIGTERM during the judging end with the stable version whole, the canary gone and the lock free."""
+    """Ctrl-C, SIGTERM and a lost terminal during the judging end with the stable version whole, the canary gone and the lock free."""
     typed.behave(V2, rate=1.0)
     typed.at_time[45.0] = lambda: signal.raise_signal(signum)
 

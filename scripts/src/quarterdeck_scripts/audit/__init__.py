@@ -9,6 +9,6 @@ Does not belong here: what the changes are.
 from __future__ import annotations
 
 from quarterdeck_scripts.audit.chain import Break, Entry, verify_chain
-from quarterdeck_scripts.audit.log import AuditLog, Change, Verification, actor_of
+from quarterdeck_scripts.audit.log import AuditLog, Change, Verification, actor_here, actor_of
 
-__all__ = ["AuditLog", "Break", "Change", "Entry", "Verification", "actor_of", "verify_chain"]
+__all__ = ["AuditLog", "Break", "Change", "Entry", "Verification", "actor_here", "actor_of", "verify_chain"]

@@ -6,7 +6,7 @@ import getpass
 import os
 import socket
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,17 @@ class AuditLog:
         self._actor = actor
         self._segments = Segments(cluster)
         self._known_uid = ""
+        self._needs_copy = True
+        self.uncopied = ""
+        """Why this machine's copy lacks entries that the cluster's log has; empty while it lacks none."""
+
+    def go_on_without_copy(self) -> None:
+        """From now on the cluster's log is enough where this machine's disk takes nothing.
+
+        What was begun comes to its end, and what puts everything back is not kept from that. The copy gets what it
+        lacks with the next entry that it takes.
+        """
+        self._needs_copy = False
 
     @contextmanager
     def change(self, *, action: str, subject: str, before: Any, why: str) -> Iterator[Change]:
@@ -149,15 +160,32 @@ class AuditLog:
         """Append an entry to the cluster's log, and whatever this machine has not seen yet to its copy."""
         uid = self._uid()
         copy = DiskCopy(self._file(uid))
-        with copy.locked():
-            seen = copy.last()
+        with ExitStack() as locked:
+            with self._unless_needed():
+                locked.enter_context(copy.locked())
+            seen = None
+            with self._unless_needed():
+                seen = copy.last()
             first = self._read(seen)[0].segment if seen else 1
 
             def compose(lines: list[str], segment: int) -> Entry:
                 self._unseen(lines, seen)  # refuses before anything is written
                 return self._entry(lines, segment, uid, told)
 
-            copy.append(self._unseen(self._segments.append(compose, first), seen))
+            unseen = self._unseen(self._segments.append(compose, first), seen)
+            with self._unless_needed():
+                copy.append(unseen)
+                self.uncopied = ""
+
+    @contextmanager
+    def _unless_needed(self) -> Iterator[None]:
+        """Note why the copy could not be had, where the cluster's log is enough."""
+        try:
+            yield
+        except OSError as error:
+            if self._needs_copy:
+                raise
+            self.uncopied = _first_line(error)
 
     def _entry(self, lines: list[str], segment: int, uid: str, told: dict[str, Any]) -> Entry:
         previous, stated = self._read(lines[-1]) if lines else (None, uid)

@@ -96,7 +96,7 @@ def start(  # noqa: PLR0917 -- click passes each option by name
     all are put back, the last one first.
 
     Exit code 0: promoted. 1: the canary failed, everything is back. 3: the evidence decided neither way in time,
-    everything is back. 4: refused, nothing was changed. 130, 143: stopped, everything is back.
+    everything is back. 4: refused, nothing was changed. 129, 130, 143: stopped, everything is back.
     """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
     from quarterdeck_scripts.kube import workloads  # noqa: PLC0415 -- likewise

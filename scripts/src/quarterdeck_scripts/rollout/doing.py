@@ -58,18 +58,30 @@ def roll_out(found: Sequence[Start], manner: Manner) -> int:
     beginning.note_overrides(found, manner.override)
     outcome, code = beginning.carry_out(found)
     if manner.report is not None:
-        from quarterdeck_scripts.rollout.report import render  # noqa: PLC0415 -- only who asks for it
-
-        manner.report.parent.mkdir(parents=True, exist_ok=True)
-        manner.report.write_text(render([each.record for each in found]), encoding="utf-8")
-    console.emit(text.endings([(each.record, each.file) for each in found], outcome, manner.output))
+        _write_report(found, manner.report)
+    console.emit_done(text.endings([(each.record, each.file) for each in found], outcome, manner.output))
     if outcome.ending is Ending.PROMOTED:
         _write_back(found, manner)
     return code
 
 
+def _write_report(found: Sequence[Start], file: Path) -> None:
+    """Write the page; what prevents that changes nothing about how the rollout ended."""
+    from quarterdeck_scripts.rollout.report import render  # noqa: PLC0415 -- only who asks for it
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(render([each.record for each in found]), encoding="utf-8")
+    except OSError as error:
+        service = found[0].plan.service
+        console.say(
+            f"The report was not written: {error.strerror}: {file}. "
+            f"`quarterdeck rollout report {service} --out FILE` writes it."
+        )
+
+
 def _write_back(found: Sequence[Start], manner: Manner) -> None:
     """Print it among the data, unless the data are the record."""
     for each in found if manner.write_back else ():
-        tell = console.say if manner.output == "json" and not manner.dry_run else console.emit
+        tell = console.say if manner.output == "json" and not manner.dry_run else console.emit_done
         tell(each.session.write_back(each.plan.image))

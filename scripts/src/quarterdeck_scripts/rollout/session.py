@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import signal
-import socket
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import access
-from quarterdeck_contract.errors import EXIT_TERMINATED, RefusedError
+from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import APP_VERSION
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts import console
-from quarterdeck_scripts.audit import AuditLog, actor_of
+from quarterdeck_scripts.audit import AuditLog, actor_here, actor_of
 from quarterdeck_scripts.kube import workloads
 from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.kube.pace import Paced
@@ -34,13 +31,13 @@ from quarterdeck_scripts.rollout.acting.told import Herald
 from quarterdeck_scripts.rollout.acting.view import ServiceView
 from quarterdeck_scripts.rollout.checks import preflight, write_back
 from quarterdeck_scripts.rollout.foresight import warning
-from quarterdeck_scripts.rollout.foresight.asking import setting
+from quarterdeck_scripts.rollout.foresight.asking import setting, step_of
 from quarterdeck_scripts.rollout.judge.criteria import Criteria, objectives_of
 from quarterdeck_scripts.rollout.judge.provider import interval_of, provider_of
 from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 from quarterdeck_scripts.rollout.line.keeper import Line
 from quarterdeck_scripts.rollout.steps import flow
-from quarterdeck_scripts.rollout.steps.state import Baseline, Ending, State, Strategy
+from quarterdeck_scripts.rollout.steps.state import Baseline, State, Strategy
 from quarterdeck_scripts.workspace import AUDIT, state_of
 
 if TYPE_CHECKING:
@@ -86,7 +83,7 @@ class Session:
             prometheus=provider_of(environment, known, os.environ, clock),
             clock=clock,
             folder=state_of(environment.name),
-            actor=f"{getpass.getuser()}@{socket.gethostname()}",
+            actor=actor_here(),
         )
         hearing = Opening(environment, known, os.environ, clock, session.audit).hearing()
         for line in hearing.deaf:
@@ -281,11 +278,11 @@ class Session:
         cluster, stop = Paced(self.environment.cluster, self.clock.monotonic), stop or StopRequest()
         paced = replace(self, environment=replace(self.environment, cluster=cluster))
         # Evidence is read once or twice, and from logs too, which only the cluster itself has.
-        lock, keeper = paced.lock(), self.keeper(record)
+        lock, keeper, audit = paced.lock(), self.keeper(record), paced.audit()
         hands = Hands(
             cluster=cluster,
             prometheus=self.prometheus,
-            audit=paced.audit(),
+            audit=audit,
             lock=lock,
             clock=self.clock,
             stop=stop,
@@ -293,6 +290,7 @@ class Session:
             keeper=keeper,
             take_over=take_over,
             held=lambda: paced.line().pause(self.service.name, record.id, record.passed),
+            foreseen=lambda percent: warning.short(self.service, self.prometheus, step_of(record, percent)),
             rest=cluster.pause,
         )
         runner = Runner(
@@ -303,13 +301,18 @@ class Session:
             clock=self.clock,
             show=console.step,
             tell=lock.tell,
+            begun=audit.go_on_without_copy,
         )
         courier = Courier(self.listeners)
         try:
             with listening(stop, console.say):
                 outcome = runner.run(keeping(Herald(record, self.clock.now, courier.tell).follow(steps)))
         finally:
-            for line in filter(None, [keeper.close(), *courier.close()]):
+            for line in filter(None, [keeper.close(), runner.unsaved, _uncopied(audit), *courier.close()]):
                 console.say(line)
-        terminated = stop.signal == signal.SIGTERM and outcome.ending is Ending.INTERRUPTED
-        return outcome, EXIT_TERMINATED if terminated else outcome.exit_code
+        return outcome, stop.exit_code(outcome)
+
+
+def _uncopied(audit: AuditLog) -> str:
+    why = audit.uncopied
+    return f"The audit log is whole in the cluster; its copy in {AUDIT} lacks the last entries: {why}" if why else ""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import EXIT_TERMINATED, RefusedError
+from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.rollout.acting.stop import StopRequest
 from quarterdeck_scripts.rollout.steps import flow, train
 from quarterdeck_scripts.rollout.steps.actions import Outcome
@@ -61,8 +60,7 @@ class Together:
                 step = steps.throw(answer) if isinstance(answer, RefusedError) else steps.send(answer)
             except StopIteration as end:
                 outcome: Outcome = replace(end.value, whole=self._whole)
-                terminated = self._stop.signal == signal.SIGTERM and outcome.ending is Ending.INTERRUPTED
-                return outcome, EXIT_TERMINATED if terminated else outcome.exit_code
+                return outcome, self._stop.exit_code(outcome)
             try:
                 answer = self._take(step, together, forced)
             except RefusedError as refused:

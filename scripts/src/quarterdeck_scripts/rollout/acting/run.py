@@ -50,10 +50,12 @@ class Runner:
         clock: Clock,
         show: Callable[[str], AbstractContextManager[Shown]],
         tell: Callable[[str], None] = lambda _: None,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
         """*show* opens a step on the screen; *folder* is where the record is written.
 
-        *tell* takes where the run stands, for those who look on from elsewhere.
+        *tell* takes where the run stands, for those who look on from elsewhere. *begun* is called when the rollout is
+        noted in the cluster, or before it is put back: from then on no file of this machine's keeps it from its end.
         """
         self._hands = hands
         self._record = record
@@ -62,6 +64,9 @@ class Runner:
         self._clock = clock
         self._show = show
         self._tell = tell
+        self._begun = begun
+        self.unsaved = ""
+        """Why the record was not written the last time, for a person; empty when it was."""
 
     def run(self, flow: do.Flow) -> do.Outcome:
         """Run *flow* and return how it ended.
@@ -73,12 +78,21 @@ class Runner:
             outcome = self._steps(flow)
         except Exception as error:
             self._record.reason = self._record.reason or str(error)
-            self._record.save(self._folder)
+            self._save()
             raise
         self._record.ending, self._record.reason = outcome.ending, outcome.reason
         self._record.ended = self._clock.now()
-        self._record.save(self._folder)
+        self._save()
         return outcome
+
+    def _save(self) -> None:
+        """Write the record; a disk that takes nothing keeps nobody from the next step."""
+        try:
+            self._record.save(self._folder)
+        except OSError as error:
+            self.unsaved = f"The record was not kept: {error.strerror}: {self._folder}"
+        else:
+            self.unsaved = ""
 
     def _steps(self, flow: do.Flow) -> do.Outcome:
         action = _next(flow.send, None)
@@ -101,11 +115,15 @@ class Runner:
         going_back = isinstance(action, do.SaveState) and action.state.direction is Direction.BACK
         if going_back or isinstance(action, do.RestoreStable):
             self._stop.shield()
+            self._begun()
         if not isinstance(action, _NEVER_LEFT):
             self._stop.check()
         if isinstance(action, do.SaveState):
             self._record.reason = action.state.reason
-        return self._hands.carry_out(action)
+        answer = self._hands.carry_out(action)
+        if isinstance(action, do.SaveState):
+            self._begun()
+        return answer
 
     @contextmanager
     def _step(self, title: str) -> Iterator[Shown]:
@@ -118,7 +136,7 @@ class Runner:
                 yield _Noting(shown, step, self._tell)
         finally:
             step.seconds = self._clock.monotonic() - ticking
-            self._record.save(self._folder)
+            self._save()
 
 
 def _next(resume: Callable[[Any], do.Action], value: object) -> do.Action | do.Outcome:

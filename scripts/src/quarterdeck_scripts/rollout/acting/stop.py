@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first stops in safety, the second at once."""
+"""Ctrl-C, SIGTERM and a terminal that is gone: the first stops in safety, the second at once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from quarterdeck_scripts.rollout.steps.state import Ending
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+    from quarterdeck_scripts.rollout.steps.actions import Outcome
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a run to stop: also the end of its terminal or of the connection that it came by, which would kill it and
+leave the canary to itself."""
 
 
 class StopRequest:
@@ -43,10 +49,18 @@ class StopRequest:
             name = "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
             raise Interrupted(Ending.INTERRUPTED, f"stopped by {name}")
 
+    def exit_code(self, outcome: Outcome) -> int:
+        """Return the exit code of *outcome*: of what a signal interrupted 128 and its number, as shells have it."""
+        if self.signal is not None and outcome.ending is Ending.INTERRUPTED:
+            return 128 + self.signal
+        return outcome.exit_code
+
 
 @contextmanager
 def listening(stop: StopRequest, say: Callable[[str], None]) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into a request to *stop* while the body runs; a second one ends the process.
+    """Turn signals into a request to *stop* while the body runs; a second one ends the process.
+
+    One that is ignored already, as `nohup` has it, stays so.
 
     What is said begins on a line of its own: a spinner's may be there.
     """
@@ -60,7 +74,8 @@ def listening(stop: StopRequest, say: Callable[[str], None]) -> Iterator[None]:
         stop.ask(signum)
         say("\nStopping: everything is put back on the stable version first. Once more stops at once.")
 
-    before = {signum: signal.signal(signum, asked) for signum in (signal.SIGINT, signal.SIGTERM)}
+    heard = [signum for signum in _SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+    before = {signum: signal.signal(signum, asked) for signum in heard}
     try:
         yield
     finally:

