@@ -12,6 +12,8 @@ from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.rollout.judge.guards import Rules
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from quarterdeck_dashboards.catalogue import Service
     from quarterdeck_dashboards.promql import Matcher
 
@@ -57,7 +59,7 @@ class Criteria:
     unpromised_latency: float = 98.0
     """Percent. Stands in for a latency SLO where the catalogue states none, about what is usual for the service."""
     guards: Rules = field(default=Rules())
-    """When restarts and what is full fail a canary."""
+    """When restarts, what is full and what is logged fail a canary."""
 
 
 class Bad(enum.StrEnum):
@@ -113,6 +115,12 @@ def objectives_of(service: Service, criteria: Criteria) -> tuple[Objective, ...]
     if not any(objective.bad is Bad.FAILED and not objective.where for objective in found):
         found.insert(0, Objective("errors", Bad.FAILED, floor(criteria.unpromised_objective, criteria)))
     return tuple(found)
+
+
+def of_all_requests(objectives: Sequence[Objective]) -> int | None:
+    """Return the place of the objective that every request counts for, whatever it took; None without one."""
+    whole = (place for place, each in enumerate(objectives) if each.bad is Bad.FAILED and not each.where)
+    return next(whole, None)
 
 
 def floor(objective: float, criteria: Criteria) -> float:

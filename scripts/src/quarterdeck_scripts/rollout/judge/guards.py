@@ -1,4 +1,4 @@
-"""Guards: what can fail a canary that still answers its requests well. Restarts, and what is full or soon will be.
+"""Guards: what can fail a canary that still answers its requests well: restarts, what is full or will be, what it logs.
 
 A guard never makes a canary pass, and needs no statistics: it speaks of a few pods, so it asks for something that is
 plain, lasts, and is not so with the stable version too. A pod's start is no event: restarts count from its first
@@ -8,18 +8,20 @@ Ready on, what is full from the end of its warm-up.
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import kubernetes, labels
 from quarterdeck_contract.metrics import (
     LISTEN_QUEUE_LENGTH,
     LISTEN_QUEUE_LIMIT,
+    LOG_RECORDS,
     PROCESS_MEMORY_USAGE,
     PROCESS_OPEN_FILES_UTILIZATION,
     WORKER_BUSY,
     WORKER_CAPACITY,
 )
+from quarterdeck_scripts.rollout.judge.logged import LogCount, Logged, LogRules, finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,6 +62,8 @@ class Rules:
     """Seconds within which it would be full, growing on like that: sooner than anybody looks at it again."""
     looks: int = 4
     """Looks that what is full needs at least; a leak three times as many, a suspicion of one half of that."""
+    logs: LogRules | None = field(default=LogRules())
+    """The same of what is logged; None: nobody asks for it, as before there was such a guard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Sight:
     pods: tuple[int, int] = (0, 0)
     """Pods there ever were, canary and stable."""
     full: tuple[Fullness, ...] = ()
+    logged: Logged | None = None
+    """None where nobody says."""
 
 
 class Watch:
@@ -97,9 +103,23 @@ class Watch:
         self._first: dict[str, float] = {}
         self._ready: dict[str, int] = {}
         self._restarts: dict[str, tuple[str, int]] = {}
+        self._logged = LogCount(warm_up)
 
-    def take(self, pods: Sequence[PodFact], gauges: Mapping[str, Iterable[Series]], now: float) -> Sight:
-        """Return what is seen at *now*; *gauges* are answers by the names of `METRICS`."""
+    def take(
+        self,
+        pods: Sequence[PodFact],
+        answers: Mapping[str, Iterable[Series]],
+        now: float,
+        requests: tuple[int, int] = (0, 0),
+    ) -> Sight:
+        """Return what is seen at one look.
+
+        Args:
+            pods: those that the cluster knows.
+            answers: by the names of `METRICS`, and of the counter of what is logged.
+            now: Unix seconds by Prometheus' clock.
+            requests: served since the rollout began, canary and stable.
+        """
         for pod in pods:
             self._first.setdefault(pod.name, now if pod.born_during else now - self._warm_up)
             if pod.ready:
@@ -109,8 +129,9 @@ class Watch:
         tracks = (kubernetes.TRACK_CANARY, kubernetes.TRACK_STABLE)
         canary, stable = ([n for track, n in self._restarts.values() if track == each] for each in tracks)
         warm = [pod for pod in pods if now - self._first[pod.name] >= self._warm_up]
-        found = (_fullness(resource, warm, gauges) for resource in _USED)
-        return Sight(now, (sum(canary), sum(stable)), (len(canary), len(stable)), tuple(filter(None, found)))
+        found = (_fullness(resource, warm, answers) for resource in _USED)
+        logged = self._logged.take(pods, answers.get(LOG_RECORDS.name, ()), requests, now)
+        return Sight(now, (sum(canary), sum(stable)), (len(canary), len(stable)), tuple(filter(None, found)), logged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +148,14 @@ SILENT = Word()
 """Of guards that say nothing."""
 
 
-def word(sights: Sequence[Sight], ratio: float, rules: Rules = Rules()) -> Word:
+def word(sights: Sequence[Sight], ratio: float, rules: Rules = Rules(), floor: float = 0.0) -> Word:
     """Return what speaks against the canary after *sights*.
 
-    *ratio*: how many times as often as the stable pods is still not worse.
+    Args:
+        sights: of all looks, in order.
+        ratio: how many times as often as the stable pods is still not worse.
+        rules: when which guard speaks.
+        floor: share of requests that may always fail.
     """
     if not sights:
         return SILENT
@@ -141,7 +166,7 @@ def word(sights: Sequence[Sight], ratio: float, rules: Rules = Rules()) -> Word:
             f"Restarts: the canary's pods were restarted {canary} times after they had been Ready, "
             f"the stable ones {stable} times."
         )
-    words = [_filled(sights, each, rules) for each in last.full]
+    words = [*(_filled(sights, each, rules) for each in last.full), _logged(sights, rules, floor)]
     return next((each for each in words if each.alarm), next((each for each in words if each.wait), SILENT))
 
 
@@ -165,6 +190,16 @@ def _filled(sights: Sequence[Sight], last: Fullness, rules: Rules) -> Word:
     if history[-1][0] - history[0][0] >= rules.leak_for and len(history) >= 3 * rules.looks:
         return Word(f"{found}.")
     return Word(wait=f"{found}: the rest passes, and waits to see whether it goes on.")
+
+
+def _logged(sights: Sequence[Sight], rules: Rules, floor: float) -> Word:
+    history = [(sight.at, sight.logged) for sight in sights]
+    found = None if rules.logs is None else finding(history, floor, rules.logs)
+    if found is None:
+        return SILENT
+    if found.lasts:
+        return Word(f"{found.text}.")
+    return Word(wait=f"{found.text}: the rest passes, and waits to see whether it goes on.")
 
 
 def _leaks(history: Sequence[tuple[float, Fullness]], rules: Rules) -> float | None:

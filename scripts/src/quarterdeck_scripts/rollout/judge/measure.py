@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import QuarterdeckError
+from quarterdeck_contract.metrics import LOG_RECORDS
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.ports import AnswerError
 from quarterdeck_scripts.rollout.judge import guards, queries, usual
 from quarterdeck_scripts.rollout.judge.continuity import LOOKBACK_SCRAPES
 from quarterdeck_scripts.rollout.judge.counts import Tally
-from quarterdeck_scripts.rollout.judge.criteria import UNPROMISED_LATENCY
+from quarterdeck_scripts.rollout.judge.criteria import UNPROMISED_LATENCY, of_all_requests
 from quarterdeck_scripts.rollout.judge.evidence import Ledger, Reading
 from quarterdeck_scripts.rollout.judge.record import advance, begin
 from quarterdeck_scripts.rollout.judge.tape import Tape, Taping
@@ -73,7 +74,8 @@ class Measurer:
         """Take in what is new and judge. Never raises for what Prometheus does: that is a cause of doubt."""
         self._tape.look(pods)
         reading = self._read(pods)
-        reading = replace(reading, sight=self._watch.take(pods, self._gauges(reading), reading.at))
+        sight = self._watch.take(pods, self._seen(reading), reading.at, self._requests(reading))
+        reading = replace(reading, sight=sight)
         self._trials = advance(self._trials, self._previous, reading, self._record.since)
         if not reading.causes:
             self._previous = reading
@@ -96,18 +98,27 @@ class Measurer:
         self._from = min(now, max(reading.newest) or now) - LOOKBACK_SCRAPES * self._record.interval
         return reading
 
-    def _gauges(self, reading: Reading) -> dict[str, tuple[Series, ...]]:
-        """Return how full everything is, by metric; what is not answered is nothing that a guard could speak of."""
+    def _seen(self, reading: Reading) -> dict[str, tuple[Series, ...]]:
+        """Return what guards look at, by metric; what is not answered is nothing that a guard could speak of."""
         record, answers = self._record, {}
-        for metric in () if reading.causes else guards.METRICS:
-            text = queries.gauge(
-                metric, record.namespace, record.service, record.criteria.stale_scrapes * record.interval
-            )
-            record.queries[metric.name] = text
+        window = record.criteria.stale_scrapes * record.interval
+        texts = {
+            metric.name: queries.gauge(metric, record.namespace, record.service, window) for metric in guards.METRICS
+        }
+        if record.criteria.guards.logs is not None:
+            texts[LOG_RECORDS.name] = queries.logged(record.namespace, record.service, window)
+        for name, text in ({} if reading.causes else texts).items():
+            record.queries[name] = text
             with suppress(QuarterdeckError):
                 answer = self._prometheus.query(text, at=reading.at)
-                answers[metric.name] = () if answer.warnings else answer.series
+                answers[name] = () if answer.warnings else answer.series
         return answers
+
+    def _requests(self, reading: Reading) -> tuple[int, int]:
+        """Return how many requests both sides have served so far."""
+        place = of_all_requests(self._record.objectives)
+        tally = Tally() if place is None else reading.tallies[place]
+        return tally.canary.requests, tally.stable.requests
 
     def _begin(self) -> Ledger:
         """Complete what is judged, for which Prometheus has to answer, and begin to count."""

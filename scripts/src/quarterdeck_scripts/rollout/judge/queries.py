@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import kubernetes, labels
-from quarterdeck_contract.metrics import BUILD_INFO
+from quarterdeck_contract.metrics import BUILD_INFO, LOG_RECORDS
 from quarterdeck_contract.naming import prometheus_name, series_names
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.rollout.judge import guards
@@ -67,6 +67,12 @@ def gauge(metric: Metric, namespace: str, service: str, window: float) -> str:
     return _select(prometheus_name(metric), namespace, service, window)
 
 
+def logged(namespace: str, service: str, window: float) -> str:
+    """Return the query for raw counters of each pod's logged errors, within *window* seconds."""
+    errors = f"{labels.LOG_SEVERITY.prometheus}=~{_quote('|'.join(labels.LOG_ERRORS))}"
+    return _select(prometheus_name(LOG_RECORDS), namespace, service, window, errors)
+
+
 def scrapes(namespace: str, service: str, window: float) -> str:
     """Return the query for the series that every scrape of a pod brings, traffic or not: when was it scraped?"""
     return _select(prometheus_name(BUILD_INFO), namespace, service, window)
@@ -93,6 +99,7 @@ def examples(catalogue: Catalogue) -> Mapping[str, str]:
         "rollout-durations": durations("shop", "checkout", 600),
         "rollout-scrapes": scrapes("shop", "checkout", 60),
         **{f"rollout-{metric.name}": gauge(metric, "shop", "checkout", 60) for metric in guards.METRICS},
+        "rollout-logged": logged("shop", "checkout", 60),
         "rollout-served": served("shop", "checkout", "v2"),
     }
 
