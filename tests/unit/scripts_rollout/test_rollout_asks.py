@@ -17,7 +17,7 @@ from quarterdeck_scripts.rollout.judge.verdict import Assessment, Verdict
 from quarterdeck_scripts.rollout.steering.asking import Asker
 from quarterdeck_scripts.rollout.steps import actions as do
 from quarterdeck_scripts.rollout.steps import flow
-from quarterdeck_scripts.rollout.steps.asks import Ask, Wish, read_ask
+from quarterdeck_scripts.rollout.steps.asks import FREEZE, Ask, Wish, read_ask
 from quarterdeck_scripts.rollout.steps.state import Direction, Ending, State
 
 if TYPE_CHECKING:
@@ -114,6 +114,21 @@ def test_force_does_not_override_a_pause() -> None:
     assert taken[-1] == do.ReleaseLock()
     with pytest.raises(RefusedError, match="is not paused"):
         steps.send(None)
+
+
+def test_force_is_told_which_freeze_holds_it() -> None:
+    """Nobody paused it, so nothing is there to be resumed: the freeze ends, or is overridden."""
+    freeze = replace(PAUSE, by=FREEZE, why="the freeze 'weekend' holds until Mon 2026-11-23 08:00 UTC")
+    steps = flow.start(replace(PLAN, forced="closed"))
+    for answer in (None, None, SETTLED, None, None, freeze):
+        steps.send(answer)
+
+    with pytest.raises(RefusedError) as refused:
+        steps.send(None)
+
+    assert refused.value.found == "the freeze 'weekend' holds until Mon 2026-11-23 08:00 UTC"
+    assert "`quarterdeck rollout thaw`" in refused.value.next_step
+    assert "--override REASON" in refused.value.next_step
 
 
 def ask_of(world: Any, wish: Wish, *, rollout: str = "") -> None:

@@ -178,7 +178,8 @@ def status(service: str | None, env: str, context: str | None, output: str) -> N
 
 @rollout.command()
 @click.argument("services", metavar="SERVICE…", nargs=-1, required=True)
-@click.option("--take-over", is_flag=True, help="Even while another run is alive; its next change is then refused.")
+@click.option("--take-over", is_flag=True, help="Do it here, also while another run is alive; that is then refused.")
+@click.option("--why", default="", help="The reason: whoever runs it reads it, and the audit log keeps it.")
 @env_option
 @context_option
 @yes_option
@@ -186,6 +187,7 @@ def status(service: str | None, env: str, context: str | None, output: str) -> N
 def abort(  # noqa: PLR0917 -- click passes each option by name
     services: tuple[str, ...],
     take_over: bool,  # noqa: FBT001 -- click passes options by name
+    why: str,
     env: str,
     context: str | None,
     yes: bool,  # noqa: FBT001 -- likewise
@@ -193,12 +195,19 @@ def abort(  # noqa: PLR0917 -- click passes each option by name
 ) -> int:
     """Put everything back on each SERVICE's stable version, and what was rolled out together with it.
 
-    Needs no state: what is there is read off the cluster.
+    Needs no state: what is there is read off the cluster. Where somebody runs the rollout, that run is asked to, and
+    this command waits until it has.
     """
     from quarterdeck_scripts.rollout import going_back  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.rollout.steering.aborting import by_whoever_runs_it  # noqa: PLC0415 -- likewise
 
     return going_back.abort(
-        lambda service: _open(env, context, service), services, yes=yes, dry_run=dry_run, take_over=take_over
+        lambda service: _open(env, context, service),
+        services,
+        yes=yes,
+        dry_run=dry_run,
+        take_over=take_over,
+        elsewhere=lambda left: by_whoever_runs_it(left, why),
     )
 
 

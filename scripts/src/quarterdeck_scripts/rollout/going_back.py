@@ -16,7 +16,7 @@ from quarterdeck_scripts.rollout.steps.state import Ending
 from quarterdeck_scripts.rollout.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from quarterdeck_scripts.rollout.beginning import Open
     from quarterdeck_scripts.rollout.judge.record import RolloutRecord
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
+class Left:
     """What a rollout left of one service."""
 
     session: Session
@@ -57,8 +57,18 @@ class _Left:
         return f"Plan: remove the canary of {self.image}{then}"
 
 
-def abort(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bool, take_over: bool) -> int:
+def abort(
+    open_session: Open,
+    services: Sequence[str],
+    *,
+    yes: bool,
+    dry_run: bool,
+    take_over: bool,
+    elsewhere: Callable[[Sequence[Left]], bool] = lambda _: False,
+) -> int:
     """Put everything back that rollouts of *services* left, and of what went together with them.
+
+    *elsewhere* has whoever runs it do that; it returns False where nobody does. With *take_over* nobody is asked.
 
     Raises:
         QuarterdeckError: it is refused, or could not be brought to an end.
@@ -79,6 +89,8 @@ def abort(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: bo
         environment = each.session.environment
         preflight.bind_cluster(each.session.folder, environment.name, environment.cluster_uid)
     console.confirm("Go ahead?", yes=yes)
+    if not take_over and elsewhere(found):
+        return EXIT_DONE
     trains = dict.fromkeys(filter(None, map(_train_of, found)))
     codes = [_abort_train(open_session, names, take_over=take_over) for names in trains]
     together = {member.service for names in trains for member in train.members_of(names)}
@@ -99,15 +111,15 @@ def _say_configuration(session: Session, image: str) -> None:
         console.say(f"  {line}")
 
 
-def _left(open_session: Open, services: Sequence[str]) -> list[_Left]:
+def _left(open_session: Open, services: Sequence[str]) -> list[Left]:
     """Return what is left of *services* and of those that go with them, the last one to begin first."""
-    seen: dict[str, _Left] = {}
+    seen: dict[str, Left] = {}
     for service in services:
         session = open_session(service)
-        each = seen[service] = _Left(session, session.view().inspect(any_state=True))
+        each = seen[service] = Left(session, session.view().inspect(any_state=True))
         for member in train.members_of(_train_of(each)):
             session = open_session(member.service)
-            seen.setdefault(member.service, _Left(session, session.view().inspect(any_state=True)))
+            seen.setdefault(member.service, Left(session, session.view().inspect(any_state=True)))
     for service in services:
         situation = seen[service].situation
         if not _is_left(situation):
@@ -125,7 +137,7 @@ def _is_left(situation: Situation) -> bool:
     return let_in or situation.state is not None or situation.unusable
 
 
-def _train_of(left: _Left) -> tuple[str, ...]:
+def _train_of(left: Left) -> tuple[str, ...]:
     return left.situation.state.train if left.situation.state else ()
 
 

@@ -29,7 +29,7 @@ class Changes(Writer):
     """Changes one service's workloads, Services and routes."""
 
     def note(self, state: State | None, why: str) -> Ask | None:
-        """Write *state*, or take it away; return the pause that stands in its way, if one does.
+        """Write *state*, or take it away; return what was asked that stands in its way, if anything was.
 
         What was asked for goes with the decision: a pause that comes between is seen, for it makes a new version. So
         is whoever takes the lock over and writes once it was found to be held.
@@ -40,7 +40,7 @@ class Changes(Writer):
         stable = self._view.stable()
         self._lock.holds()
         ask = read_ask(stable, state.id) if state else None
-        if state and state.direction is Direction.FORWARD and ask and ask.wish is Wish.PAUSE:
+        if state and state.direction is Direction.FORWARD and ask and ask.wish is not Wish.PROMOTE:
             return ask
         present = stable["metadata"].get("annotations") or {}
         text = state.to_annotation() if state else None

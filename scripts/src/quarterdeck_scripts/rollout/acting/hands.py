@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quarterdeck_scripts.audit import AuditLog
-    from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.kube.client import Cluster, Json
     from quarterdeck_scripts.ports import Clock, Prometheus
     from quarterdeck_scripts.rollout.acting.keeper import Keeper
     from quarterdeck_scripts.rollout.acting.lens import Lens
@@ -139,7 +139,17 @@ class Hands:
     def _save(self, state: State) -> Ask | None:
         """Write *state*; return the pause or the freeze that stands in its way, if one does."""
         held = self._held() if state.direction is Direction.FORWARD else None
-        return held or self._changes.note(state, f"{state.direction}: {state.reason}")
+        return held or self._heed(self._changes.note(state, f"{state.direction}: {state.reason}"))
+
+    def _heed(self, ask: Ask | None) -> Ask | None:
+        """Return what somebody asks; who asks for an abort asks to stop."""
+        if ask and ask.wish is Wish.ABORT:
+            self._stop.ask_to_abort(str(ask))
+            self._stop.check()
+        return ask
+
+    def _asked(self, stable: Json) -> Ask | None:
+        return self._heed(read_ask(stable, self._record.id))
 
     def _delete_canary(self) -> None:
         sides = (do.Side.CANARY, do.Side.BASELINE)
@@ -171,8 +181,12 @@ class Hands:
 
     def _wait_ready(self, side: do.Side, within: float) -> do.Waited:
         lookout = self._look_out()
+        heard = self._clock.monotonic() - Lookout.EVERY
         deadline = self._clock.monotonic() + within
         while True:
+            if not self._stop.is_shielded and self._clock.monotonic() - heard >= Lookout.EVERY:
+                heard = self._clock.monotonic()
+                self._patiently(lambda: self._asked(self._view.stable()))
             status = self._patiently(lambda: self._view.status(side))
             if status is None:
                 return do.Waited(ready=False, reason=f"the {side} Deployment is gone")
@@ -198,7 +212,8 @@ class Hands:
         canaries = [pod for pod in pods if lens.side_of(pod) is do.Side.CANARY]
         trouble = self._lookout.judging(canaries, now)
         stable = self._view.stable()
-        ask = self._held() or read_ask(stable, self._record.id)
+        asked = self._asked(stable)
+        ask = self._held() or asked
         if ask:
             self.tell(f"{ask}. {assessment.explanation}")
             self._record.forced = f"{ask}" if ask.wish is Wish.PROMOTE else ""

@@ -23,12 +23,25 @@ leave the canary to itself."""
 
 
 class StopRequest:
-    """Whether somebody asked to stop. Asked between steps and while waiting, so no change is cut in half."""
+    """Whether somebody asked to stop, here or by an abort from elsewhere.
+
+    Asked between steps and while waiting, so no change is cut in half.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         """The signal that asked."""
         self._shielded = False
+        self._abort = ""
+
+    @property
+    def is_shielded(self) -> bool:
+        """Whether everything is being put back already."""
+        return self._shielded
+
+    def ask_to_abort(self, reason: str) -> None:
+        """Note that somebody asks for everything to be put back, for *reason*."""
+        self._abort = reason
 
     def ask(self, signum: int) -> None:
         """Note that somebody asked."""
@@ -44,7 +57,12 @@ class StopRequest:
         Raises:
             Interrupted: somebody asked to stop.
         """
-        if self.signal is not None and not self._shielded:
+        if self._shielded:
+            return
+        if self._abort:
+            self._shielded = True
+            raise Interrupted(Ending.INTERRUPTED, self._abort)
+        if self.signal is not None:
             self._shielded = True
             name = "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
             raise Interrupted(Ending.INTERRUPTED, f"stopped by {name}")

@@ -10,7 +10,7 @@ from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, STOP_THE_LINE, SYSTEM_NAMESPACE
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, UnreachableError, path
 from quarterdeck_scripts.rollout.line.freezes import ALL, Stop, findings, read_stops, written
-from quarterdeck_scripts.rollout.steps.asks import Ask, Wish
+from quarterdeck_scripts.rollout.steps.asks import FREEZE, Ask, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -68,7 +68,7 @@ class Line:
             held = "; ".join(finding.found for finding in self.findings(service) if finding.found not in passed)
         except RefusedError as error:
             held = error.found
-        return Ask(Wish.PAUSE, rollout, "a freeze", self._now().isoformat(timespec="seconds"), held) if held else None
+        return Ask(Wish.PAUSE, rollout, FREEZE, self._now().isoformat(timespec="seconds"), held) if held else None
 
     def stops(self) -> dict[str, Stop]:
         """Return the stops that hold now, by service, or ALL."""

@@ -38,11 +38,11 @@ class Asker:
     clock: Clock
     actor: str
 
-    def rollout(self) -> tuple[Json, State, Ask | None]:
+    def under_way(self) -> tuple[Json, State, Ask | None]:
         """Return the workload, its rollout under way, and what is asked of that already.
 
         Raises:
-            RefusedError: there is none, or it is decided already.
+            RefusedError: there is none.
         """
         stable = self.view.stable()
         name = stable["metadata"]["name"]
@@ -51,14 +51,24 @@ class Asker:
             raise RefusedError(
                 f"a rollout of {name} under way", "none", f"see `quarterdeck rollout history {name}` for past ones"
             )
+        return stable, state, read_ask(stable, state.id)
+
+    def rollout(self) -> tuple[Json, State, Ask | None]:
+        """Return the same of a rollout that takes something to be asked of how it is decided.
+
+        Raises:
+            RefusedError: there is none, or it is decided already.
+        """
+        stable, state, ask = self.under_way()
         if state.direction is not Direction.UNDECIDED:
+            name = stable["metadata"]["name"]
             raise RefusedError(
                 f"a rollout of {name} that is not decided yet",
                 f"{_WAYS[state.direction]}: {state.reason}",
                 f"see `quarterdeck rollout status {name}`; `quarterdeck rollout resume {name}` goes on with it where "
                 "nobody runs it",
             )
-        return stable, state, read_ask(stable, state.id)
+        return stable, state, ask
 
     def wished(self, wish: Wish | None, why: str, state: State) -> Ask | None:
         """Return *wish* as it is written now; None stays None."""

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 
 class Wish(enum.StrEnum):
-    """What can be asked for while a canary is judged."""
+    """What can be asked for while a rollout is under way."""
 
     PAUSE = "pause"
     """Go no further: judge on, put everything back on a FAIL, but promote nothing, however long it lasts."""
     PROMOTE = "promote"
     """Promote at the next look, without waiting for a PASS."""
+    ABORT = "abort"
+    """Put everything back at the next look, also while it is promoted."""
+
+
+FREEZE = "a freeze"
+"""Who asks for a pause, where nobody does: what holds every rollout holds this one."""
 
 
 @dataclass(frozen=True, slots=True)

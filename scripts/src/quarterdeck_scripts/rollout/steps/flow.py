@@ -32,6 +32,7 @@ from quarterdeck_scripts.rollout.steps.actions import (
     WaitReady,
     Weigh,
 )
+from quarterdeck_scripts.rollout.steps.asks import FREEZE
 from quarterdeck_scripts.rollout.steps.entry import begin_or_resume
 from quarterdeck_scripts.rollout.steps.judging import judge
 from quarterdeck_scripts.rollout.steps.state import Direction, Ending, State, Strategy
@@ -284,6 +285,13 @@ def _with_lost(reason: str, lost: str) -> str:
 
 
 def _is_paused(plan: Plan, ask: Ask) -> RefusedError:
+    if ask.by == FREEZE:
+        return RefusedError(
+            f"nothing to hold a promotion of {plan.service}",
+            ask.why,
+            "wait for that to end (`quarterdeck rollout thaw` lets a line that somebody stopped run again), or add "
+            "--override REASON, which is audited",
+        )
     return RefusedError(
         f"a rollout of {plan.service} that is not paused",
         str(ask),
