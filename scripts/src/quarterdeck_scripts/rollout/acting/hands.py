@@ -162,7 +162,7 @@ class Hands:
             self.tell(f"{number_of(len(left), 'pod')} left" if left else "")
             if not left:
                 return
-            self._sleep(self._patience.poll)
+            deadline += self._sleep(self._patience.poll)
         raise QuarterdeckError(
             f"the canary's pods to go within {self._patience.unanswered:.0f} s",
             f"still there: {', '.join(pod['metadata']['name'] for pod in left)}",
@@ -249,14 +249,21 @@ class Hands:
         version = self._measuring[1].version if self._measuring else ""
         return self._lookout.judging(self._view.of_version(version), self._clock.monotonic())
 
-    def _sleep(self, seconds: float) -> None:
-        """Wait, keeping the lock, leaving when somebody asks to stop."""
-        deadline = self._clock.monotonic() + max(seconds, self._rest())
+    def _sleep(self, seconds: float) -> float:
+        """Wait, keeping the lock, leaving when somebody asks to stop.
+
+        Returns:
+            How many seconds longer it was than asked for, to spare the API server: whoever waits for it has asked it
+            no more often meanwhile, so these are not counted against it.
+        """
+        spared = max(0.0, self._rest() - seconds)
+        deadline = self._clock.monotonic() + seconds + spared
         while (left := deadline - self._clock.monotonic()) > 0:
             self._stop.check()
             self._keep_lock()
             self._clock.sleep(min(left, _SLICE))
         self._stop.check()
+        return spared
 
     def _keep_lock(self) -> None:
         try:
@@ -279,4 +286,4 @@ class Hands:
                 if not may_pass(reason) or self._clock.monotonic() + pause >= deadline:
                     raise
                 self.tell(f"asking again: {error.found}")
-            self._sleep(pause)
+            deadline += self._sleep(pause)
