@@ -96,6 +96,26 @@ def test_requests_are_spread_evenly_and_counted_by_outcome() -> None:
         assert traffic.first_failure("v2") <= time.monotonic()
 
 
+def test_customers_ask_for_what_they_are_to_ask_for() -> None:
+    """Each request is chosen by the pod that gets it and the number of those before it."""
+    chosen: list[tuple[str, int]] = []
+
+    def ask(target: Target, turn: int) -> tuple[str, str]:
+        chosen.append((target.version, turn))
+        return "POST", "/"
+
+    with server(200) as (port, asked):
+        cluster = FakeCluster([pod("a", port, version="v7")])
+        traffic = Traffic(cluster, "shop", "checkout", rate=500, customers=1, ask=ask)
+        traffic.follow_pods()
+        until(lambda: traffic.ready() == 1)
+        traffic.start()
+        until(lambda: traffic.count() >= 3)
+        traffic.stop()
+
+        assert chosen == [("v7", turn) for turn in range(asked["POST"])]
+
+
 def test_a_pod_that_answers_nothing_is_a_failed_request() -> None:
     """A refused connection counts with status 0, and the customers go on."""
     with server(200) as (port, _):

@@ -72,11 +72,36 @@ def ready_targets(pods: list[Json]) -> list[Target]:
     return sorted(targets, key=lambda target: target.pod)
 
 
+def pay(target: Target, turn: int) -> tuple[str, str]:
+    """Return what a customer of the demo's shop asks for: method and path."""
+    del target  # whichever pod it is
+    return "POST", f"/carts/{turn}/pay"
+
+
 class Traffic:
     """Customers of one service at *rate* requests a second, until `stop`."""
 
-    def __init__(self, cluster: Cluster, namespace: str, service: str, *, rate: float, customers: int = 6) -> None:
-        """*customers* is the number of connections kept open to each pod at most."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        service: str,
+        *,
+        rate: float,
+        customers: int = 6,
+        ask: Callable[[Target, int], tuple[str, str]] = pay,
+    ) -> None:
+        """Choose the customers; none asks for anything yet.
+
+        Args:
+            cluster: where the pods are.
+            namespace: of the service.
+            service: its name.
+            rate: requests a second, of all customers.
+            customers: how many connections are kept open to each pod at most.
+            ask: gives method and path of the request to a pod, by the requests before it.
+        """
+        self._ask = ask
         self._cluster = cluster
         self._namespace = namespace
         self._selector = f"{APP_NAME}={service}"
@@ -175,7 +200,7 @@ class Traffic:
             if connection is None:
                 connection = http.client.HTTPConnection(target.host, target.port, timeout=REQUEST_TIMEOUT)
                 connections[target] = connection
-            self._note(Outcome(target.pod, target.version, _request(connection, "POST", f"/carts/{turn}/pay")))
+            self._note(Outcome(target.pod, target.version, _request(connection, *self._ask(target, turn))))
         for connection in connections.values():
             connection.close()
 
