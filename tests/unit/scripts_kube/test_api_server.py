@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from quarterdeck_contract.errors import UsageError
+from quarterdeck_scripts.adapters.kubeconfig import IN_TIME
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.environment import open_environment
 from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, StaleError, UnreachableError
@@ -216,6 +219,20 @@ class TestCredentials:
             pytest.raises(ApiError, match=r"(?s)401 Unauthorized.*session over.*Next: log in again, then run the same"),
         ):
             connect(kubeconfig(tmp_path, url, user)).request("GET", "/api/v1/nodes")
+
+    def test_a_plugin_that_never_answers_is_ended_with_all_it_started(self) -> None:
+        """Once it held a rollout for ever: one that hung, or asked where nobody was to answer."""
+        hanging = "sleep 1000 & read answer && exit 3; wait"
+        ended = subprocess.run(
+            [sys.executable, "-ISc", IN_TIME, "1", "alone", "/bin/sh", "-c", hanging],
+            capture_output=True,
+            timeout=60,
+            check=False,
+            text=True,
+        )
+
+        # The output's pipe has come to its end, so whoever could write to it is gone.
+        assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "no answer within 1 s\n")
 
 
 def _plugin(folder: Path, token: str) -> dict[str, Any]:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
 from kubernetes.client import Configuration
-from kubernetes.config import ConfigException, load_kube_config
-from kubernetes.config.kube_config import KubeConfigMerger
+from kubernetes.config import ConfigException
+from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from quarterdeck_contract.errors import UsageError
 
@@ -25,6 +26,27 @@ if TYPE_CHECKING:
 
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError, ConfigException)
 """What the official client raises for a file that is no kubeconfig: it checks little."""
+
+
+_ALONE, _ATTENDED = 30, 300
+"""Seconds a credential plugin may take: without a terminal as long as any call to the API server; with one as long as a
+person takes to log in. Also kubectl's waits for ever, but nobody's canary waits for it meanwhile."""
+
+IN_TIME = """
+import os, signal, subprocess, sys
+seconds, attended, command = int(sys.argv[1]), sys.argv[2] == "attended", sys.argv[3:]
+try:
+    plugin = subprocess.Popen(command, stdin=None if attended else subprocess.DEVNULL, start_new_session=not attended)
+except OSError as error:
+    sys.exit(str(error))
+try:
+    sys.exit(plugin.wait(timeout=seconds))
+except subprocess.TimeoutExpired:
+    plugin.kill() if attended else os.killpg(plugin.pid, signal.SIGKILL)
+    sys.exit(f"no answer within {seconds} s")
+"""
+"""Runs the plugin that its arguments say, and ends it when its time is up: the official client gives it none. Without a
+terminal it can ask nobody, and what it starts ends with it."""
 
 
 def contexts(source: str) -> dict[str, Json]:
@@ -53,9 +75,10 @@ def configuration(source: str, context: str, user: Json) -> Configuration:
     read = Configuration()
     with _collected_errors() as messages:
         try:
-            load_kube_config(  # type: ignore[no-untyped-call]  # likewise
-                config_file=source, context=context, client_configuration=read, persist_config=False
-            )
+            merged = KubeConfigMerger(source).config  # type: ignore[no-untyped-call]  # likewise
+            _give_deadlines(_plain(merged.value.get("users")))
+            loader = KubeConfigLoader(merged, context, config_base_path=None)  # type: ignore[no-untyped-call]  # likewise
+            loader.load_and_set(read)  # type: ignore[no-untyped-call]  # likewise
         except _UNREADABLE as error:
             raise _unreadable(source, error) from error
     # The client logs a failing plugin and goes on without credentials, as the anonymous user.
@@ -68,6 +91,16 @@ def configuration(source: str, context: str, user: Json) -> Configuration:
     if _is_loopback(str(read.host)):
         read.proxy = None  # as Go's clients do: no proxy of the environment's leads to our own loopback
     return read
+
+
+def _give_deadlines(users: list[Json]) -> None:
+    """Have each user's credential plugin run by `IN_TIME`."""
+    attended = sys.stdin is not None and sys.stdin.isatty()
+    how = (str(_ATTENDED), "attended") if attended else (str(_ALONE), "alone")
+    for plugin in filter(None, ((entry.get("user") or {}).get("exec") for entry in users)):
+        if "command" in plugin:
+            plugin["args"] = ["-ISc", IN_TIME, *how, plugin["command"], *(plugin.get("args") or ())]
+            plugin["command"] = sys.executable
 
 
 def _is_loopback(server: str) -> bool:
