@@ -52,6 +52,8 @@ def test_a_failing_version_is_put_back_from_a_full_disk(typed: Any, capsys: pyte
     assert typed.images() == [V1] * 3
     assert ROLLOUT_STATE not in typed.annotations()
     assert ("after", "rollout: delete canary", "done") in noted(typed)
+    assert "Keep the evidence: not kept: " in err
+    assert "Keep the evidence: as before" not in err
     assert "The record was not kept: File exists" in err
     assert "its copy in .quarterdeck/audit lacks the last entries: " in err
 

@@ -191,6 +191,21 @@ def test_an_image_that_already_runs_is_refused(world: Any) -> None:
     assert holder(world) == ""
 
 
+@pytest.mark.parametrize(
+    ("spec", "found"), [({"replicas": 0}, "none: it is scaled to 0"), ({"paused": True}, "spec.paused: true")]
+)
+def test_what_could_not_take_a_new_version_is_refused(world: Any, spec: Any, found: str) -> None:
+    """Once a paused Deployment was judged, promoted and put back, because its pods never became the new ones."""
+    where = path("Deployment", "shop", "checkout")
+    world.cluster.request("PATCH", where, body={"spec": spec}, content_type=MERGE_PATCH)
+
+    with pytest.raises(RefusedError, match=found):
+        start(world)
+
+    assert world.deployments() == ["checkout"]
+    assert ROLLOUT_STATE not in world.annotations()
+
+
 def test_the_record_can_be_read_back(world: Any) -> None:
     """The file says the same, byte for byte, after it was read, and its verdict is computed anew."""
     _, _, record = start(world)

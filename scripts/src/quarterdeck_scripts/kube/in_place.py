@@ -32,6 +32,10 @@ _FIELDS = {
 """The fields of a specification that say how it updates itself, by kind."""
 
 
+PAUSED = "it is paused"
+"""Why a Deployment that somebody has paused cannot be updated at all, by `unfit`."""
+
+
 def is_held(workload: Json) -> bool:
     """Return whether a rollout holds the update of *workload*."""
     return HELD in (workload["metadata"].get("annotations") or {})
@@ -46,7 +50,7 @@ def unfit(workload: Json) -> str:
     if is_held(workload):
         return ""
     if workload["spec"].get("paused"):
-        return "it is paused"
+        return PAUSED
     if kind == "RollingUpdate" and not partition:
         return ""
     return f"{field}: {kind}" + (f", partition {partition}" if partition else "")

@@ -96,10 +96,10 @@ class Keeper:
         self._add_traces(scene)
         if scene.files["pods.txt"] == self._pods:
             return f"as before, in {self._bundle.folder}"
-        self._pods = scene.files["pods.txt"]
         at = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="seconds")
         about = {"moment": moment, "at": at, "rollout": self._record.id, "by": self._record.by}
         added = self._bundle.add(moment, scene, about)
+        self._pods = scene.files["pods.txt"]
         said = [f"{number_of(len(scene.files), 'file')} in {added}" if added else f"no room in {self._bundle.folder}"]
         said += [f"{number_of(len(scene.missing), 'thing')} missing, see its about.json"] if scene.missing else []
         return "; ".join([*said, *filter(None, [self._write_record()])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import RefusedError
+from quarterdeck_scripts.kube.in_place import PAUSED
 from quarterdeck_scripts.rollout.steps.state import Strategy
 
 if TYPE_CHECKING:
@@ -51,6 +52,16 @@ def _check_clean(plan: Plan, situation: Situation, abort_first: str) -> None:
     if situation.stable_image == plan.image:
         raise RefusedError(
             f"an image that {plan.service} does not run yet", plan.image, "give the new version's image with --image"
+        )
+    if not situation.replicas:
+        raise RefusedError(
+            f"pods of {plan.service}, to compare with and to serve", "none: it is scaled to 0", "scale it up first"
+        )
+    if situation.unfit == PAUSED:
+        raise RefusedError(
+            f"{plan.service} to take a new version once it is promoted",
+            "spec.paused: true",
+            f"unpause it (`kubectl rollout resume deployment {plan.service}`), or leave it to whoever paused it",
         )
     if not situation.stable_settled:
         raise RefusedError(
