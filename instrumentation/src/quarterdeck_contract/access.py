@@ -24,6 +24,10 @@ TELLING = "telling"
 KEEPING = "keeping"
 """Part of what none needs: to keep evidence. Without it that lacks a thing, which is said, and the rollout goes on."""
 
+FOLLOWING = "following"
+"""Part of what none needs: to hear what changed of many pods. Without it all of them are listed at each look, and what
+breaks among thousands is named later."""
+
 SWITCHING = "switching"
 """Part of rollouts that switch a Service: blue-green."""
 
@@ -70,6 +74,7 @@ IN_SERVICES = (
     Rule("", "pods", ("get", "delete"), part=OTHER_KINDS),
     Rule("", "events", ("create",), part=TELLING),
     Rule("", "pods/log", ("get",), part=KEEPING),
+    Rule("", "pods", ("watch",), part=FOLLOWING),
 )
 """In each namespace of services."""
 

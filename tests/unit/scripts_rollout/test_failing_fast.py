@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quarterdeck_scripts.kube.client import path
+from quarterdeck_scripts.kube.client import Around, path
 from quarterdeck_scripts.kube.fake import FakeCluster
-from quarterdeck_scripts.kube.workloads import WorkloadStatus
+from quarterdeck_scripts.kube.pace import Paced
+from quarterdeck_scripts.kube.workloads import WorkloadStatus, canary_of
+from quarterdeck_scripts.rollout.acting.hands import Hands
+from quarterdeck_scripts.rollout.acting.lock import LeaseLock
 from quarterdeck_scripts.rollout.acting.lookout import Lookout
 from quarterdeck_scripts.rollout.acting.sightings import Patience
+from quarterdeck_scripts.rollout.acting.stop import StopRequest
 from quarterdeck_scripts.rollout.acting.view import ServiceView
 from quarterdeck_scripts.rollout.steps import flow
+from quarterdeck_scripts.rollout.steps.actions import AcquireLock, Side, Waited, WaitReady
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from quarterdeck_scripts.kube.client import Json
     from quarterdeck_scripts.rollout.judge.record import RolloutRecord
 
@@ -119,3 +126,84 @@ def test_want_of_room_that_a_new_node_will_end_is_waited_for() -> None:
 
     assert next(now for now, said in zip(looks, nobody.at(*looks, problems=problems), strict=True) if said) == 20
     assert coming.at(*looks, problems=problems) == [""] * len(looks)
+
+
+class Crowd(Around):
+    """A cluster with 10,000 pods of a canary: what a list of them takes is asked for page by page."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        super().__init__(cluster)
+        self.pods = [
+            {
+                "metadata": {
+                    "name": f"checkout-{n}",
+                    "uid": str(n),
+                    "resourceVersion": "1",
+                    "labels": {"quarterdeck.dev/track": "canary", "app.kubernetes.io/version": "v2"},
+                },
+                "spec": {"containers": [], "nodeName": "n1"},
+                "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+            }
+            for n in range(10_000)
+        ]
+        self.asked = 0
+        self.changed: list[Json] = []
+
+    def crash(self) -> None:
+        """Have one pod crash."""
+        waiting = {"name": "checkout", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "ready": False}
+        status = {**self.pods[4711]["status"], "containerStatuses": [waiting]}
+        status["conditions"] = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]
+        self.pods[4711] = {**self.pods[4711], "status": status}
+        self.changed.append({"type": "MODIFIED", "object": self.pods[4711]})
+
+    def request(self, method: str, path: str, **how: Any) -> Json:
+        """Answer for the pods, and pass the rest on."""
+        self.asked += 1
+        if not path.endswith("/pods"):
+            return self._cluster.request(method, path, **how)
+        first = int(how["query"].get("continue") or 0)
+        end = first + int(how["query"]["limit"])
+        more = str(end) if end < len(self.pods) else ""
+        return {"items": self.pods[first:end], "metadata": {"resourceVersion": "1", "continue": more}}
+
+    def watch(self, path: str, **how: Any) -> Iterator[Json]:
+        """Tell what has changed."""
+        self.asked += 1
+        yield from self.changed
+        self.changed = []
+
+
+@pytest.mark.parametrize(("crashes", "spent"), [(0.5, 60), (21.5, 40), (47.0, 60)])
+def test_one_crash_among_10_000_new_pods_is_named_within_30_seconds(world: Any, crashes: float, spent: int) -> None:
+    """Whenever it comes, and however much was asked before; looks that list all of them named it after 45 s."""
+    clock, record = world.clock, world.session().record(world.session().plan(V2, world.session().view().inspect()))
+    canary = canary_of(world.deployment(), V2, 10_000)
+    canary["status"] = {"replicas": 10_000, "updatedReplicas": 10_000, "readyReplicas": 9_000}
+    crowd = Crowd(FakeCluster([canary]))
+    paced = Paced(crowd, clock.monotonic)
+    for _ in range(spent):
+        paced.request("GET", path("Deployment", "shop", "checkout-canary"))
+    lock = LeaseLock(paced, "shop", "checkout", holder="anna", clock=clock)
+    hands = Hands(
+        cluster=paced,
+        prometheus=world.prometheus,
+        audit=world.session().audit(),
+        lock=lock,
+        clock=clock,
+        stop=StopRequest(),
+        record=record,
+        keeper=world.session().keeper(record),
+        rest=paced.pause,
+    )
+    hands.carry_out(AcquireLock())
+    began, crowd.asked = clock.monotonic(), 0
+    world.scraping = False
+    world.at_time[clock.now() - world.begin + crashes] = crowd.crash
+
+    waited = hands.carry_out(WaitReady(Side.CANARY, 100.0))
+
+    took = clock.monotonic() - began
+    assert waited == Waited(ready=False, reason="pod checkout-4711, container checkout: CrashLoopBackOff")
+    assert took - crashes < 30
+    assert crowd.asked <= took + 60 - spent + 5

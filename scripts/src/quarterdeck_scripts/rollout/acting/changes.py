@@ -121,7 +121,7 @@ class Changes(Writer):
         if stable["kind"] != "StatefulSet":
             return
         image = workloads.serving_image(stable)
-        for pod in self._view.pods():
+        for pod in self._view.pods_listed():
             if not (is_ready(pod) or is_terminating(pod)) and image not in _images(pod):
                 self._delete_pod(pod, "it is broken, and its StatefulSet would wait for it")
 
@@ -213,7 +213,7 @@ class Changes(Writer):
     def _renew(self, daemon_set: Json, pods: int) -> None:
         """Delete pods of a held DaemonSet, the first nodes' first, until *pods* are renewed or being so."""
         image = workloads.serving_image(daemon_set)
-        old = [pod for pod in self._view.pods() if not is_terminating(pod) and image not in _images(pod)]
+        old = [pod for pod in self._view.pods_listed() if not is_terminating(pod) and image not in _images(pod)]
         renewed = daemon_set.get("status", {}).get("desiredNumberScheduled", 0) - len(old)
         for pod in sorted(old, key=_node)[: max(0, pods - renewed)]:
             self._delete_pod(pod, f"judge {image}")

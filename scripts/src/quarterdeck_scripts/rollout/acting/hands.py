@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quarterdeck_scripts.audit import AuditLog
-    from quarterdeck_scripts.kube.client import Cluster, Json
+    from quarterdeck_scripts.kube.client import Cluster
     from quarterdeck_scripts.ports import Clock, Prometheus
     from quarterdeck_scripts.rollout.acting.keeper import Keeper
     from quarterdeck_scripts.rollout.acting.lens import Lens
@@ -78,7 +78,7 @@ class Hands:
         self._held = held
         self._rest = rest
         self._patience = patience
-        self._view = ServiceView(cluster, record.namespace, record.service, record.cluster)
+        self._view = ServiceView(cluster, record.namespace, record.service, record.cluster, remembers=True)
         self._changes = Changes(cluster, audit, lock, self._view, record)
         self._keeping = Keeping(cluster, audit, lock, self._view, record)
         self._measuring: tuple[Measurer, Lens] | None = None
@@ -139,17 +139,7 @@ class Hands:
     def _save(self, state: State) -> Ask | None:
         """Write *state*; return the pause or the freeze that stands in its way, if one does."""
         held = self._held() if state.direction is Direction.FORWARD else None
-        return held or self._heed(self._changes.note(state, f"{state.direction}: {state.reason}"))
-
-    def _heed(self, ask: Ask | None) -> Ask | None:
-        """Return what somebody asks; who asks for an abort asks to stop."""
-        if ask and ask.wish is Wish.ABORT:
-            self._stop.ask_to_abort(str(ask))
-            self._stop.check()
-        return ask
-
-    def _asked(self, stable: Json) -> Ask | None:
-        return self._heed(read_ask(stable, self._record.id))
+        return held or self._changes.note(state, f"{state.direction}: {state.reason}")
 
     def _delete_canary(self) -> None:
         sides = (do.Side.CANARY, do.Side.BASELINE)
@@ -162,7 +152,7 @@ class Hands:
             self.tell(f"{number_of(len(left), 'pod')} left" if left else "")
             if not left:
                 return
-            deadline += self._sleep(self._patience.poll)
+            self._sleep(self._patience.poll)
         raise QuarterdeckError(
             f"the canary's pods to go within {self._patience.unanswered:.0f} s",
             f"still there: {', '.join(pod['metadata']['name'] for pod in left)}",
@@ -181,12 +171,8 @@ class Hands:
 
     def _wait_ready(self, side: do.Side, within: float) -> do.Waited:
         lookout = self._look_out()
-        heard = self._clock.monotonic() - Lookout.EVERY
         deadline = self._clock.monotonic() + within
         while True:
-            if not self._stop.is_shielded and self._clock.monotonic() - heard >= Lookout.EVERY:
-                heard = self._clock.monotonic()
-                self._patiently(lambda: self._asked(self._view.stable()))
             status = self._patiently(lambda: self._view.status(side))
             if status is None:
                 return do.Waited(ready=False, reason=f"the {side} Deployment is gone")
@@ -212,8 +198,7 @@ class Hands:
         canaries = [pod for pod in pods if lens.side_of(pod) is do.Side.CANARY]
         trouble = self._lookout.judging(canaries, now)
         stable = self._view.stable()
-        asked = self._asked(stable)
-        ask = self._held() or asked
+        ask = self._held() or read_ask(stable, self._record.id)
         if ask:
             self.tell(f"{ask}. {assessment.explanation}")
             self._record.forced = f"{ask}" if ask.wish is Wish.PROMOTE else ""
@@ -238,9 +223,11 @@ class Hands:
 
     def _pause(self, seconds: float) -> None:
         """Let *seconds* pass, or fewer if the new pods turn out not to serve: what is measured next says so."""
-        deadline = self._clock.monotonic() + seconds
+        began = self._clock.monotonic()
+        deadline, looked = began + seconds, began
         while (left := deadline - self._clock.monotonic()) > 0:
-            self._sleep(min(left, Lookout.EVERY))
+            self._sleep(min(left, max(0.0, looked + Lookout.EVERY - self._clock.monotonic())))
+            looked = self._clock.monotonic()
             if self._measuring and left > Lookout.EVERY and self._patiently(self._look):
                 return
 
@@ -249,21 +236,14 @@ class Hands:
         version = self._measuring[1].version if self._measuring else ""
         return self._lookout.judging(self._view.of_version(version), self._clock.monotonic())
 
-    def _sleep(self, seconds: float) -> float:
-        """Wait, keeping the lock, leaving when somebody asks to stop.
-
-        Returns:
-            How many seconds longer it was than asked for, to spare the API server: whoever waits for it has asked it
-            no more often meanwhile, so these are not counted against it.
-        """
-        spared = max(0.0, self._rest() - seconds)
-        deadline = self._clock.monotonic() + seconds + spared
+    def _sleep(self, seconds: float) -> None:
+        """Wait, keeping the lock, leaving when somebody asks to stop."""
+        deadline = self._clock.monotonic() + max(seconds, self._rest())
         while (left := deadline - self._clock.monotonic()) > 0:
             self._stop.check()
             self._keep_lock()
             self._clock.sleep(min(left, _SLICE))
         self._stop.check()
-        return spared
 
     def _keep_lock(self) -> None:
         try:
@@ -286,4 +266,4 @@ class Hands:
                 if not may_pass(reason) or self._clock.monotonic() + pause >= deadline:
                     raise
                 self.tell(f"asking again: {error.found}")
-            deadline += self._sleep(pause)
+            self._sleep(pause)

@@ -8,6 +8,7 @@ from quarterdeck_contract.errors import QuarterdeckError, RefusedError
 from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, KEPT_OF, ROLLOUT_STATE, TRACK, TRACK_CANARY
 from quarterdeck_scripts.kube import in_place, traffic, workloads
 from quarterdeck_scripts.kube.client import ApiError, Json, list_all, path
+from quarterdeck_scripts.kube.known import Known
 from quarterdeck_scripts.kube.pods import created, label
 from quarterdeck_scripts.kube.trimmed import trimmed
 from quarterdeck_scripts.rollout.acting import lens
@@ -17,7 +18,7 @@ from quarterdeck_scripts.rollout.steps.actions import Side, Situation
 from quarterdeck_scripts.rollout.steps.state import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from quarterdeck_scripts.kube.client import Cluster
     from quarterdeck_scripts.kube.revisions import Revision
@@ -32,11 +33,16 @@ _CLOCKS = 30.0
 class ServiceView:
     """One service's workloads, what keeps their templates, their pods and their Service."""
 
-    def __init__(self, cluster: Cluster, namespace: str, service: str, cluster_uid: str) -> None:
+    def __init__(
+        self, cluster: Cluster, namespace: str, service: str, cluster_uid: str, *, remembers: bool = False
+    ) -> None:
+        """*remembers* is for whoever looks time and again: of many pods only what changed is asked for then."""
         self._cluster = cluster
         self._namespace = namespace
         self._service = service
         self._cluster_uid = cluster_uid
+        every = {"labelSelector": f"{APP_NAME}={service}"}
+        self._known = Known(cluster, path("Pod", namespace), every, keep=trimmed) if remembers else None
         self._first_seen: Json | None = None
         self.noted: str | None = None
         """The rollout's state as last seen, or written: the annotation's text."""
@@ -152,14 +158,26 @@ class ServiceView:
 
     def each_pod(self, side: Side | None = None) -> Iterator[Json]:
         """Yield the same page by page: whoever only counts them never has all."""
-        selector = f"{APP_NAME}={self._service}" + (f",{TRACK}={lens.TRACKS[side]}" if side else "")
-        query = {"labelSelector": selector}
-        yield from map(trimmed, list_all(self._cluster, path("Pod", self._namespace), query))
+        return self._labelled({TRACK: lens.TRACKS[side]} if side else {})
 
     def of_version(self, version: str) -> list[Json]:
         """Return the pods of one version, whatever side they are on."""
-        query = {"labelSelector": f"{APP_NAME}={self._service},{APP_VERSION}={version}"}
-        return list(list_all(self._cluster, path("Pod", self._namespace), query))
+        return list(self._labelled({APP_VERSION: version}))
+
+    def pods_listed(self) -> list[Json]:
+        """Return all pods, listed anew: for whoever changes some because of what others are."""
+        return list(self._listed({}))
+
+    def _labelled(self, labels: Mapping[str, str]) -> Iterator[Json]:
+        """Yield the service's pods that have *labels*."""
+        if self._known is None:
+            return self._listed(labels)
+        found = self._known.look()
+        return (pod for pod in found if all(label(pod, name) == value for name, value in labels.items()))
+
+    def _listed(self, labels: Mapping[str, str]) -> Iterator[Json]:
+        selector = ",".join(f"{name}={value}" for name, value in {APP_NAME: self._service, **labels}.items())
+        return map(trimmed, list_all(self._cluster, path("Pod", self._namespace), {"labelSelector": selector}))
 
     def replica_sets(self) -> list[Json]:
         """Return what keeps the templates of earlier revisions: ReplicaSets, or ControllerRevisions."""
