@@ -135,6 +135,7 @@ def test_weights_are_steps_and_each_is_judged() -> None:
         CANARY,
         do.Weigh(10, unless_more=True),
         do.Measure(),
+        do.Foresee(50),
         do.Weigh(50),
         do.Measure(),
         do.Promote(V2),

@@ -66,7 +66,7 @@ def _answer(hands: Hands, action: do.Action) -> Any:
             return do.Waited(ready=True)
         case do.Measure():
             return _PASSED
-        case do.Pause() | do.KeepEvidence():
+        case do.Pause() | do.Foresee() | do.KeepEvidence():
             return None
     return hands.carry_out(action)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quarterdeck_scripts.audit import AuditLog
-    from quarterdeck_scripts.kube.client import Cluster
+    from quarterdeck_scripts.kube.client import Cluster, Json
     from quarterdeck_scripts.ports import Clock, Prometheus
     from quarterdeck_scripts.rollout.acting.keeper import Keeper
     from quarterdeck_scripts.rollout.acting.lens import Lens
@@ -59,13 +59,15 @@ class Hands:
         keeper: Keeper,
         take_over: bool = False,
         held: Callable[[], Ask | None] = lambda: None,
+        foreseen: Callable[[int], str] = lambda _: "",
         rest: Callable[[], float] = lambda: 0.0,
         patience: Patience = Patience(),  # noqa: B008 -- frozen
     ) -> None:
         """*record* says which service; *take_over* takes the lock from a holder that is alive.
 
-        *held* says what holds every rollout of the service now, before whatever somebody asks of this one; *rest* how
-        many seconds a wait has to last at least, so that the API server is not asked too often.
+        *held* says what holds every rollout of the service now, before whatever somebody asks of this one; *foreseen*
+        why the error budget would not bear a complete failure at that percent of the requests; *rest* how many seconds
+        a wait has to last at least, so that the API server is not asked too often.
         """
         self._cluster = cluster
         self._prometheus = prometheus
@@ -76,6 +78,7 @@ class Hands:
         self._keeper = keeper
         self._take_over = take_over
         self._held = held
+        self._foreseen = foreseen
         self._rest = rest
         self._patience = patience
         self._view = ServiceView(cluster, record.namespace, record.service, record.cluster, remembers=True)
@@ -125,6 +128,8 @@ class Hands:
                 return self._wait_ready(side, within)
             case do.Measure():
                 return self._patiently(self._measure)
+            case do.Foresee(percent):
+                return self._foresee(percent)
             case do.Pause(seconds):
                 return self._pause(seconds)
             case do.Promote(image):
@@ -139,7 +144,17 @@ class Hands:
     def _save(self, state: State) -> Ask | None:
         """Write *state*; return the pause or the freeze that stands in its way, if one does."""
         held = self._held() if state.direction is Direction.FORWARD else None
-        return held or self._changes.note(state, f"{state.direction}: {state.reason}")
+        return held or self._heed(self._changes.note(state, f"{state.direction}: {state.reason}"))
+
+    def _heed(self, ask: Ask | None) -> Ask | None:
+        """Return what somebody asks; who asks for an abort asks to stop."""
+        if ask and ask.wish is Wish.ABORT:
+            self._stop.ask_to_abort(str(ask))
+            self._stop.check()
+        return ask
+
+    def _asked(self, stable: Json) -> Ask | None:
+        return self._heed(read_ask(stable, self._record.id))
 
     def _delete_canary(self) -> None:
         sides = (do.Side.CANARY, do.Side.BASELINE)
@@ -152,7 +167,7 @@ class Hands:
             self.tell(f"{number_of(len(left), 'pod')} left" if left else "")
             if not left:
                 return
-            self._sleep(self._patience.poll)
+            deadline += self._sleep(self._patience.poll)
         raise QuarterdeckError(
             f"the canary's pods to go within {self._patience.unanswered:.0f} s",
             f"still there: {', '.join(pod['metadata']['name'] for pod in left)}",
@@ -171,8 +186,12 @@ class Hands:
 
     def _wait_ready(self, side: do.Side, within: float) -> do.Waited:
         lookout = self._look_out()
+        heard = self._clock.monotonic() - Lookout.EVERY
         deadline = self._clock.monotonic() + within
         while True:
+            if not self._stop.is_shielded and self._clock.monotonic() - heard >= Lookout.EVERY:
+                heard = self._clock.monotonic()
+                self._patiently(lambda: self._asked(self._view.stable()))
             status = self._patiently(lambda: self._view.status(side))
             if status is None:
                 return do.Waited(ready=False, reason=f"the {side} Deployment is gone")
@@ -198,7 +217,8 @@ class Hands:
         canaries = [pod for pod in pods if lens.side_of(pod) is do.Side.CANARY]
         trouble = self._lookout.judging(canaries, now)
         stable = self._view.stable()
-        ask = self._held() or read_ask(stable, self._record.id)
+        asked = self._asked(stable)
+        ask = self._held() or asked
         if ask:
             self.tell(f"{ask}. {assessment.explanation}")
             self._record.forced = f"{ask}" if ask.wish is Wish.PROMOTE else ""
@@ -210,6 +230,20 @@ class Hands:
         if self._measuring is not None:
             self._measuring, self._judging_since, self._weighed = None, None, self._clock.now()
         return share
+
+    def _foresee(self, percent: int) -> str:
+        """Return why the next step is held; where nobody knows what is left, that is said, and it is not held."""
+        try:
+            short = self._foreseen(percent)
+        except QuarterdeckError as error:
+            self.tell(
+                f"{percent} % is not held for the error budget, of which nobody knows what is left: {error.found}"
+            )
+            return ""
+        if short:
+            way_on = f"`quarterdeck rollout promote {self._record.service}` goes on, `abort` puts everything back"
+            self.tell(f"held before {percent} %: {short}; {way_on}")
+        return short
 
     def _begin_measuring(self) -> tuple[Measurer, Lens]:
         lens = self._view.lens(self._prometheus, self._clock.now(), self._record.max_wait)
@@ -236,14 +270,21 @@ class Hands:
         version = self._measuring[1].version if self._measuring else ""
         return self._lookout.judging(self._view.of_version(version), self._clock.monotonic())
 
-    def _sleep(self, seconds: float) -> None:
-        """Wait, keeping the lock, leaving when somebody asks to stop."""
-        deadline = self._clock.monotonic() + max(seconds, self._rest())
+    def _sleep(self, seconds: float) -> float:
+        """Wait, keeping the lock, leaving when somebody asks to stop.
+
+        Returns:
+            How many seconds longer it was than asked for, to spare the API server: whoever waits for it has asked it
+            no more often meanwhile, so these are not counted against it.
+        """
+        spared = max(0.0, self._rest() - seconds)
+        deadline = self._clock.monotonic() + seconds + spared
         while (left := deadline - self._clock.monotonic()) > 0:
             self._stop.check()
             self._keep_lock()
             self._clock.sleep(min(left, _SLICE))
         self._stop.check()
+        return spared
 
     def _keep_lock(self) -> None:
         try:
@@ -266,4 +307,4 @@ class Hands:
                 if not may_pass(reason) or self._clock.monotonic() + pause >= deadline:
                     raise
                 self.tell(f"asking again: {error.found}")
-            self._sleep(pause)
+            deadline += self._sleep(pause)

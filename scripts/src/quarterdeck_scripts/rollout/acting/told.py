@@ -44,6 +44,8 @@ class Herald:
     _left_by: str = field(default="", init=False)
     """Who began what is about to be taken up."""
     _paused: bool = field(default=False, init=False)
+    _held: bool = field(default=False, init=False)
+    """Whether it was told that the error budget holds the next step."""
 
     def follow(self, flow: do.Flow) -> do.Flow:
         """Return *flow*, told about from its first change until it ends; one that changes nothing is not."""
@@ -84,6 +86,8 @@ class Herald:
                 self._turned(action.state)
             case do.Measure():
                 self._looked(given.ask)
+            case do.Foresee():
+                self._foreseen(given)
 
     @property
     def _version(self) -> str:
@@ -102,6 +106,11 @@ class Herald:
         was, self._paused = self._paused, ask is not None and ask.wish is Wish.PAUSE
         if self._paused and not was:
             self._say(Occasion.PAUSED, Tone.WARNING, f"rollout of {self._version} paused", str(ask))
+
+    def _foreseen(self, short: str) -> None:
+        was, self._held = self._held, bool(short)
+        if self._held and not was:
+            self._say(Occasion.PAUSED, Tone.WARNING, f"rollout of {self._version} held before its next step", short)
 
     def _ended(self, outcome: do.Outcome) -> None:
         if not self._changing:

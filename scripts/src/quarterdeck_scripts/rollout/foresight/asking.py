@@ -10,11 +10,13 @@ from quarterdeck_scripts.rollout.foresight import traffic
 from quarterdeck_scripts.rollout.foresight.outlook import Budget, Outlook, Setting, foresee
 from quarterdeck_scripts.rollout.judge import queries, usual
 from quarterdeck_scripts.rollout.judge.criteria import Criteria, objectives_of
+from quarterdeck_scripts.rollout.steps.state import Baseline, Strategy
 from quarterdeck_scripts.slo import questions
 
 if TYPE_CHECKING:
     from quarterdeck_dashboards.catalogue import Service, Slo
     from quarterdeck_scripts.ports import Prometheus
+    from quarterdeck_scripts.rollout.judge.record import RolloutRecord
     from quarterdeck_scripts.rollout.steps.flow import Plan
 
 
@@ -28,7 +30,14 @@ def setting(plan: Plan, stable_pods: int, canary_pods: int | None = None) -> Set
         stable_pods=stable_pods,
         interval=plan.interval,
         max_wait=plan.max_wait,
+        percent=plan.new.weights[0] if plan.new.weights else None,
     )
+
+
+def step_of(record: RolloutRecord, percent: int) -> Setting:
+    """Return how the rollout of *record* lets its version in at a step with *percent* of what its routes send."""
+    named = (record.service, Strategy.CANARY, Baseline.STABLE)
+    return Setting(*named, 1, 1, interval=record.interval, max_wait=record.max_wait, percent=percent)
 
 
 def outlook(service: Service, prometheus: Prometheus, how_let_in: Setting) -> Outlook:

@@ -39,10 +39,14 @@ class Setting:
     """Seconds between two scrapes."""
     max_wait: float
     """Seconds of judging allowed."""
+    percent: int | None = None
+    """Of the requests, as routes send them to the new version; None where every pod gets as many."""
 
     @property
     def weight(self) -> float:
-        """Share of the requests that the new version gets, 0 to 1, when every pod gets as many."""
+        """Share of the requests that the new version gets, 0 to 1."""
+        if self.percent is not None:
+            return self.percent / 100
         if self.strategy is Strategy.BLUE_GREEN:
             return 1.0
         if self.strategy is Strategy.ROLLING:
@@ -153,7 +157,8 @@ def foresee(
 
     found = prospects(setting)
     needed = None
-    if not _passes_in_time(found, setting.max_wait) and setting.strategy is not Strategy.BLUE_GREEN:
+    by_pods = setting.strategy is not Strategy.BLUE_GREEN and setting.percent is None
+    if by_pods and not _passes_in_time(found, setting.max_wait):
         needed = _pods_needed(setting, tests, loads)
     return Outlook(setting, setting.weight, traffic.rate, traffic.peak, found, needed)
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract import kubernetes, labels
+from quarterdeck_contract.errors import InconclusiveError
 from quarterdeck_contract.naming import series_names
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.slo import sli
@@ -121,16 +122,23 @@ def read(prometheus: Prometheus, asked: Mapping[str, str]) -> Traffic:
 
     Raises:
         AnswerError, UnreachableError: there is none.
+        InconclusiveError: one may not be whole: what is foreseen from less traffic than there is, is wrong.
     """
-    answers = {
-        name: tuple(
+    answers = {}
+    for name, text in asked.items():
+        answer = prometheus.query(text)
+        if answer.warnings:
+            raise InconclusiveError(
+                "a whole answer to what the traffic is",
+                f"a warning that it may not be ({answer.warnings[0]})",
+                "ask again in a minute; if it stays, see the log of whoever answers",
+            )
+        answers[name] = tuple(
             (series.labels, value)
-            for series in prometheus.query(text).series
+            for series in answer.series
             for _, value in series.samples[-1:]
             if math.isfinite(value) and value >= 0
         )
-        for name, text in asked.items()
-    }
     return Traffic(answers["ended"], answers["within"], max((value for _, value in answers["peak"]), default=0.0))
 
 

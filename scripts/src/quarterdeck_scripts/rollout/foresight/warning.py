@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import QuarterdeckError
+from quarterdeck_contract.errors import InconclusiveError, QuarterdeckError
 from quarterdeck_scripts.rollout.checks.finding import Finding
 from quarterdeck_scripts.rollout.foresight.asking import outlook
 from quarterdeck_scripts.rollout.judge.explain import duration
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_dashboards.catalogue import Service
     from quarterdeck_scripts.ports import Prometheus
-    from quarterdeck_scripts.rollout.foresight.outlook import Outlook, Setting
+    from quarterdeck_scripts.rollout.foresight.outlook import Outlook, Prospect, Setting
 
 EVIDENCE, BLAST = "evidence", "error budget"
 """Who warns; see `Finding.guard`."""
@@ -28,18 +28,42 @@ def findings(service: Service, prometheus: Prometheus, let_in: Setting) -> tuple
         return ()
 
 
+def short(service: Service, prometheus: Prometheus, let_in: Setting) -> str:
+    """Return why what is left of *service*'s error budgets would not bear a complete failure; nothing where it would.
+
+    Raises:
+        QuarterdeckError: nobody knows what it would cost, or what is left of one of them.
+    """
+    prospects = outlook(service, prometheus, let_in).prospects
+    told = [said for said in map(_short, prospects) if said]
+    unknown = [each.objective.name for each in prospects if each.budget is not None and each.budget.left is None]
+    if unknown and not told:
+        raise InconclusiveError(
+            f"what is left of the error budget of {', '.join(unknown)}",
+            "no series that says so",
+            "see that the recording rules of `quarterdeck rules` are loaded",
+        )
+    return "; ".join(told)
+
+
+def _short(prospect: Prospect) -> str:
+    """Return by how much a budget would be too small for a complete failure; nothing where it is large enough."""
+    worst, budget = prospect.damages[-1], prospect.budget
+    if budget is None or budget.left is None or worst.minutes <= budget.left:
+        return ""
+    return (
+        f"a canary that fails completely would cost {worst.minutes:.2g} minutes of the error budget of "
+        f"{prospect.objective.name}, of which {max(0.0, budget.left):.2g} are left"
+    )
+
+
 def of(found: Outlook) -> Iterator[Finding]:
     """Yield what *found* warns of. Nothing of it refuses: a mend for a spent budget is a rollout too."""
-    for prospect in found.prospects:
-        worst, budget = prospect.damages[-1], prospect.budget
-        if budget is not None and budget.left is not None and worst.minutes > budget.left:
-            yield Finding(
-                BLAST,
-                f"a canary that fails completely would cost {worst.minutes:.2g} minutes of the error budget of "
-                f"{prospect.objective.name}, of which {max(0.0, budget.left):.2g} are left",
-                "let fewer pods in at first, or wait until the budget has recovered",
-                refuses=False,
-            )
+    less = "let fewer pods in at first, or wait until the budget has recovered"
+    if found.setting.percent is not None:
+        less = "begin with a smaller weight, or wait until the budget has recovered; each later step is held for it"
+    for said in filter(None, map(_short, found.prospects)):
+        yield Finding(BLAST, said, less, refuses=False)
     if not found.conclusive:
         yield Finding(
             EVIDENCE,

@@ -28,10 +28,8 @@ def _lines(outlook: Outlook) -> Iterator[str]:
     setting = outlook.setting
     pods, others = number_of(setting.canary_pods, "pod"), number_of(setting.stable_pods, "stable pod")
     yield f"{setting.service}: {setting.strategy}, {pods} of the new version beside {others}"
-    yield (
-        f"  traffic    {outlook.rate:.3g} requests/s; the new version gets {percent(outlook.weight)} of them, where "
-        "every pod gets as many"
-    )
+    how = "where every pod gets as many" if setting.percent is None else "by its routes' weights at the first step"
+    yield f"  traffic    {outlook.rate:.3g} requests/s; the new version gets {percent(outlook.weight)} of them, {how}"
     if outlook.peak and outlook.rate < _QUIET * outlook.peak:
         yield (
             f"             {percent(outlook.rate / outlook.peak)} of the last week's peak ({outlook.peak:.3g}/s): what "

@@ -178,6 +178,18 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Foresee:
+    """Work out what a canary with *percent* of the requests would cost if it failed completely.
+
+    Answered with why the error budget would not bear that; nothing where it would, or where nobody knows.
+    """
+
+    percent: int
+
+    title = "Judge the canary"
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Let *seconds* pass. Answered with nothing."""
 
@@ -245,6 +257,7 @@ Action = (
     | Freeze
     | WaitReady
     | Measure
+    | Foresee
     | Pause
     | Promote
     | KeepEvidence

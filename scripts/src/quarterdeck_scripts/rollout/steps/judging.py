@@ -13,6 +13,7 @@ from quarterdeck_scripts.rollout.steps.actions import (
     CreateCanary,
     Direct,
     Fence,
+    Foresee,
     Freeze,
     Hold,
     Look,
@@ -24,7 +25,7 @@ from quarterdeck_scripts.rollout.steps.actions import (
     Weigh,
 )
 from quarterdeck_scripts.rollout.steps.asks import Wish
-from quarterdeck_scripts.rollout.steps.state import Baseline, Ending, State, Strategy
+from quarterdeck_scripts.rollout.steps.state import Baseline, Direction, Ending, State, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -42,25 +43,41 @@ def judge(plan: Plan, state: State) -> Generator[Action, Any, State]:
     weights = plan.new.weights
     weight: int = (yield Weigh(weights[0], unless_more=True)) if weights else 0
     while True:
-        decided, passed = yield from _look(plan, state)
         more = [each for each in weights if each > weight]
+        decided, passed = yield from _look(plan, state, more[0] if more else 0)
         if not (passed and more):
             return decided
         weight = yield Weigh(more[0])
 
 
-def _look(plan: Plan, state: State) -> Generator[Action, Any, tuple[State, bool]]:
-    """Look until it is decided; return the decision, and whether it is the evidence's PASS."""
+def _look(plan: Plan, state: State, following: int) -> Generator[Action, Any, tuple[State, bool]]:
+    """Look until it is decided; return the decision, and whether it is to go forward by the evidence's PASS.
+
+    A PASS is held while the error budget, as it is now, would not bear a complete failure at the *following* percent of
+    the requests: before the first step a person was asked, here nobody is. 0: no step follows.
+    """
     judged = seen = 0.0
+    held: float | None = None
     while True:
         look: Look = yield Measure()
         if not _paused(look):
             judged += look.elapsed - seen
         seen = look.elapsed
-        decided = _decided(plan, state, look, judged)
+        decided = _decided(plan, state, look, judged - (held or 0.0))
+        passed = decided is not None and decided.direction is Direction.FORWARD and look.ask is None
+        short: str = (yield Foresee(following)) if passed and following else ""
+        if short:
+            held = judged if held is None else held
+            decided, passed = (_held(plan, state, short) if judged - held >= plan.max_wait else None), False
         if decided is not None:
-            return decided, look.ask is None and look.assessment.verdict is Verdict.PASS
+            return decided, passed
         yield Pause(plan.interval)
+
+
+def _held(plan: Plan, state: State, short: str) -> State:
+    """Return the state of going back from a step for which the error budget was too small for too long."""
+    reason = f"held for {plan.max_wait / 60:.0f} min before the next step: {short}"
+    return state.back(Ending.INCONCLUSIVE, reason)
 
 
 def _let_in(plan: Plan) -> Generator[Action, Any, Waited]:
