@@ -24,12 +24,12 @@ CONFIGURATION = """
 global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}
 scrape_configs:
   - job_name: checkout
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+    static_configs: {targets}
 """
 
 
 class Prometheus:
-    """A Prometheus server that scrapes one port, from outside."""
+    """A Prometheus server that scrapes one port, or some with labels, from outside."""
 
     def __init__(
         self,
@@ -40,12 +40,19 @@ class Prometheus:
         interval: str = "200ms",
         flags: bool = True,
         otlp_port: int | None = None,
+        others: dict[int, dict[str, str]] | None = None,
     ) -> None:
         """Start *program* with its files in *folder*, to scrape the port *scraped* every *interval*.
 
-        With the contract's feature *flags* or without; with *otlp_port* it takes OTLP too, and listens there.
+        With the contract's feature *flags* or without; with *otlp_port* it takes OTLP too, and listens there. *others*
+        are scraped too, *scraped* among them if it has labels: port to labels.
         """
-        (folder / "prometheus.yml").write_text(CONFIGURATION.format(port=scraped, interval=interval))
+        targets = [
+            {"targets": [f"127.0.0.1:{port}"], "labels": labels}
+            for port, labels in {scraped: {}, **(others or {})}.items()
+        ]
+        configuration = CONFIGURATION.format(targets=json.dumps(targets), interval=interval)
+        (folder / "prometheus.yml").write_text(configuration)
         with socket.create_server(("127.0.0.1", otlp_port or 0)) as listener:
             self._port = listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}"

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quarterdeck_scripts.ports import Answer, FakePrometheus, Series
+from quarterdeck_scripts.rollout.acting.bundle import ANSWERS, RECORD
+from quarterdeck_scripts.rollout.analysis.replay import judge_again
 from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
 from quarterdeck_scripts.rollout.judge.evidence import PodFact
+from quarterdeck_scripts.rollout.judge.guards import Rules
 from quarterdeck_scripts.rollout.judge.measure import Measurer
 from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+from quarterdeck_scripts.rollout.judge.tape import Tape
 from quarterdeck_scripts.rollout.judge.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from quarterdeck_scripts.rollout.judge.verdict import Assessment
 
@@ -41,6 +46,8 @@ class Pod:
     """Share of its limit in use."""
     restarts: Callable[[float], int] = lambda _: 0
     """How often it was restarted until then."""
+    logged: Callable[[float], float] | None = lambda _: 0.01
+    """Errors that it logs each second; None: nobody counts them."""
 
 
 class Scraped:
@@ -75,6 +82,9 @@ class Scraped:
             target = {"pod": name, "track": track, "version": version}
             self._put(now, 1.0, __name__="quarterdeck_build_info", **target)
             self._put(now, pod.memory(age) * LIMIT, __name__="process_memory_usage_bytes", **target)
+            if pod.logged is not None:
+                errors = {"__name__": "quarterdeck_log_records_total", "log_severity": "ERROR", **target}
+                self._put(now, self._count(name, "", "logged", pod.logged(age)), **errors)
             for route, rate in pod.routes.items():
                 failed = self._count(name, route, "failed", rate * pod.failing(age, route))
                 good = self._count(name, route, "all", rate) - failed
@@ -104,14 +114,19 @@ class Scraped:
         return Answer(tuple(found))
 
 
-def judged(canary: Pod, stable: Pod | None = None, *, minutes: float = 20) -> tuple[Assessment, float]:
-    """Return how a rollout ends, and after how many minutes."""
-    record = RolloutRecord(
+def begun(criteria: Criteria) -> RolloutRecord:
+    """Return the record of a rollout that has just begun."""
+    return RolloutRecord(
         *("id", "checkout", "shop", "local", "uid", "x:v2", "x:v1", "anna", SINCE, SCRAPE, 600.0),
-        Criteria(),
+        criteria,
         (Objective("availability", Bad.FAILED, 0.0025), Objective("latency", Bad.SLOW, 0.005, 0.25)),
         since=SINCE,
     )
+
+
+def judged(canary: Pod, stable: Pod | None = None, *, minutes: float = 20) -> tuple[Assessment, float]:
+    """Return how a rollout ends, and after how many minutes."""
+    record = begun(Criteria())
     scraped = Scraped(canary, stable or Pod())
     measurer = Measurer(scraped.prometheus, record, version="v2")
     for _ in range(int(minutes * 60 / SCRAPE)):
@@ -142,8 +157,16 @@ def judged(canary: Pod, stable: Pod | None = None, *, minutes: float = 20) -> tu
         ),
         (Pod(memory=lambda age: 0.5 + age / 1200), "Saturation: the memory of the canary's pod canary has grown", 6.0),
         (Pod(restarts=lambda age: int(age // 60)), "Restarts: the canary's pods were restarted 2 times ", 2.5),
+        (
+            Pod(logged=lambda _: 0.5),
+            "Logs: the canary has logged 142 errors within 300 s, all the time, 2.4 on 100 requests; the stable pods 0",
+            6.0,
+        ),
     ],
-    ids=["broken", "slow", "intermittent", "failing later", "one route", "one slow route", "leaking", "restarting"],
+    ids=[
+        *("broken", "slow", "intermittent", "failing later", "one route", "one slow route", "leaking", "restarting"),
+        "logging errors",
+    ],
 )
 def test_a_bad_canary_is_aborted(canary: Pod, because: str, minutes: float) -> None:
     """In the time that its damage allows, with the reason that is its own."""
@@ -158,8 +181,9 @@ COLD = Pod(
     slow=lambda age, _: 0.6 if age < 30 else 0.001,
     memory=lambda age: min(0.4, 0.05 + age / 600),
     restarts=lambda _: 2,
+    logged=lambda age: 5.0 if age < 30 else 0.01,
 )
-"""Half a minute of slow requests, caches that fill, and two restarts before it was Ready."""
+"""Half a minute of slow requests and errors logged, caches that fill, and two restarts before it was Ready."""
 
 SEARCHING = {"/": 4.0, "/cart": 3.0, "/search": 13.0}
 
@@ -183,8 +207,14 @@ def fails_on_search(_: float, route: str) -> float:
             Pod(failing=lambda age, _: 0.2 if 60 < age < 120 else 0.001),
         ),
         (Pod(memory=lambda _: 0.97), Pod(memory=lambda _: 0.97)),
+        (Pod(logged=lambda _: 2.0), Pod(logged=lambda _: 1.5)),
+        (Pod(logged=lambda age: 2.0 if age < 120 else 0.0), Pod()),
+        (Pod(logged=lambda _: 2.0), Pod(logged=None)),
     ],
-    ids=["alike", "cold", "shifted mix", "an incident on both sides", "full on both sides"],
+    ids=[
+        *("alike", "cold", "shifted mix", "an incident on both sides", "full on both sides"),
+        *("logging as stable does", "logging for two minutes", "the first that counts what it logs"),
+    ],
 )
 def test_a_healthy_canary_is_not_aborted(canary: Pod, stable: Pod) -> None:
     """It passes, however odd it looks: what is odd is its age, its traffic, or the day's."""
@@ -205,3 +235,22 @@ def test_what_fails_only_at_the_peak_is_not_shown_before_it() -> None:
     assessment, _ = judged(Pod(failing=lambda age, _: 0.05 if age > 1500 else 0.001))
 
     assert assessment.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("rules", [Rules(), Rules(logs=None)], ids=["now", "before logs were counted"])
+def test_a_bundle_is_judged_again_by_the_rules_of_its_time(rules: Rules, tmp_path: Path) -> None:
+    """To the byte: nothing is asked that was not asked then, and nothing is written that was not looked at."""
+    record, tape, scraped = begun(Criteria(guards=rules)), Tape(), Scraped(Pod(logged=lambda _: 0.5), Pod())
+    measurer = Measurer(scraped.prometheus, record, version="v2", tape=tape)
+    for _ in range(24):
+        scraped.scrape()
+        measurer.look(scraped.facts())
+    (tmp_path / RECORD).write_text(record.to_json())
+    (tmp_path / ANSWERS).write_bytes(tape.packed())
+
+    again = judge_again(tmp_path)
+
+    assert again.to_json() == record.to_json()
+    assert any("log_records" in asked for asked in scraped.prometheus.asked) is (rules.logs is not None)
+    assert ("log" in record.to_json()) is (rules.logs is not None)
+    assert again.guarded().alarm.startswith("Logs: ") is (rules.logs is not None)

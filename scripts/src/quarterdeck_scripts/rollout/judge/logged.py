@@ -200,10 +200,10 @@ def _plain(
         if rate <= bound or so < share * len(every):
             return ""
     of, unit, scale = (_REQUESTS, "on 100 requests", 100) if asked else (_MINUTES, "in each pod's minute", 1)
-    canary, stable_now = ((_rate(first, last, of, side) or 0.0) * scale for side in (_CANARY, _STABLE))
+    canary, stable_now = (_few((_rate(first, last, of, side) or 0.0) * scale) for side in (_CANARY, _STABLE))
     return (
         f"Logs: the canary has logged {last.errors[_CANARY] - first.errors[_CANARY]:,} errors within "
-        f"{ended - began:.0f} s, all the time, {canary:.2g} {unit}; the stable pods {stable_now:.2g}"
+        f"{ended - began:.0f} s, all the time, {canary} {unit}; the stable pods {stable_now}"
     )
 
 
@@ -221,3 +221,12 @@ def _rate(a: Logged, b: Logged, of: Callable[[Logged], tuple[float, float]], sid
     """Return the errors of *side* between two looks, for each of what *of* counts; None where there was none of it."""
     units = of(b)[side] - of(a)[side]
     return (b.errors[side] - a.errors[side]) / units if units > 0 else None
+
+
+def _few(number: float) -> str:
+    """Write *number* with the digits that matter.
+
+    >>> _few(0.1049), _few(9.96), _few(103.7)
+    ('0.1', '10', '104')
+    """
+    return f"{number:.2g}" if number < 10 else f"{number:.0f}"  # noqa: PLR2004 -- two digits below ten, else whole
