@@ -88,7 +88,7 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 -- as long as the process
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:  # noqa: PLR0911 -- a table, a line for each way to end
     """Run one command line and return its exit code."""
     try:
         result = _invoke(arguments)
@@ -111,7 +111,19 @@ def run(arguments: list[str]) -> int:
         # The reader went away (`quarterdeck … | head`): nothing to say, and no second error at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return errors.EXIT_FAILED
+    except OSError as error:
+        click.echo(_explain(_not_taken(error)), err=True)
+        return errors.EXIT_FAILED
     return result if isinstance(result, int) else errors.EXIT_DONE
+
+
+def _not_taken(error: OSError) -> errors.QuarterdeckError:
+    """Say which file could not be read or written: one that a person named, most of all."""
+    if error.filename is None:  # stdout's disk is full, as a rule: no second error at shutdown
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    named = "the command's output" if error.filename is None else str(error.filename)
+    step = "name another place, or make room and give the right to it; then run the command again"
+    return errors.QuarterdeckError(f"{named} to be read or written", error.strerror or type(error).__name__, step)
 
 
 def _invoke(arguments: list[str]) -> Any:

@@ -63,6 +63,21 @@ def test_how_it_ended_is_told_on_stderr_where_stdout_takes_nothing() -> None:
     assert told.endswith("done\nThe lines above could not be written to stdout (No space left on device).\n")
 
 
+READING = """
+import sys
+from quarterdeck_scripts import cli
+sys.exit(cli.run(["--help"]))
+"""
+
+
+def test_data_that_stdout_does_not_take_are_a_failure_in_a_sentence() -> None:
+    """Nobody has them: not success, and no traceback."""
+    code, told = with_streams(">/dev/full", READING)
+
+    assert code == 1
+    assert told.startswith("Error: Expected the command's output to be read or written.\nFound No space left on device")
+
+
 @pytest.mark.parametrize("streams", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
 def test_streams_that_are_closed_are_no_error(streams: str, tmp_path: Path) -> None:
     """Closed from the start, they lead nowhere; a file that is opened later does not become one of them."""
