@@ -27,6 +27,7 @@ bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; two hours,
 	@$(BIN)/python tests/bench/long_windows.py --write
 	@$(BIN)/python tests/bench/gateways.py --write
 	@$(BIN)/python tests/bench/verdict_simulation.py --write
+	@$(BIN)/python tests/bench/verdict_recordings.py --write
 	@$(BIN)/python tests/bench/many_pods.py --write
 	@$(BIN)/python tests/bench/lock_times.py --write
 	@QUARTERDECK_FAULTS=all $(BIN)/pytest -q tests/cluster/faults

@@ -236,6 +236,7 @@ def _seen(api: PrometheusApi, service: str, seconds: float) -> list[Any]:
         queries.requests(NAMESPACE, service, [THRESHOLD], window),
         queries.scrapes(NAMESPACE, service, window),
         *(queries.gauge(metric, NAMESPACE, service, window) for metric in guards.METRICS),
+        queries.logged(NAMESPACE, service, window),
     ]
     return [series for text in texts for series in api.query(text).series]
 

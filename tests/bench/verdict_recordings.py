@@ -71,6 +71,8 @@ class Case:
     recording: str = "checkout"
     bad: bool = False
     """Whether the canary should be aborted."""
+    warm_up: float = Criteria().warm_up
+    """Seconds, as the catalogue may say of a service."""
     promised: bool = False
     """See `verdict_simulation.Scenario`: about recorded ones nothing is promised beforehand."""
 
@@ -90,6 +92,7 @@ CASES = (
     Case("0.2 % to 10 %, one minute in five, 10 rps beside 90", _beside("now-and-then"), bad=True),
     Case("one route of 1 % of the traffic fails half, 10 rps beside 90", _beside("one-route"), bad=True),
     Case("one request in twelve 0.3 s slower, 10 rps beside 90", _beside("slow"), bad=True),
+    Case("cold for a minute and a half, and no word of it, 10 rps beside 90", _beside("cold"), bad=True),
     Case("503 beyond 8 rps, 5 rps with tides and bursts beside 15", _beside("at-peaks", ORDERS), "orders", bad=True),
     Case("0.2 % to 1 %, 10 rps beside 90, starved", _beside("one-percent"), STARVED, bad=True),
     Case("0.2 % to 5 %, 10 rps beside 90, starved", _beside("five-percent"), STARVED, bad=True),
@@ -97,12 +100,11 @@ CASES = (
     Case("healthy at 0.2 %, 10 rps beside 90", _beside("as-well")),
     Case("healthy, each of nine pods beside the others, 10 rps beside 80", _ALONE),
     Case("healthy, by nature a quarter worse, 30 rps beside 60", ((STABLE[6:], STABLE[:6]),)),
-    Case("cold: each article takes 0.4 s at first, 10 rps beside 90", _beside("cold")),
+    Case("cold for a minute and a half, `warm_up: 2m`, 10 rps beside 90", _beside("cold"), warm_up=120.0),
     Case("another mix: 60 % for a route that fails 3 %, not 1 %, 10 rps beside 90", _beside("another-mix")),
     Case("an incident hits both, 5 rps with tides and bursts beside 15", _beside("as-well", ORDERS), "orders"),
     Case("healthy at 0.2 %, 10 rps beside 90, starved", _beside("as-well"), STARVED),
     Case("healthy, each of nine pods beside the others, 10 rps beside 80, starved", _ALONE, STARVED),
-    Case("cold: each article takes 0.4 s at first, 10 rps beside 90, starved", _beside("cold"), STARVED),
 )
 
 
@@ -120,7 +122,7 @@ class Run:
 
 
 @cache
-def run(name: str, pair: Pair) -> Run:
+def run(name: str, pair: Pair, warm_up: float = Criteria().warm_up) -> Run:
     """Return what a rollout makes of *pair*: its first verdict, and what was counted until the recording's end."""
     recording = recordings.read(name)
     # In whole seconds, as a cluster says when a canary was created.
@@ -128,7 +130,7 @@ def run(name: str, pair: Pair) -> Run:
     series, facts = _as_pair(recording, pair)
     record = RolloutRecord(
         *("id", name, "shop", "bench", "uid", "x:v2", "x:v1", "anna", since, interval, HOUR),
-        *(Criteria(), OBJECTIVES),
+        *(Criteria(warm_up=warm_up), OBJECTIVES),
         since=since,
     )
     prometheus = recordings.Recorded(series)
@@ -193,7 +195,7 @@ def windows(looks: Sequence[Sequence[Batch]]) -> Iterator[Sequence[Sequence[Batc
 
 def as_recorded(case: Case, rule: str) -> list[tuple[Verdict, float]]:
     """Return what the rule called *rule* made of each pair of *case*, and after how many minutes."""
-    runs = [run(case.recording, pair) for pair in case.pairs]
+    runs = [run(case.recording, pair, case.warm_up) for pair in case.pairs]
     if rule == "ours":
         return [(each.verdict, each.minutes) for each in runs]
     return [judged(rule, each.looks) for each in runs]
@@ -203,7 +205,7 @@ def from_every_minute(case: Case, rule: str) -> Result:
     """Return what the rule called *rule* makes of each pair of *case*, looking from every minute on."""
     minutes: dict[Verdict, list[float]] = {verdict: [] for verdict in Verdict}
     for pair in case.pairs:
-        for looks in windows(run(case.recording, pair).looks):
+        for looks in windows(run(case.recording, pair, case.warm_up).looks):
             verdict, took = judged(rule, looks)
             minutes[verdict].append(took)
     return Result(case, minutes)
@@ -221,7 +223,7 @@ def row(case: Case, rule: str) -> dict[str, Any]:
 
 def _counted(case: Case, objective: int) -> list[float]:
     """Return the shares of bad requests of canary and stable, over all pairs."""
-    batches = [look[objective] for pair in case.pairs for look in run(case.recording, pair).looks]
+    batches = [look[objective] for pair in case.pairs for look in run(case.recording, pair, case.warm_up).looks]
     sides = [[batch.canary for batch in batches], [batch.stable for batch in batches]]
     return [sum(each.bad for each in side) / sum(each.requests for each in side) for side in sides]
 
@@ -234,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.why:
         for case in CASES:
-            for found in (run(case.recording, pair) for pair in case.pairs):
+            for found in (run(case.recording, pair, case.warm_up) for pair in case.pairs):
                 print(f"{case.name}\n  {found.verdict} {found.minutes:g} {found.why}")  # noqa: T201 -- its output
         return
     rows = []
