@@ -9,11 +9,14 @@ import re
 import ssl
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
+
+from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +24,15 @@ if TYPE_CHECKING:
 
 STALE_SECONDS = 1.0
 """How long reads are of the past: an API server's cache lags milliseconds behind, a partitioned one seconds."""
+
+RETRY_AFTER = 1
+"""Seconds that a server too busy asks for."""
+
+PERSISTENCE = 2
+"""How often a change that is not carried out is struck, one try after the other."""
+
+UNREADABLE = 5
+"""Reads that fail one after another: one more than a client sends by itself, so that its user sees it too."""
 
 _HOPS = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 """Headers of one connection, not of the message."""
@@ -30,15 +42,15 @@ class Fault(enum.StrEnum):
     """What goes wrong at one change."""
 
     CONFLICT = "409"
-    """Somebody else was faster: refused."""
+    """Somebody else was faster: refused, twice."""
     BUSY = "429"
-    """Refused for want of room, with Retry-After."""
+    """Refused for want of room, twice, with Retry-After."""
     BROKEN = "500"
-    """An error of the server, before anything was changed."""
+    """An error of the server, before anything was changed, twice."""
     BROKEN_LATE = "500 afterwards"
     """An error of the server, after the change was made."""
     CUT = "no answer, not made"
-    """The connection breaks before the request arrives."""
+    """The connection breaks before the request arrives, twice."""
     LOST = "no answer, made"
     """The request is carried out, and the connection breaks before the answer arrives: a timeout after sending."""
     STALE = "stale reads"
@@ -46,18 +58,30 @@ class Fault(enum.StrEnum):
     EXPIRED = "410"
     """The next further page of a list has expired, and watches have to begin anew. Lists come object by object."""
     UNREADABLE = "reads fail"
-    """The change is made, and the next two reads fail."""
-    DROPPED = "watches dropped"
-    """The change is made, and every watch breaks off without an end."""
+    """The change is made, and the next reads fail."""
+    DROPPED = "connections dropped"
+    """The change is made, and every connection breaks off without an end, those of watches too."""
 
 
 class Change(NamedTuple):
     """A change that was asked for."""
 
-    name: str
-    """What it is, and the how many-th of its sort: `PATCH deployments 0`, `PUT leases release 0`."""
+    sort: str
+    """What it is: `PATCH deployments`, `PUT leases release`."""
+    number: int
+    """How many of its sort were made before: a change that is tried again keeps its number."""
     status: int
     """What the API server answered; 0 when it was not asked."""
+
+    @property
+    def name(self) -> str:
+        """Which change it is: `PATCH deployments 0`."""
+        return f"{self.sort} {self.number}"
+
+    @property
+    def made(self) -> bool:
+        """Whether the API server carried it out."""
+        return 200 <= self.status < 300
 
 
 class Answered(NamedTuple):
@@ -70,16 +94,19 @@ class Answered(NamedTuple):
 
 @dataclass
 class Strike:
-    """A fault at one change."""
+    """A fault at some changes."""
 
-    change: str
-    """Its name; see `Change`."""
+    changes: frozenset[str]
+    """Their names; see `Change`."""
     fault: Fault
-    struck: bool = False
+    struck: Counter[str] = field(default_factory=Counter)
+    """How often each was."""
+    hasty: bool = False
+    """Whether one was tried again sooner than Retry-After asks for."""
 
 
 class FaultProxy:
-    """Passes requests on to an API server, counts changes, and strikes once."""
+    """Passes requests on to an API server, counts changes, and strikes some of them."""
 
     def __init__(self, kubeconfig: Path, strike: Strike | None = None) -> None:
         """*kubeconfig* is an administrator's, with certificates in files."""
@@ -93,36 +120,43 @@ class FaultProxy:
         """Every change asked for, rehearsals left out, in order."""
         self.requests = 0
         """Requests of any kind."""
-        self.watches: set[Exchange] = set()
+        self.connections: set[Exchange] = set()
         self.lock = threading.Lock()
         self._seen: dict[str, Answered] = {}
         self._past: dict[str, Answered] = {}
         self._past_until = 0.0
         self._unreadable = 0
         self._expiring = False
+        self._refused = 0.0
 
     def begin_change(self, method: str, path: str, body: bytes) -> tuple[int, Fault | None]:
-        """Count a change; return its number, and the fault that strikes it."""
+        """Count a change; return where it is noted, and the fault that strikes it."""
         with self.lock:
             sort = sort_of(method, path, body)
-            name = f"{sort} {sum(each.name.rpartition(' ')[0] == sort for each in self.changes)}"
-            self.changes.append(Change(name, 0))
-            number = len(self.changes) - 1
-            if self.strike is None or self.strike.change != name:
-                return number, None
-            self.strike.struck = True
-            if self.strike.fault is Fault.STALE:
-                self._past, self._past_until = dict(self._seen), time.monotonic() + STALE_SECONDS
-            elif self.strike.fault is Fault.UNREADABLE:
-                self._unreadable = 2
-            elif self.strike.fault is Fault.EXPIRED:
+            change = Change(sort, sum(each.made and each.sort == sort for each in self.changes), 0)
+            self.changes.append(change)
+            place, strike = len(self.changes) - 1, self.strike
+            if strike is None or change.name not in strike.changes:
+                return place, None
+            now = time.monotonic()
+            if strike.fault is Fault.BUSY and 0 < strike.struck[change.name] <= PERSISTENCE:
+                strike.hasty = strike.hasty or now - self._refused < RETRY_AFTER
+            strike.struck[change.name] += 1
+            if strike.struck[change.name] > PERSISTENCE:
+                return place, None
+            self._refused = now
+            if strike.fault is Fault.STALE:
+                self._past, self._past_until = dict(self._seen), now + STALE_SECONDS
+            elif strike.fault is Fault.UNREADABLE:
+                self._unreadable = UNREADABLE
+            elif strike.fault is Fault.EXPIRED:
                 self._expiring = True
-            return number, self.strike.fault
+            return place, strike.fault
 
-    def end_change(self, number: int, status: int) -> None:
+    def end_change(self, place: int, status: int) -> None:
         """Note what the API server answered."""
         with self.lock:
-            self.changes[number] = self.changes[number]._replace(status=status)
+            self.changes[place] = self.changes[place]._replace(status=status)
 
     def instead(self, url: str) -> Answered | None:
         """Return what a read is answered instead of the truth; None for the truth."""
@@ -135,12 +169,12 @@ class FaultProxy:
                 return refusal(410, "Expired")
             return self._past.get(url) if time.monotonic() < self._past_until else None
 
-    def drop_watches(self, *, expired: bool = False) -> None:
-        """Break every watch off without an end; *expired*: the next one has to begin with a list."""
+    def drop_connections(self, *, expired: bool = False) -> None:
+        """Break every connection off without an end; *expired*: the next watch has to begin with a list."""
         with self.lock:
             self._expiring = self._expiring or expired
-        for watching in list(self.watches):
-            watching._break()
+        for each in list(self.connections):
+            each._break()
 
     def note(self, url: str, answered: Answered) -> None:
         """Remember the truth."""
@@ -148,21 +182,34 @@ class FaultProxy:
             self._seen[url] = answered
 
 
+RENEWAL = "PUT leases renew"
+"""The sort of change that comes as often as a rollout takes time."""
+
+_BOOKS = f"/namespaces/{SYSTEM_NAMESPACE}/configmaps"
+"""Where the audit log is."""
+
 _COLLECTION = re.compile(r".*?/v[^/]+(?:/namespaces/[^/]+)?/(?P<plural>[^/]+)")
 
 
 def sort_of(method: str, path: str, body: bytes) -> str:
-    """Return what sort of change it is: a lock given back is another than a lock renewed."""
+    """Return what sort of change it is: a lock taken over or given back is another than a lock renewed.
+
+    What the audit log writes is told from the service's own ConfigMaps.
+    """
     found = _COLLECTION.match(path)
     plural = found["plural"] if found else path
-    released = plural == "leases" and method == "PUT" and not json.loads(body)["spec"]["holderIdentity"]
-    return f"{method} {plural}{' release' if released else ''}"
+    if plural == "leases" and method == "PUT":
+        spec = json.loads(body)["spec"]
+        if not spec["holderIdentity"]:
+            return "PUT leases release"
+        return "PUT leases take" if spec["acquireTime"] == spec["renewTime"] else RENEWAL
+    return f"{method} {'audit' if _BOOKS in path else plural}"
 
 
 def refusal(status: int, reason: str) -> Answered:
     """Return an answer as the API server writes it."""
     body = {"kind": "Status", "code": status, "reason": reason, "message": "by the proxy", "metadata": {}}
-    headers = [("Content-Type", "application/json"), *([("Retry-After", "1")] if status == 429 else [])]
+    headers = [("Content-Type", "application/json"), *([("Retry-After", str(RETRY_AFTER))] if status == 429 else [])]
     return Answered(status, headers, json.dumps(body).encode())
 
 
@@ -177,8 +224,14 @@ class Exchange(BaseHTTPRequestHandler):
     """One connection of a client, and one to the API server."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two packets, of which the second would wait for an answer
     proxy: FaultProxy
     upstream: http.client.HTTPSConnection | None = None
+
+    def setup(self) -> None:
+        """Open it."""
+        super().setup()
+        self.proxy.connections.add(self)
 
     def handle_any(self) -> None:
         """Pass one request on, unless it is struck."""
@@ -219,9 +272,10 @@ class Exchange(BaseHTTPRequestHandler):
         self.proxy.end_change(number, answered.status)
         if fault is Fault.LOST:
             return self._break()
+        self._reply(refusal(500, "InternalError") if fault is Fault.BROKEN_LATE else answered)
         if fault is Fault.DROPPED:
-            self.proxy.drop_watches()
-        return self._reply(refusal(500, "InternalError") if fault is Fault.BROKEN_LATE else answered)
+            self.proxy.drop_connections()
+        return None
 
     def _stream(self, body: bytes) -> None:
         answered = self.proxy.instead(self.path)
@@ -232,14 +286,12 @@ class Exchange(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.proxy.watches.add(self)
         try:
             while piece := response.read1(65536):
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 self.wfile.flush()
             self.wfile.write(b"0\r\n\r\n")
         finally:
-            self.proxy.watches.discard(self)
             response.close()
         return None
 
@@ -274,6 +326,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     def finish(self) -> None:
         """Close both connections."""
+        self.proxy.connections.discard(self)
         if self.upstream is not None:
             self.upstream.close()
         with suppress(OSError):

@@ -19,6 +19,9 @@ T = TypeVar("T")
 DEADLINE = 120.0
 """Seconds that any condition may take, where a test does not say less."""
 
+_LONGEST_PAUSE = 0.25
+"""Seconds between two looks at a condition, at most."""
+
 
 @contextmanager
 def started(log: Path, command: Sequence[Path | str]) -> Iterator[None]:
@@ -40,14 +43,16 @@ def until(condition: Callable[[], T], what: Callable[[], str] | str = "the condi
     Raises:
         AssertionError: it was not true within *deadline* seconds; the message has *what* was waited for.
     """
-    end = time.monotonic() + deadline
+    end, pause = time.monotonic() + deadline, 0.01
     while True:
         with suppress(httpx.HTTPError):  # not listening yet, or 503 while it starts
             if found := condition():
                 return found
         if time.monotonic() > end:
             raise AssertionError(f"waited {deadline:g} s for {what if isinstance(what, str) else what()}")
-        time.sleep(0.02)
+        # Asking all the time would take from what is waited for, on a machine that is busy.
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+        time.sleep(pause)
 
 
 def free_port() -> int:

@@ -84,7 +84,7 @@ def test_no_change_is_missed(plane: Path, tmp_path: Path, *, expiring: bool) -> 
                 truth[name] = str(number)
                 made.append((Told.PRESENT, name, str(number)))
             if number % 9 == 0:
-                proxy.drop_watches(expired=expiring and number % 18 == 0)
+                proxy.drop_connections(expired=expiring and number % 18 == 0)
         until(lambda: follower.present == truth, lambda: f"{truth}, not {follower.present}", 60)
         follower.stop()
 

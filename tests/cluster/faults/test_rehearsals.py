@@ -83,6 +83,7 @@ def test_every_flow_can_be_rehearsed(shop: Callable[[], Any]) -> None:
         plan = session.plan(V2, session.view().inspect())
         session.run(flow.abort(plan), session.record(plan), take_over=True)
         opened.deploy_again(V2)
+        opened.settle()
         undo = rehearsed(opened, flow.undo)
 
     image = f"~ spec.template.spec.containers[checkout].image: {V1} → {V2}"
