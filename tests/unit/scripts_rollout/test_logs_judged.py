@@ -70,6 +70,16 @@ def test_errors_that_go_on_fail() -> None:
     )
 
 
+def test_a_pass_waits_as_soon_where_looks_are_frequent() -> None:
+    """Regression: a canary seen each two seconds passed eight seconds after its warm-up, logging with each request."""
+    often = [
+        Sight(1000.0 + 2.0 * look, logged=Logged((5 * max(0, look - 10), 0), (20 * look, 80 * look), (look, 9 * look)))
+        for look in range(15)
+    ]
+
+    assert [bool(word(often[:n], 1.5).wait) for n in range(10, 16)] == [False] * 3 + [True] * 3
+
+
 def test_what_sets_in_later_has_to_go_on_for_longer() -> None:
     """It may be one pod's bad luck: it fails when it was so half of the time. A PASS waits meanwhile."""
     sights = seen(lambda at: 1.0 if at >= 600 else 0.0, looks=90)

@@ -54,7 +54,8 @@ class LogRules:
     """Share of all such parts since the rollout began in which it has to show: what a version does it does from the
     beginning on, and what comes later may be one pod's bad luck. A PASS waits while that lasts."""
     doubt: float = 30.0
-    """Seconds in both halves of which it has to show, with a fifth of the errors, for a PASS to wait."""
+    """Seconds in both halves of which it has to show, with a fifth of the errors, for a PASS to wait; fewer, but two
+    looks, where the canary has logged nothing before: one that is seen often may pass soon after its warm-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,9 @@ def finding(history: Sequence[tuple[float, Logged | None]], floor: float, rules:
     if not known or history[-1][1] is None:
         return None
     most = max(rules.share, rules.times_allowed * floor)
-    whole, part = (rules.lasts, rules.parts, rules.records), (rules.doubt, 2, rules.records / rules.parts)
+    peace = next((at for at, logged in reversed(known) if not logged.errors[_CANARY]), known[0][0])
+    doubt = min(rules.doubt, known[-1][0] - peace)
+    whole, part = (rules.lasts, rules.parts, rules.records), (doubt, 2, rules.records / rules.parts)
     for share, (seconds, parts, records) in ((rules.mostly, whole), (0.0, part)):
         cut = _cut(known, seconds, parts)
         if cut and cut[-1][1].errors[_CANARY] - cut[0][1].errors[_CANARY] >= records:
