@@ -8,12 +8,15 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.unit.scripts_publish.description import Description, Unjudged
 
 KEYS = {"DD-API-KEY": "an-api-key", "DD-APPLICATION-KEY": "an-application-key"}
@@ -49,6 +52,8 @@ class DatadogServer:
         self.faults: list[Fault] = []
         """What is to go wrong, each once."""
         self.longest_page = 1000
+        self.now: Callable[[], float] = time.time
+        """Its clock, Unix seconds, as every answer says it."""
         self._numbers = itertools.count(1001)
         self._lock = threading.Lock()
         server = self
@@ -82,6 +87,10 @@ class DatadogServer:
                     self.wfile.write(text)
 
             do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 -- http.server's names
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                """Return a time as headers have it; the server's own without one."""
+                return super().date_time_string(server.now() if timestamp is None else timestamp)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

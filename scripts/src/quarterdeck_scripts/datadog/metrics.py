@@ -10,10 +10,11 @@ import itertools
 import math
 import re
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, TRACK
+from quarterdeck_contract.kubernetes import APP_NAME, APP_VERSION, TRACK, TRACK_STABLE
 from quarterdeck_contract.labels import CLUSTER, POD, Label
 from quarterdeck_contract.labels import TRACK as TRACK_LABEL
 from quarterdeck_contract.labels import VERSION as VERSION_LABEL
@@ -21,13 +22,15 @@ from quarterdeck_dashboards.dashboards.datadog_query import Untranslatable, tag
 from quarterdeck_dashboards.datadog.common import ENVIRONMENT, tag_value
 from quarterdeck_dashboards.series import LE
 from quarterdeck_scripts.datadog.question import STEP, Clock, Question, question, spelt
-from quarterdeck_scripts.kube.client import list_all, path
+from quarterdeck_scripts.kube.client import path
+from quarterdeck_scripts.kube.known import Known
 from quarterdeck_scripts.kube.pods import label
+from quarterdeck_scripts.kube.trimmed import trimmed
 from quarterdeck_scripts.ports import Answer, AnswerError, Series
 from quarterdeck_scripts.publish.ports import NoAnswerError, RejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from quarterdeck_scripts.kube.client import Cluster
     from quarterdeck_scripts.publish.ports import Api
@@ -67,10 +70,17 @@ class PodLabels:
     version: str
 
 
-def pods_of(cluster: Cluster, namespace: str, service: str) -> dict[str, PodLabels]:
-    """Return *service*'s pods by name."""
-    listed = list_all(cluster, path("Pod", namespace), {"labelSelector": f"{APP_NAME}={service}"})
-    return {pod["metadata"]["name"]: PodLabels(label(pod, TRACK), label(pod, APP_VERSION)) for pod in listed}
+class PodsOf:
+    """A service's pods by name, as the cluster has them whenever it is called; of many, what changed is asked for."""
+
+    def __init__(self, cluster: Cluster, namespace: str, service: str) -> None:
+        """Ask nothing yet."""
+        self._known = Known(cluster, path("Pod", namespace), {"labelSelector": f"{APP_NAME}={service}"}, keep=trimmed)
+
+    def __call__(self) -> dict[str, PodLabels]:
+        """Return them."""
+        pods = self._known.look()
+        return {pod["metadata"]["name"]: PodLabels(label(pod, TRACK), label(pod, APP_VERSION)) for pod in pods}
 
 
 class DatadogMetrics:
@@ -125,27 +135,31 @@ class DatadogMetrics:
         return Answer((Series({}, ((now, now),)),))
 
     def _answer(self, asked: Question, at: float) -> Answer:
-        began = (at - asked.window) // STEP * STEP
+        began = (at - asked.window) // asked.step * asked.step
         texts = [str(query) for query in asked.queries()]
         query = {"from": str(int(began)), "to": str(math.ceil(at)), "query": ",".join(texts)}
-        read = self._read(asked, self._api.request("GET", "/api/v1/query", query=query), len(texts))
+        answer = self._api.request("GET", "/api/v1/query", query=query)
+        if asked.whole:
+            return Answer(_most(asked, answer, at))
+        read = self._read(asked, answer, len(texts))
         self._pods |= self._look()
         warnings = [
             f"Datadog sent {read.sent[number]:.0f} of {whole:.0f} events that it counted"
             for number, whole in read.whole.items()
             if asked.counts and abs(read.sent[number] - whole) > _SLACK
         ]
-        warnings += self._strangers(read)
+        warnings += self._strangers(read, at)
         parts = {**_silent(asked, read), **read.parts}
         meant = {key: points for key, points in parts.items() if self._is_meant(asked, key[0])}
         found = self._summed(asked, meant, at) if asked.summed is not None else self._samples(asked, meant, at)
         return Answer(tuple(found), tuple(warnings))
 
-    def _strangers(self, read: _Read) -> list[str]:
+    def _strangers(self, read: _Read, at: float) -> list[str]:
         """Place the pods that the cluster does not have any more by their version; say which cannot be placed.
 
         One of a version that nobody runs was gone before the rollout, and is no part of it; so was one that has said
-        nothing since it began.
+        nothing since it began. Where the past is asked about, it was a pod like others then: on the stable track, with
+        its own version.
         """
         sides = {(known.version.lower(), known.track): known for known in self._pods.values()}
         doubtful = []
@@ -155,6 +169,8 @@ class DatadogMetrics:
             found = [known for (name, _), known in sides.items() if name == version]
             if len(found) == 1:
                 self._pods[pod] = found[0]
+            elif version and not found and at < self._since:
+                self._pods[pod] = PodLabels(TRACK_STABLE, version)
             elif (found or not version) and read.newest[pod] > self._since:
                 doubtful.append(f"the pod {pod} has reported, and neither the cluster nor its version says which it is")
         return doubtful[:1]
@@ -187,7 +203,8 @@ class DatadogMetrics:
         for (pod, key), points in parts.items():
             every = {**asked.known, POD.prometheus: pod, TRACK_LABEL.prometheus: self._pods[pod].track, **dict(key)}
             sums[tuple((name, every.get(name, "")) for name in asked.summed or ())] += sum(points.values())
-        return [Series(dict(key), ((at, value),)) for key, value in sums.items()]
+        per = asked.window if asked.per_second else 1.0
+        return [Series(dict(key), ((at, value / per),)) for key, value in sums.items()]
 
     def _read(self, asked: Question, answer: Any, expected: int) -> _Read:
         """Read *answer* to as many queries as *expected*.
@@ -196,11 +213,9 @@ class DatadogMetrics:
             AnswerError: it is of another shape.
         """
         read = _Read()
-        try:
-            if answer["status"] != "ok" or answer.get("error"):
-                raise _unusable(f"the status {answer['status']}: {answer.get('error') or 'no reason given'}")
-            for each in answer["series"]:
-                number, points = _number_of(each, expected), _points(each, counts=asked.counts)
+        with _of_known_shape():
+            for each in _series(answer):
+                number, points = _number_of(each, expected), _points(each, asked)
                 if asked.counts and number >= expected // 2:
                     read.whole[number - expected // 2] += sum(points.values())
                     continue
@@ -215,8 +230,6 @@ class DatadogMetrics:
                 sums = read.parts[pod, tuple(sorted(labels.items()))]
                 # What differs in capital letters alone is one series there; what we spell alike is one here.
                 sums |= {start: value + sums.get(start, 0.0) for start, value in points.items()}
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise _unusable(f"an answer of another shape ({type(error).__name__}: {error})") from error
         return read
 
     def _restored(self, name: Label, value: str) -> str:
@@ -227,6 +240,28 @@ class DatadogMetrics:
             if spelling.lower() == value:
                 return spelling
         return self._routes.get(tag_value(value), value)
+
+
+def _most(asked: Question, answer: Any, at: float) -> tuple[Series, ...]:
+    """Return the most a second that all pods counted in one interval; nothing where none was counted."""
+    with _of_known_shape():
+        rates = [value / asked.step for each in _series(answer) for value in _points(each, asked).values()]
+    return (Series({}, ((at, max(rates)),)),) if rates else ()
+
+
+def _series(answer: Any) -> Any:
+    if answer["status"] != "ok" or answer.get("error"):
+        raise _unusable(f"the status {answer['status']}: {answer.get('error') or 'no reason given'}")
+    return answer["series"]
+
+
+@contextmanager
+def _of_known_shape() -> Iterator[None]:
+    """Name an answer of another shape as what it is."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise _unusable(f"an answer of another shape ({type(error).__name__}: {error})") from error
 
 
 def _silent(asked: Question, read: _Read) -> dict[tuple[str, _Key], _Points]:
@@ -253,11 +288,12 @@ def _number_of(series: Any, expected: int) -> int:
     return number
 
 
-def _points(series: Any, *, counts: bool) -> _Points:
-    if series["interval"] not in {STEP, STEP * 1000}:  # by its description milliseconds, in its examples seconds
-        raise ValueError(f"intervals of {series['interval']}, not the {STEP} s that were asked for")
+def _points(series: Any, asked: Question) -> _Points:
+    step = asked.step
+    if series["interval"] not in {step, step * 1000}:  # by its description milliseconds, in its examples seconds
+        raise ValueError(f"intervals of {series['interval']}, not the {step} s that were asked for")
     points = {moment / 1000: float(value) for moment, value in series["pointlist"] if value is not None}
-    if counts and not all(math.isfinite(value) and value >= 0 for value in points.values()):
+    if asked.counts and not all(math.isfinite(value) and value >= 0 for value in points.values()):
         raise ValueError("an interval in which less than nothing was counted, or no number")
     return points
 

@@ -2,14 +2,14 @@
 
 Datadog keeps how much a counter grew in each interval, not what it stood at, and of a distribution how many values
 were up to a bound. So a counter's samples, and a histogram's buckets, can be had from it; of PromQL's functions there
-is only the one that adds such growth up.
+are only those that add such growth up: over a window, or for a second of it.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import promql_parser as ast
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 STEP = 20
 """Seconds of an interval: a third of the SDK's export, one a minute; an hour is 180 points, and Datadog sends 1,500."""
+_MOST_POINTS = 1200
+"""Intervals that are asked for at most: Datadog sends 1,500 points of a series, and makes longer intervals of more."""
 LOOKBACK = 300.0
 """Seconds after which a gauge's last value is no present one: Prometheus' own."""
 
@@ -58,6 +60,12 @@ class Question:
     """Labels, as Prometheus calls them, by which growth over the window is added up; None where samples are wanted."""
     latest: bool = False
     """Whether the last sample alone is wanted."""
+    per_second: bool = False
+    """Whether what is added up is divided by the seconds of the window."""
+    step: int = STEP
+    """Seconds of an interval."""
+    whole: bool = False
+    """Whether no pod is told from another: the most that all of them counted a second is wanted, in any interval."""
 
     @property
     def counts(self) -> bool:
@@ -70,15 +78,22 @@ class Question:
         The sums are not needed for an answer, but show whether everything was sent that the others asked for.
         """
         by = tuple(tag(label) for label in (POD, VERSION, *self.labels))
+        if self.whole:
+            yield self._counted((), math.inf)
+            return
         if not self.counts:
             yield MetricQuery("max", self.metric.name, self.conditions, by, f".rollup(max, {STEP})")
             return
-        aggregation = "count" if self.metric.kind is Kind.HISTOGRAM else "sum"
-        suffix = f".as_count().rollup(sum, {STEP})"
         for tags in (by, ()):
             for bound in self.bounds or (math.inf,):
-                above = "" if math.isinf(bound) else f"v: v<={bound:g}"
-                yield MetricQuery(aggregation, self.metric.name, self.conditions, tags, suffix, above)
+                yield self._counted(tags, bound)
+
+    def _counted(self, tags: tuple[str, ...], bound: float) -> MetricQuery:
+        """Return the query for how many values up to *bound* were counted in each interval, told apart by *tags*."""
+        aggregation = "count" if self.metric.kind is Kind.HISTOGRAM else "sum"
+        suffix = f".as_count().rollup(sum, {self.step})"
+        above = "" if math.isinf(bound) else f"v: v<={bound:g}"
+        return MetricQuery(aggregation, self.metric.name, self.conditions, tags, suffix, above)
 
 
 def question(promql: str, scope: tuple[str, ...]) -> Clock | Question:
@@ -98,12 +113,17 @@ def question(promql: str, scope: tuple[str, ...]) -> Clock | Question:
             return _asked(tree.vector_selector, tree.range.total_seconds(), scope)
         case ast.VectorSelector():
             return _asked(tree, LOOKBACK, scope, latest=True)
-        case ast.AggregateExpr() if str(tree.op) == "sum" and _is_by(tree) and _is_increase(tree.expr):
-            increase: Any = tree.expr
-            (matrix,), by = increase.args, tree.modifier
-            summed = tuple(by.labels) if by else ()
-            return _asked(matrix.vector_selector, matrix.range.total_seconds(), scope, summed=summed)
-    raise Untranslatable("it is neither a selector, nor a sum of increases, nor the time")
+        case ast.AggregateExpr() if _is_by(tree) and (grown := _grown(tree)) is not None:
+            (matrix,), by = grown.args, tree.modifier
+            summed, per_second = tuple(by.labels) if by else (), grown.func.name == "rate"
+            found = _asked(matrix.vector_selector, matrix.range.total_seconds(), scope, summed=summed)
+            return replace(found, per_second=per_second)
+        case ast.Call() if tree.func.name == "max_over_time" and (grown := _of_subquery(tree)) is not None:
+            subquery: Any = tree.args[0]
+            asked = _asked(grown.args[0].vector_selector, subquery.range.total_seconds(), scope, summed=())
+            step = max(STEP, math.ceil(asked.window / _MOST_POINTS / 300) * 300)
+            return replace(asked, bounds=(), whole=True, step=step)
+    raise Untranslatable("it is neither a selector, nor a sum of increases or rates, nor the most of one, nor the time")
 
 
 def _asked(
@@ -180,5 +200,19 @@ def _is_by(tree: Any) -> bool:
     return tree.modifier is not None and str(tree.modifier.type) == "AggModifierType.By"
 
 
-def _is_increase(tree: Any) -> bool:
-    return isinstance(tree, ast.Call) and tree.func.name == "increase" and isinstance(tree.args[0], ast.MatrixSelector)
+def _grown(tree: Any) -> Any:
+    """Return the increase or the rate that *tree* is the sum of; None when it is no such sum."""
+    if not isinstance(tree, ast.AggregateExpr) or str(tree.op) != "sum" or not isinstance(tree.expr, ast.Call):
+        return None
+    call: Any = tree.expr
+    is_growth = call.func.name in {"increase", "rate"} and isinstance(call.args[0], ast.MatrixSelector)
+    return call if is_growth else None
+
+
+def _of_subquery(tree: Any) -> Any:
+    """Return the rate whose sum over everything *tree* takes the most of; None when it is something else."""
+    subquery = tree.args[0]
+    if not isinstance(subquery, ast.SubqueryExpr) or getattr(subquery.expr, "modifier", None) is not None:
+        return None
+    grown = _grown(subquery.expr)
+    return grown if grown is not None and grown.func.name == "rate" else None

@@ -87,14 +87,14 @@ def _prometheus(environment: Environment, service: Service, environ: Mapping[str
 def _datadog(environment: Environment, service: Service, environ: Mapping[str, str], clock: Clock) -> Prometheus:
     from quarterdeck_scripts.adapters.json_api import JsonApi, checked_url  # noqa: PLC0415 -- the network
     from quarterdeck_scripts.datadog.connection import DEFAULT_SITE, SITE, headers_of, url_of  # noqa: PLC0415 -- likewise
-    from quarterdeck_scripts.datadog.metrics import DatadogMetrics, pods_of  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.datadog.metrics import DatadogMetrics, PodsOf  # noqa: PLC0415 -- likewise
 
     url = checked_url(url_of(environ.get(SITE) or DEFAULT_SITE))
     api = JsonApi(url, headers_of(environ), called="Datadog", clock=clock, timeout=10.0, within=20.0)
     return DatadogMetrics(
         api,
         environment=environment.name,
-        pods=lambda: pods_of(environment.cluster, service.namespace, service.name),
+        pods=PodsOf(environment.cluster, service.namespace, service.name),
         now=lambda: clock.now() + api.ahead,
         routes=[slo.route for slo in service.slos if slo.route],
     )
