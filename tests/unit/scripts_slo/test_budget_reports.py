@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 from html.parser import HTMLParser
+from typing import TYPE_CHECKING
 
 import promql_parser
 import pytest
+from tests.unit.office import opened
 
 from quarterdeck_dashboards.catalogue import Catalogue, parse
+from quarterdeck_scripts import cli
 from quarterdeck_scripts.ports import Answer, FakePrometheus, Series
 from quarterdeck_scripts.slo import page, questions, text
 from quarterdeck_scripts.slo.report import Report, Spender, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 CATALOGUE = """\
 version: 1
@@ -237,3 +245,47 @@ def test_json_has_every_number(reports: list[Report]) -> None:
     assert (found["service"], found["slo"], found["remaining"]) == ("checkout", "availability", 0.2)
     assert found["spent_by"]["release"][0] == {"name": "v2", "bad": 90.0}
     assert found["burn_down"][-1] == [AT, 0.2]
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a Prometheus without samples; the working directory is empty, and there is no cluster."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with opened() as office:
+        office.answers = [(200, b'{"status":"success","data":{"resultType":"vector","result":[]}}', {})] * 100
+        yield office.url
+
+
+@pytest.mark.parametrize("given", [(), ("--services", "services.yaml"), ("--services", "other.yaml")])
+def test_with_a_prometheus_and_a_catalogue_no_cluster_is_asked(
+    answered: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: tuple[str, ...]
+) -> None:
+    """The file beside which it is run, or the one that is named."""
+    (tmp_path / (given[-1] if given else "services.yaml")).write_text(CATALOGUE)
+
+    code = cli.run(["slo", "report", "--prometheus", answered, "--output", "json", *given])
+
+    assert code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {(each["service"], each["slo"]) for each in found} == {
+        ("checkout", "availability"),
+        ("checkout", "fresh"),
+        ("calls", "quick"),
+    }
+
+
+def test_a_service_that_the_catalogue_has_not_is_refused(
+    answered: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With those it has."""
+    (tmp_path / "services.yaml").write_text(CATALOGUE)
+
+    assert cli.run(["slo", "report", "--prometheus", answered, "--service", "nobody"]) == 2
+    assert "one of the catalogue's services: calls, checkout" in capsys.readouterr().err
+
+
+def test_without_a_catalogue_the_environment_is_asked(answered: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which has one."""
+    assert cli.run(["slo", "report", "--prometheus", answered]) == 2
+    assert "a running local environment" in capsys.readouterr().err
