@@ -80,6 +80,17 @@ def test_it_says_when_a_rollout_would_have_ended(typed: Any, capsys: pytest.Capt
     assert "\n  first        FAIL after " in printed(capsys, "checkout", code=1)
 
 
+@pytest.mark.parametrize("given", [("--until", "1h"), ("--version", "v2")])
+def test_a_window_without_a_beginning_is_refused(
+    typed: Any, capsys: pytest.CaptureFixture[str], given: tuple[str, str]
+) -> None:
+    """What is given would have no effect, and what is printed would be of another time."""
+    assert cli.run([*ANALYZE, "checkout", *given]) == 2
+    assert f"Expected --since with {given[0]}" in capsys.readouterr().err
+    assert cli.run([*ANALYZE, "--replay", str(typed.folder), *given]) == 2
+    assert f"Found {given[0]}." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_an_analysis_is_printed_again_byte_for_byte(
     typed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str

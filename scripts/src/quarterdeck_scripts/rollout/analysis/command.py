@@ -55,7 +55,12 @@ def analyze(  # noqa: PLR0917 -- click passes each option by name
     from quarterdeck_scripts.rollout.analysis import now, text  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.analysis.replay import judge_again  # noqa: PLC0415 -- likewise
 
+    window = [name for name, given in (("--until", until), ("--version", version)) if given]
     others = [name for name, given in (("SERVICE", service), ("--since", since), ("--bundle", bundle)) if given]
+    others += window
+    if window and since is None and replay is None:
+        step = "add --since, such as `--since 2h`, or leave that out to judge what is under way"
+        raise UsageError(f"--since with {' and '.join(window)}, which are of a time in the past", "none", step)
     if replay is not None and others:
         raise UsageError("nothing beside --replay", " and ".join(others), "leave one of them out")
     if replay is not None:
