@@ -81,12 +81,12 @@ def recorded(rows: Sequence[_Row]) -> str:
 _SHORT = {"ours": "ours", "threshold": "threshold", "mann-whitney": "Mann-Whitney"}
 _OF_RECORDINGS = """\
 Real processes under `quarterdeck-instrument`, customers over HTTP, and a real Prometheus that scrapes them every 15 s,
-for 36 minutes: `tests/bench/record_traffic.py` makes the recordings, `tests/bench/recordings/README.md` says how these
-were made. The shares of failed and slow requests are as counted, the canary's first. Each rule judges failed and slow
-requests, and aborts for either; each is told the same counts, with the warm-up taken off. Ours judges the beginning as
-a rollout does, by raw samples, guards (but logged errors) and doubts about the data. *Any minute* is the median over
-runs that begin in any minute of the recording and go on to its end, twelve minutes or more. For 10 beside 10, three
-stable pods are taken in turn. What is cold is so in its beginning alone.
+for up to 36 minutes: `tests/bench/record_traffic.py` makes the recordings, `tests/bench/recordings/README.md` says how
+these were made. The shares of failed and slow requests are as counted, the canary's first. Each rule judges failed and
+slow requests, and aborts for either; each is told the same counts, with the warm-up taken off. Ours judges the
+beginning as a rollout does, by raw samples, guards (but logged errors) and doubts about the data. *Any minute* is the
+median over runs that begin in any minute of the recording and go on to its end, for twelve minutes or more where there
+are as many. For 10 beside 10, three stable pods are taken in turn. What is cold is so in its beginning alone.
 """
 _OF_OTHERS = """\
 Each of nine healthy pods stands for a canary, and three of them for one, beside the others. A canary that has not

@@ -1,4 +1,6 @@
-"""Records what Prometheus sees of canaries beside stable pods: `python tests/bench/record_traffic.py [--minutes N]`.
+"""Records what Prometheus sees of canaries beside stable pods.
+
+    python tests/bench/record_traffic.py [--minutes N] [SERVICE …]
 
 Every pod is a process of its own: `sites/shop_site.py` under uvicorn and `quarterdeck-instrument`, as it would be in a
 container. Customers come over HTTP (`customers.py`), a real Prometheus scrapes the pods' own `/metrics` every 15
@@ -88,6 +90,9 @@ BASE = 0.0017
 """Share of failing requests but for `/search`; with it 0.2 % of all."""
 
 
+FAULTLESS = Ways(neighbour=0.008, search_failing=0)
+
+
 def pods(inventory: int) -> tuple[Pod, ...]:
     """Return every pod; *inventory* is the port of the service that `orders` asks."""
     # By nature the stable pods are up to 20 % better or worse than their mean.
@@ -113,6 +118,8 @@ def pods(inventory: int) -> tuple[Pod, ...]:
         *(Pod("checkout", name, "canary", ways) for name, ways in canaries.items()),
         Pod("checkout", "another-mix", "canary", Ways(failing=BASE), mix=SEARCHING),
         *(Pod("orders", n, "stable" if "stable" in n else "canary", ways, busy) for n, ways in orders.items()),
+        *(Pod("browse", f"stable-{n}", "stable", FAULTLESS) for n in range(15)),
+        *(Pod("browse", f"as-well-{n}", "canary", FAULTLESS) for n in range(5)),
     )
 
 
@@ -133,11 +140,11 @@ class Inventory:
         writer.close()
 
 
-async def record(seconds: float, folder: Path) -> None:
-    """Run everything for so long after the canaries' start, and write the recordings."""
+async def record(seconds: float, services: Sequence[str], folder: Path) -> None:
+    """Run *services* for so long after the canaries' start, and write the recordings."""
     inventory = Inventory()
     server = await asyncio.start_server(inventory.answer, "127.0.0.1", 0)
-    cast = pods(server.sockets[0].getsockname()[1])
+    cast = [pod for pod in pods(server.sockets[0].getsockname()[1]) if pod.service in services]
     ports = free_ports(2 * len(cast) + 1)
     address = f"127.0.0.1:{ports.pop()}"
     serving, showing = ports[: len(cast)], ports[len(cast) :]
@@ -155,7 +162,7 @@ async def record(seconds: float, folder: Path) -> None:
         said = stack.enter_context(process(folder / "prometheus.log", prometheus, *options))
         made = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": f"python tests/bench/record_traffic.py --minutes {seconds / 60:g}",
+            "command": f"python tests/bench/record_traffic.py --minutes {seconds / 60:g} {' '.join(services)}",
             "seconds": seconds,
             "interval": INTERVAL,
             "versions": {name: version(name) for name in ("fastapi", "uvicorn", "quarterdeck-instrumentation")},
@@ -181,7 +188,7 @@ async def record(seconds: float, folder: Path) -> None:
             if customers.lost:
                 print(f"{pod.service}/{pod.name}: {customers.lost} without an answer")  # noqa: T201 -- its output
         api = PrometheusApi(f"http://{address}", timeout=60)
-        for service in dict.fromkeys(pod.service for pod in cast):
+        for service in services:
             ways = {pod.name: {"track": pod.track, **_unusual(pod.ways)} for pod in cast if pod.service == service}
             recordings.write(service, {**made, "since": round(since, 3), "pods": ways}, _seen(api, service, seconds))
 
@@ -254,12 +261,13 @@ def main() -> None:
     """Record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=40.0, help="of each canary (default %(default)s)")
+    parser.add_argument("services", nargs="*", default=["checkout", "orders"], help="(default checkout orders)")
     options = parser.parse_args()
     with suppress(OSError):
         # On a machine with much else to do, what is recorded would be its scheduler; only root may ask for this.
         Path("/proc/self/autogroup").write_text("-10")
     with tempfile.TemporaryDirectory(prefix="quarterdeck-recorded-") as name:
-        asyncio.run(record(options.minutes * 60, Path(name)))
+        asyncio.run(record(options.minutes * 60, options.services, Path(name)))
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ def _beside(canary: str, *stables: tuple[str, ...]) -> tuple[Pair, ...]:
 
 _EACH = tuple((name,) for name in STABLE[::4])
 _ALONE = tuple(((name,), tuple(other for other in STABLE if other != name)) for name in STABLE)
+_BROWSE = (tuple(f"as-well-{number}" for number in range(5)), tuple(f"stable-{number}" for number in range(15)))
 
 CASES = (
     Case("0.2 % to 1 %, 10 rps beside 90", _beside("one-percent"), bad=True),
@@ -98,6 +99,7 @@ CASES = (
     Case("0.2 % to 5 %, 10 rps beside 90, starved", _beside("five-percent"), STARVED, bad=True),
     Case("one request in twelve 0.3 s slower, 10 rps beside 90, starved", _beside("slow"), STARVED, bad=True),
     Case("healthy at 0.2 %, 10 rps beside 90", _beside("as-well")),
+    Case("healthy without errors, 50 rps beside 150", (_BROWSE,), "browse"),
     Case("healthy, each of nine pods beside the others, 10 rps beside 80", _ALONE),
     Case("healthy, by nature a quarter worse, 30 rps beside 60", ((STABLE[6:], STABLE[:6]),)),
     Case("cold for a minute and a half, `warm_up: 2m`, 10 rps beside 90", _beside("cold"), warm_up=120.0),

@@ -55,6 +55,7 @@ OUTCOMES = [
     ("0.2 % to 5 %, 10 rps beside 90, starved", "FAIL", 0.75),
     ("one request in twelve 0.3 s slower, 10 rps beside 90, starved", "FAIL", 1.75),
     ("healthy at 0.2 %, 10 rps beside 90", "INCONCLUSIVE", 36.0),
+    ("healthy without errors, 50 rps beside 150", "PASS", 2.75),
     ("healthy, each of nine pods beside the others, 10 rps beside 80", "PASS", 20.75),
     ("healthy, by nature a quarter worse, 30 rps beside 60", "INCONCLUSIVE", 36.0),
     ("cold for a minute and a half, `warm_up: 2m`, 10 rps beside 90", "INCONCLUSIVE", 36.0),
