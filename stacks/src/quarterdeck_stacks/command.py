@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -162,8 +163,9 @@ def _rendered(env: str, overrides: tuple[str, ...]) -> tuple[Project, StackConfi
     try:
         rendering = run(project, env, config)
     except KeyRefusedError as error:
-        given = {override.partition("=")[0].rpartition(":")[2] for override in overrides}
-        raise error.in_arguments() if error.key in given else error from None
+        raise error.in_arguments() if error.key in _keys(overrides) else error from None
+    except UsageError as error:
+        raise UsageError(error.expected, error.found, _as_given(error.next_step, overrides)) from error
     for left_out in rendering.left_out:
         click.echo(f"Left out: {left_out}", err=True)
     return project, config, ordered(rendering.objects)
@@ -206,6 +208,24 @@ def _compared(
         return Comparison("there is no Pulumi CLI on PATH; compare with a rendering by --diff", None)
     digest = pulumi_cli.preview(env, project.root)
     return Comparison("the stack's state, by `pulumi preview`", preview.changes_of(digest), preview.others_of(digest))
+
+
+def _as_given(step: str, overrides: tuple[str, ...]) -> str:
+    """Return a next *step* that sets keys in a stack's file with those set where --config gave them: it stands over it.
+
+    >>> _as_given("`pulumi config set retention 3d` or longer", ("retention=1d",))
+    '`--config retention=3d` or longer'
+    >>> _as_given("`pulumi config set retention 3d` or longer", ("drain=3s",))
+    '`pulumi config set retention 3d` or longer'
+    """
+    for key in _keys(overrides):
+        step = re.sub(rf"`pulumi config set {re.escape(key)} ([^`]+)`", rf"`--config {key}=\1`", step)
+        step = step.replace(f"`pulumi config rm {key}`", f"leave `--config {key}=…` out")
+    return step
+
+
+def _keys(overrides: tuple[str, ...]) -> set[str]:
+    return {override.partition("=")[0].rpartition(":")[2] for override in overrides}
 
 
 def _show_difference(env: str, overrides: tuple[str, ...], against: Path) -> int:

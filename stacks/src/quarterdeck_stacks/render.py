@@ -145,9 +145,9 @@ def _explained(error: Exception, program: Path) -> QuarterdeckError:
             return each
     what = f"the program in {program} to run"
     if isinstance(error, pulumi.RunError):
-        return RenderError(what, str(error), "correct the stack's configuration")
+        return RenderError(what, str(error), "set what it names: `pulumi config set KEY VALUE`, or --config KEY=VALUE")
     place = getattr(error, "__notes__", ["somewhere in Pulumi"])[0]
-    return RenderError(what, f"{type(error).__name__}: {error} ({place})", "correct it there")
+    return RenderError(what, f"{type(error).__name__}: {error} ({place})", "mend the program there, and run this again")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

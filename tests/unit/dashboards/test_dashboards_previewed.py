@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from quarterdeck_contract import labels as l_
+from quarterdeck_contract.errors import UsageError
 from quarterdeck_dashboards.axis import ticks
 from quarterdeck_dashboards.dashboards.command import preview
 from quarterdeck_dashboards.dashboards.description import (
@@ -189,3 +190,15 @@ def test_a_span_that_is_none_is_a_usage_error(root: Path) -> None:
 def test_ticks_are_round(top: float, most: int, expected: list[float]) -> None:
     """1, 2 or 5 times a power of ten apart."""
     assert ticks(0.0, top, most) == expected
+
+
+@pytest.mark.parametrize("url", ["nonsense", "localhost:9090", "ftp://prometheus", "http://"])
+def test_what_is_no_address_is_refused_before_any_panel_is_drawn(tmp_path: Path, url: str) -> None:
+    """One sentence, not one for each panel."""
+    out = tmp_path / "page.html"
+
+    ended = CliRunner().invoke(preview, ["--services", str(out), "--prometheus", url, "--out", str(out)])
+
+    assert isinstance(ended.exception, UsageError)
+    assert (ended.exception.expected, ended.exception.found) == ("the base URL of a Prometheus", repr(url))
+    assert not out.exists()

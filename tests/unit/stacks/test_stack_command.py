@@ -57,6 +57,8 @@ def test_a_folder_gets_one_file_an_object(root: Path, tmp_path: Path) -> None:
         (("--config", "retentoin=1h"), 2, "Next: write --config retention=…, as docs/reference/environments.md"),
         (("--config", "zzz=1h"), 2, "Next: write --config KEY=…, as docs/reference/environments.md"),
         (("--config", "quarterdeck:drain=soon"), 2, "Next: write --config drain=…, as docs/reference/environments.md"),
+        (("--config", "collector=true"), 2, "Next: `--config collector=false`"),
+        (("--config", "quotaCpu=4"), 2, "Next: leave `--config quotaCpu=…` out"),
         (("--config", "retention"), 2, "Found --config retention."),
         (("--config", "catalogue=nowhere.yaml"), 2, "nowhere.yaml"),
     ],

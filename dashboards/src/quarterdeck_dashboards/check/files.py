@@ -68,7 +68,8 @@ def _dashboard(text: str, origin: str, rate_window: timedelta | None, *, is_name
         if grafana.is_dashboard(document):
             return list(grafana.questions(document, origin, rate_window))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{origin} to be JSON", str(error), "correct it and run the command again") from error
+        step = f"mend it until `python3 -m json.tool {origin}` takes it"
+        raise UsageError(f"{origin} to be JSON", str(error), step) from error
     if not is_named:
         return []
     raise UsageError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED
+from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from quarterdeck_dashboards.command import compared, folder_option, services_option, written
 
 if TYPE_CHECKING:
@@ -64,12 +64,17 @@ def preview(services: Path, url: str, span: str, out: Path) -> int:
     Prints the page's path. What failed or is empty is said on the page and on stderr. Exit code 1 when a query fails.
     """
     from datetime import UTC, datetime  # noqa: PLC0415 -- as above
+    from urllib.parse import urlsplit  # noqa: PLC0415 -- as above
 
     from quarterdeck_dashboards import dashboards as described  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.adapters.prometheus import PrometheusApi  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.dashboards.preview import ask, page  # noqa: PLC0415 -- as above
     from quarterdeck_dashboards.duration import parse_duration  # noqa: PLC0415 -- as above
 
+    if not (parts := urlsplit(url)).hostname or parts.scheme not in {"http", "https"}:
+        raise UsageError(
+            "the base URL of a Prometheus", repr(url), "write it whole: --prometheus http://127.0.0.1:9090"
+        )
     try:
         period = ask.Period.until(datetime.now(UTC), parse_duration(span))
     except ValueError as error:

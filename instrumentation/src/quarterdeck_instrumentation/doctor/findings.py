@@ -127,7 +127,8 @@ def settings(facts: Facts) -> Iterator[Finding]:
         )
     for component, text in facts.said:
         where = "setting" if component == "settings" else component
-        yield Finding(where, Level.WARNING, text, "what was asked for is not what happens", "correct it")
+        mend = "give what it names a value of docs/reference/instrumentation.md, or unset it, and start anew"
+        yield Finding(where, Level.WARNING, text, "what was asked for is not what happens", mend)
     for name, instead in facts.ignored_variables:
         yield Finding(
             "ignored-variable",

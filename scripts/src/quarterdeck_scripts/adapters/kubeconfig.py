@@ -66,8 +66,12 @@ def _plain(nodes: Any) -> list[Json]:
     return [getattr(node, "value", node) for node in nodes or []]
 
 
+_READABLE = "run `kubectl config view` until it shows contexts, or name another file: `export KUBECONFIG=…`"
+"""What to do about a kubeconfig that cannot be read."""
+
+
 def _unreadable(source: str, reason: object) -> UsageError:
-    return UsageError(f"a kubeconfig at {source}", str(reason), "name another with KUBECONFIG, or correct it")
+    return UsageError(f"a kubeconfig at {source}", str(reason), _READABLE)
 
 
 def configuration(source: str, context: str, user: Json) -> Configuration:

@@ -59,7 +59,8 @@ def read_stops(facts: Json) -> dict[str, Stop]:
         raise RefusedError(
             f"stops in the annotation {STOP_THE_LINE} of the ConfigMap {SYSTEM_NAMESPACE}/{ENVIRONMENT_CONFIGMAP}",
             f"{(text or '')[:120]!r} ({error})",
-            "correct it, or remove it with kubectl annotate, once you know who wrote it",
+            f"once you know who wrote it, `kubectl -n {SYSTEM_NAMESPACE} annotate configmap {ENVIRONMENT_CONFIGMAP} "
+            f"{STOP_THE_LINE}-`; then stop the line again with `quarterdeck rollout freeze`",
         ) from error
     return stops
 
