@@ -256,11 +256,10 @@ class Exchange(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _read(self, body: bytes) -> None:
-        answered = self.proxy.instead(self.path)
-        if answered is None:
-            answered = self._pass_on(body)
-            self.proxy.note(self.path, answered)
-        self._reply(answered)
+        # The present is noted while the past is shown: it is the past of the next strike.
+        instead, present = self.proxy.instead(self.path), self._pass_on(body)
+        self.proxy.note(self.path, present)
+        self._reply(instead or present)
 
     def _change(self, body: bytes) -> None:
         number, fault = self.proxy.begin_change(self.command, urlsplit(self.path).path, body)

@@ -12,7 +12,8 @@ from tests.cluster.faults.conftest import RATE
 from tests.programs import until
 from tests.unit.scripts_rollout.conftest import HISTORY, V1, V2
 
-from quarterdeck_scripts.kube.client import MERGE_PATCH, path
+from quarterdeck_contract.kubernetes import HELD
+from quarterdeck_scripts.kube.client import MERGE_PATCH, ApiError, path
 from quarterdeck_scripts.ports import FakeClock
 from quarterdeck_scripts.rollout import beginning, going_back
 from quarterdeck_scripts.rollout.steering.session import Steering
@@ -78,13 +79,20 @@ def start_over_a_changed_configuration(shop: Shop) -> None:
 
 
 def guard(shop: Shop) -> None:
-    """`rollout guard` of an update that somebody else began, whose pods find a node later."""
+    """`rollout guard` of an update that somebody else began, whose pods find a node when it is held."""
     for node in ("node-0", "node-1", "node-2"):
         _mark(shop, node, None)
     shop.deploy_again(V2, nodeSelector={"disk": "new"})
     found = beginning.guarded(shop.session())
-    shop.at_time[shop.clock.now() - shop.begin + 3] = partial(_mark, shop, "node-0", "new")
+    _let_in_when_held(shop)
     beginning.carry_out([found])
+
+
+def _let_in_when_held(shop: Shop) -> None:
+    if HELD in shop.annotations():
+        _mark(shop, "node-0", "new")
+    else:
+        shop.at_time[shop.clock.now() - shop.begin + 1] = partial(_let_in_when_held, shop)
 
 
 def _mark(shop: Shop, node: str, disk: str | None) -> None:
@@ -108,9 +116,8 @@ def undo(shop: Shop) -> None:
 def promote(shop: Shop) -> None:
     """`rollout promote` of one that died."""
     leave_half_way(shop)
-    steering = Steering(shop.session, "checkout", yes=True, dry_run=False)
-    steering.ask(Wish.PROMOTE, "it is urgent")
-    steering.go_on("text")
+    Steering(shop.session, "checkout", yes=True, dry_run=False).ask(Wish.PROMOTE, "it is urgent")
+    until(lambda: _gone_on(shop), "it to go on")
 
 
 def pause_and_resume(shop: Shop) -> None:
@@ -121,11 +128,24 @@ def pause_and_resume(shop: Shop) -> None:
     leave_half_way(shop)
     Steering(shop.session, "checkout", yes=True, dry_run=False).ask(Wish.PAUSE, "lunch")
     until(lambda: _lifted(shop), "the pause to be seen")
-    Steering(shop.session, "checkout", yes=True, dry_run=False).go_on("text")
+    until(lambda: _gone_on(shop), "it to go on")
 
 
 def _lifted(shop: Shop) -> bool:
-    return Steering(shop.session, "checkout", yes=True, dry_run=False).lift_pause("fed")
+    try:
+        return Steering(shop.session, "checkout", yes=True, dry_run=False).lift_pause("fed")
+    except ApiError:
+        return False
+
+
+def _gone_on(shop: Shop) -> bool:
+    """Go on with it; return whether it could be begun: a command whose first look is not answered is typed again."""
+    try:
+        Steering(shop.session, "checkout", yes=True, dry_run=False).go_on("text")
+    except ApiError:
+        assert "PUT leases take" not in {each.sort for each in shop.proxy.changes}
+        return False
+    return True
 
 
 @dataclass(frozen=True)
