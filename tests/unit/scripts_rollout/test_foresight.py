@@ -13,8 +13,8 @@ from quarterdeck_contract.errors import InconclusiveError, UsageError
 from quarterdeck_dashboards.catalogue import parse
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts import cli
-from quarterdeck_scripts.ports import Answer, FakePrometheus, Series
-from quarterdeck_scripts.rollout.foresight.asking import outlook
+from quarterdeck_scripts.ports import Answer, AnswerError, FakePrometheus, Series
+from quarterdeck_scripts.rollout.foresight.asking import counted_at_peak, outlook
 from quarterdeck_scripts.rollout.foresight.outlook import Setting
 from quarterdeck_scripts.rollout.foresight.power import Power, Rates
 from quarterdeck_scripts.rollout.foresight.traffic import Load, Traffic
@@ -222,6 +222,63 @@ def test_nothing_is_warned_of_where_nothing_is_known_or_all_is_well() -> None:
     """A service without traffic is another preflight's; one with enough of both has nothing to fear."""
     assert findings(service(AVAILABILITY), prometheus({}), SETTING) == ()
     assert findings(service(AVAILABILITY), prometheus({"GET /": (1000.0, 0.0)}, left=0.9), SETTING) == ()
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(360.0, 1000.0), (2.0, 6000.0), (3600.0, 100.0), (9000.0, 100.0)])
+def test_a_service_that_is_new_has_the_traffic_of_the_time_it_is_there(seconds: float, rate: float) -> None:
+    """An hour's rate took the time before for time without requests, and warned of too few where there were enough."""
+    asked = prometheus({"GET /": (100.0, 0.0)}, slow=0.01)
+
+    def answer(promql: str, at: float | None) -> Answer:
+        if promql.startswith("time() - min("):
+            return Answer((Series({}, ((1.0, seconds),)),))
+        return asked.query(promql, at=at)
+
+    found = outlook(service(f"{AVAILABILITY}, {LATENCY}"), FakePrometheus(answer), SETTING)
+
+    assert found.rate == pytest.approx(rate)
+    assert [each.rates.share for each in found.prospects] == pytest.approx([0.0, 0.01])
+
+
+def test_a_rollout_far_from_the_peak_is_warned_that_it_is() -> None:
+    """What fails only there is not shown before; near the peak there is nothing to say."""
+    far, near = (
+        findings(service(AVAILABILITY), prometheus({"GET /": (900.0, 0.0)}, peak=peak), SETTING)
+        for peak in (3600.0, 1700.0)
+    )
+
+    assert [(each.guard, each.refuses) for each in far] == [("peak", False)]
+    assert str(far[0]) == (
+        "900 requests/s are 25 % of the last week's peak, and what fails only at the peak is not shown now: look again "
+        "then"
+    )
+    assert near == ()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "baseline", "counted"),
+    [
+        (Strategy.CANARY, Baseline.STABLE, 400.0),
+        (Strategy.CANARY, Baseline.FRESH, 2 * 400.0 / 11),
+        (Strategy.BLUE_GREEN, Baseline.STABLE, 2 * 400.0),
+        (Strategy.ROLLING, Baseline.STABLE, 400.0),
+    ],
+)
+def test_the_peak_is_told_in_what_a_verdict_counts(strategy: Strategy, baseline: Baseline, counted: float) -> None:
+    """The requests of its two sides alone, whatever the strategy makes of the others."""
+    setting = Setting("checkout", strategy, baseline, 1, 9, interval=15, max_wait=600)
+
+    asked = prometheus({"GET /": (100.0, 0.0)}, peak=400.0)
+    assert counted_at_peak(service(AVAILABILITY), asked, setting) == pytest.approx(counted)
+
+
+def test_a_peak_that_nobody_tells_is_none() -> None:
+    """A Prometheus that does not answer keeps no rollout from being judged."""
+
+    def silent(promql: str, at: float | None) -> Answer:
+        raise AnswerError("an answer", f"none to {promql} at {at}", "wait")
+
+    assert counted_at_peak(service(AVAILABILITY), FakePrometheus(silent), SETTING) == 0.0
 
 
 def test_a_budget_that_nobody_knows_is_said_to_be_unknown() -> None:

@@ -112,6 +112,18 @@ def test_a_leak_fails_before_memory_is_full() -> None:
     )
 
 
+def test_a_pass_waits_until_it_is_known_whether_more_memory_than_stables_grows() -> None:
+    """A leaking canary passed at its third look, while six were needed for it to be under suspicion."""
+    looks = memory([0.116, 0.120, 0.123], [0.095] * 3, every=4.0)
+    settled = memory([0.116, 0.120, 0.123, 0.123, 0.123, 0.123], [0.095] * 6)
+
+    assert word(looks, 1.5).wait == (
+        "Saturation: 12% of the memory limit of the canary's pod c are in use, of the stable pods' 10%: the rest "
+        "passes, and waits for as many looks as show whether it grows."
+    )
+    assert [word(each, 1.5).wait for each in (settled, memory([0.11] * 3, [0.095] * 3))] == ["", ""]
+
+
 def test_a_pass_waits_while_memory_seems_to_leak() -> None:
     """Before five minutes are over, growth may be a cache's: nothing fails, and nothing passes."""
     growing = [0.2 + 0.005 * n for n in range(21)]

@@ -135,6 +135,17 @@ def test_guards_fail_whatever_the_counts_show_and_hold_a_pass() -> None:
     assert assess([failing], [], Word(wait="It grows.")).verdict is Verdict.FAIL
 
 
+def test_a_pass_far_from_the_peak_says_what_it_does_not_show() -> None:
+    """By the traffic that it was made of, 100 requests a second, whatever there was when the rollout began."""
+    passing, failing = trial(*[(150, 0, 1350, 0)] * 20), trial(*[(150, 50, 1350, 0)] * 20)
+    words = "Judged at 25 % of the last week's peak: what fails only at the peak is not shown."
+
+    assert assess([passing], [], peak=400.0).unseen == words
+    assert assess([passing], [], peak=400.0).explanation.endswith(f" (0.25 % is always allowed). {words}")
+    assert [assess([passing], [], peak=peak).unseen for peak in (0.0, 190.0)] == ["", ""]
+    assert assess([failing], [], peak=400.0).unseen == ""
+
+
 def test_objectives_and_routes_share_the_chance_of_a_false_alarm() -> None:
     """Whatever may fail a canary has a part of the chance, so that the rollout as a whole keeps its promise."""
     criteria = Criteria()

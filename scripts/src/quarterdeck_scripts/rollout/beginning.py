@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.rollout.checks import finding, preflight
+from quarterdeck_scripts.rollout.foresight.asking import counted_at_peak
 from quarterdeck_scripts.rollout.line.freezes import GUARD
 from quarterdeck_scripts.rollout.steps import flow, train
 from quarterdeck_scripts.rollout.steps.train import Member
@@ -147,10 +148,13 @@ def _ready(session: Session, plan: flow.Plan, situation: Situation, *, finished:
     if not (plan.forced or finished or situation.state):  # one under way comes to its end without evidence too
         namespace, name = session.service.namespace, session.service.name
         preflight.require_measurable(session.prometheus, namespace, name, session.interval)
+    record = session.record(plan)
+    if not (plan.forced or finished):
+        record.peak = counted_at_peak(session.service, session.prometheus, session.let_in(plan))
     return Start(
         session=session,
         plan=plan,
-        record=session.record(plan),
+        record=record,
         findings=() if finished else session.findings(plan),
         resumed=situation.state is not None,
         finished=finished,

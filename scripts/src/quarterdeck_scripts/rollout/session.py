@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.notices.ports import Listener
     from quarterdeck_scripts.ports import Clock, Prometheus
     from quarterdeck_scripts.rollout.checks.finding import Finding
+    from quarterdeck_scripts.rollout.foresight.outlook import Setting
     from quarterdeck_scripts.rollout.judge.tape import Tape
     from quarterdeck_scripts.rollout.steps.actions import Flow, Outcome, Situation
 
@@ -193,6 +194,12 @@ class Session:
         }
         return preflight.rights(self.service.namespace, [part for part, needed in parts.items() if needed])
 
+    def let_in(self, plan: flow.Plan) -> Setting:
+        """Return how *plan* lets its version in, beside the stable pods that there are."""
+        stable = self.view().stable()
+        pods = stable["spec"].get("replicas") or stable.get("status", {}).get("desiredNumberScheduled", 1)
+        return setting(plan, pods)
+
     def findings(self, plan: flow.Plan) -> tuple[Finding, ...]:
         """Return what the rollout will meet: autoscalers, budgets, other owners, freezes, too little evidence."""
         stable = self.view().stable()
@@ -200,8 +207,7 @@ class Session:
         canary = workloads.canary_of(stable, plan.image, plan.replicas) if beside else None
         switched = plan.strategy is Strategy.BLUE_GREEN
         met = preflight.look(self.environment.cluster, stable, canary, switched=switched)
-        pods = stable["spec"].get("replicas") or stable.get("status", {}).get("desiredNumberScheduled", 1)
-        warned = () if plan.forced else warning.findings(self.service, self.prometheus, setting(plan, pods))
+        warned = () if plan.forced else warning.findings(self.service, self.prometheus, self.let_in(plan))
         return (*met, *self.line().findings(self.service.name), *warned)
 
     def line(self) -> Line:

@@ -76,6 +76,7 @@ def ending(record: RolloutRecord, outcome: Outcome, file: Path) -> str:
     told = any(judgement.explanation in outcome.reason for judgement in judgements)
     lines = [f"{record.service}: {outcome.ending}" if told else outcome_of(record.service, outcome)]
     lines += [f"  {judgement.verdict:12} {judgement.explanation}" for judgement in judgements]
+    lines += [f"  {'mind':12} {assessment.unseen}"] if assessment and assessment.unseen else []
     where = f"its evidence is in {file.with_suffix('')}, its record is {file}"
     lines.append(f"  {duration(record.ended - record.began)} in all; {where}")
     return "\n".join(lines)

@@ -25,6 +25,7 @@ def analysis(record: RolloutRecord) -> str:
     lines = [f"{record.service}: {assessment.verdict}"]
     lines += [f"  {judgement.verdict:12} {judgement.explanation}" for judgement in assessment.judgements]
     lines += [f"  no verdict   {cause}" for cause in assessment.causes]
+    lines += [f"  mind         {assessment.unseen}"] if assessment.unseen else []
     word = record.guarded()
     lines += [f"  guards       {said}" for said in (word.alarm, word.wait) if said]
     decided = _first_decision(record)

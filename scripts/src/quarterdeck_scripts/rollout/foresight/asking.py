@@ -73,6 +73,19 @@ def outlook(service: Service, prometheus: Prometheus, how_let_in: Setting) -> Ou
     return foresee(how_let_in, criteria, objectives, traffic=now, how=how, budgets=budgets)
 
 
+def counted_at_peak(service: Service, prometheus: Prometheus, let_in: Setting) -> float:
+    """Return how many requests a second a verdict would count, of both sides, at the last week's peak.
+
+    0 where nobody knows.
+    """
+    asked = traffic.questions(service.namespace, service.name, (), sli.served(service))["peak"]
+    try:
+        rates = let_in.rates(traffic.Load(traffic.read(prometheus, {"peak": asked}).peak))
+    except QuarterdeckError:
+        return 0.0
+    return rates.canary + rates.baseline
+
+
 def _budget(service: Service, slo: Slo, prometheus: Prometheus) -> Budget:
     whole = (100 - slo.objective) / 100 * slo.window.total_seconds() / 60
     try:

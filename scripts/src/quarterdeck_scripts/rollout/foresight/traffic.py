@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract import kubernetes, labels
 from quarterdeck_contract.errors import InconclusiveError
-from quarterdeck_contract.naming import series_names
+from quarterdeck_contract.metrics import BUILD_INFO
+from quarterdeck_contract.naming import prometheus_name, series_names
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.slo import sli
 from quarterdeck_scripts.rollout.judge.criteria import Bad
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 NOW = timedelta(hours=1)
 """What is called now: shorter, and rare failures are not seen; longer, and it is another time of day."""
+LEAST = timedelta(minutes=1)
+"""How long a service has to have been scraped for its rate to be told from that: one step of the question."""
 PAST = timedelta(days=7)
 """Where the peak is looked for: every day of the week."""
 
@@ -108,17 +111,18 @@ def questions(namespace: str, service: str, thresholds: Iterable[float], how: Se
     )
     known = {label.prometheus for label in how.duration.labels}
     sorts = [each.prometheus for each in (labels.HTTP_METHOD, how.route, labels.MODULE) if each.prometheus in known]
-    by, now = ", ".join(sorts), format_duration(NOW)
+    by, now, step = ", ".join(sorts), format_duration(NOW), format_duration(LEAST)
     within = f"{own},{how.status.prometheus}!~{json.dumps(how.errors)},{of_buckets(*thresholds)}"
     return {
         "ended": f"sum by ({by}, {how.status.prometheus}) (rate({count}{{{own}}}[{now}]))",
         "within": f"sum by ({by}, {BUCKET_BOUND}) (rate({bucket}{{{within}}}[{now}]))",
+        "known": f"time() - min(min_over_time(timestamp({prometheus_name(BUILD_INFO)}{{{own}}})[{now}:{step}]))",
         "peak": f"max_over_time(sum(rate({count}{{{own}}}[5m]))[{format_duration(PAST)}:5m])",
     }
 
 
 def read(prometheus: Prometheus, asked: Mapping[str, str]) -> Traffic:
-    """Return the answers to *asked*, `questions`.
+    """Return the answers to *asked*, all of `questions` or some; what is not asked is not known.
 
     Raises:
         AnswerError, UnreachableError: there is none.
@@ -139,7 +143,12 @@ def read(prometheus: Prometheus, asked: Mapping[str, str]) -> Traffic:
             for _, value in series.samples[-1:]
             if math.isfinite(value) and value >= 0
         )
-    return Traffic(answers["ended"], answers["within"], max((value for _, value in answers["peak"]), default=0.0))
+    ended, within, known, peak = (answers.get(name, ()) for name in ("ended", "within", "known", "peak"))
+    # A rate over more time than it has been scraped takes the rest for time without requests.
+    scraped = max((seconds for _, seconds in known), default=NOW.total_seconds())
+    times = max(1.0, NOW.total_seconds() / max(scraped, LEAST.total_seconds()))
+    ended, within = (tuple((said, times * value) for said, value in each) for each in (ended, within))
+    return Traffic(ended, within, max((value for _, value in peak), default=0.0))
 
 
 def _route(said: Mapping[str, str], how: Served) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import InconclusiveError, QuarterdeckError
 from quarterdeck_scripts.rollout.checks.finding import Finding
 from quarterdeck_scripts.rollout.foresight.asking import outlook
-from quarterdeck_scripts.rollout.judge.explain import duration
+from quarterdeck_scripts.rollout.judge.explain import QUIET, duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.ports import Prometheus
     from quarterdeck_scripts.rollout.foresight.outlook import Outlook, Prospect, Setting
 
-EVIDENCE, BLAST = "evidence", "error budget"
+EVIDENCE, BLAST, PEAK = "evidence", "error budget", "peak"
 """Who warns; see `Finding.guard`."""
 
 
@@ -64,6 +64,14 @@ def of(found: Outlook) -> Iterator[Finding]:
         less = "begin with a smaller weight, or wait until the budget has recovered; each later step is held for it"
     for said in filter(None, map(_short, found.prospects)):
         yield Finding(BLAST, said, less, refuses=False)
+    if found.rate < QUIET * found.peak:
+        yield Finding(
+            PEAK,
+            f"{found.rate:.3g} requests/s are {percent(found.rate / found.peak)} of the last week's peak, and what "
+            "fails only at the peak is not shown now",
+            "look again then",
+            refuses=False,
+        )
     if not found.conclusive:
         yield Finding(
             EVIDENCE,

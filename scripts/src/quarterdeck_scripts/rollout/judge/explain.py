@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _MOST = 2 / 3
 """Share of what is bad that one route has when it is named."""
 
+QUIET = 0.5
+"""Share of the peak below which it is said what cannot be seen."""
+
 
 def explain(judgement: Judgement, criteria: Criteria) -> str:
     """Return *judgement* as one sentence: the counts first, then what they show, and what is allowed."""
@@ -72,6 +75,21 @@ def _untold(judgement: Judgement) -> str:
     if not blind:
         return ""
     return f"; {blind} of {len(judgement.routes)} routes had too few requests to show even a total failure"
+
+
+def before_peak(rate: float, peak: float) -> str:
+    """Return what a verdict on *rate* requests a second does not show, when there were *peak* last week.
+
+    Empty where they were about as many, or where nobody knows: 0.
+
+    >>> before_peak(10, 40)
+    "Judged at 25 % of the last week's peak: what fails only at the peak is not shown."
+    >>> before_peak(30, 40), before_peak(10, 0)
+    ('', '')
+    """
+    if rate >= QUIET * peak:
+        return ""
+    return f"Judged at {percent(rate / peak)} of the last week's peak: what fails only at the peak is not shown."
 
 
 def percent(share: float) -> str:

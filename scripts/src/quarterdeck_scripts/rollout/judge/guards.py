@@ -180,7 +180,14 @@ def _filled(sights: Sequence[Sight], last: Fullness, rules: Rules) -> Word:
             f"Saturation: {last.canary:.0%} of the {last.resource} of the canary's pod {last.pod} are in use and have "
             f"been for {rules.full_for:.0f} s, of the stable pods' {last.stable:.0%}."
         )
-    left = _leaks(history, rules) if last.resource == MEMORY else None
+    if last.resource != MEMORY or last.canary <= rules.leak_over * last.stable:
+        return SILENT
+    if 2 * len(history) < 3 * rules.looks:
+        return Word(
+            wait=f"Saturation: {last.canary:.0%} of the memory limit of the canary's pod {last.pod} are in use, of the "
+            f"stable pods' {last.stable:.0%}: the rest passes, and waits for as many looks as show whether it grows."
+        )
+    left = _leaks(history, rules)
     if left is None:
         return SILENT
     found = (
@@ -204,8 +211,6 @@ def _logged(sights: Sequence[Sight], rules: Rules, floor: float) -> Word:
 
 def _leaks(history: Sequence[tuple[float, Fullness]], rules: Rules) -> float | None:
     """Return the seconds until the canary's memory is full, if it seems to leak; None if it does not."""
-    if 2 * len(history) < 3 * rules.looks or history[-1][1].canary <= rules.leak_over * history[-1][1].stable:
-        return None
     left = _until_full([(at, each.canary) for at, each in history], rules)
     stable = _until_full([(at, each.stable) for at, each in history], rules)
     return None if left is None or stable is not None else left

@@ -81,7 +81,7 @@ class Measurer:
             self._previous = reading
         self._record.readings.append(reading)
         self._record.samples = self._ledger.samples() if self._ledger else []
-        return assess(self._trials, reading.causes, self._record.guarded())
+        return assess(self._trials, reading.causes, self._record.guarded(), self._record.peak)
 
     def _read(self, pods: Sequence[PodFact]) -> Reading:
         try:

@@ -67,6 +67,8 @@ class RolloutRecord:
     """Whether its requests are remote procedure calls, of gRPC."""
     since: float = 0.0
     """Unix seconds by the API server's clock: the canary's creation, from which on requests count."""
+    peak: float = 0.0
+    """Requests a second that would be counted on both sides at the last week's peak; 0 when nobody knows."""
     queries: dict[str, str] = field(default_factory=dict)
     """The PromQL texts as last sent, by name."""
     steps: list[Step] = field(default_factory=list)
@@ -96,7 +98,7 @@ class RolloutRecord:
         last = None
         for last in self.trials():  # noqa: B007 -- only the last is wanted
             pass
-        return None if last is None else assess(last[1], last[0].causes, self.guarded())
+        return None if last is None else assess(last[1], last[0].causes, self.guarded(), self.peak)
 
     def guarded(self) -> guards.Word:
         """Return what the guards say after all readings."""
@@ -114,6 +116,11 @@ class RolloutRecord:
             for name in ("logs", "logged"):
                 if each.get(name, "") is None:
                     del each[name]
+        # What nobody knows is not written, so that records from before it was asked are written as they were.
+        if not self.peak:
+            del document["peak"]
+        if assessment is not None and not assessment.unseen:
+            del document["assessment"]["unseen"]
         return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
     @classmethod

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.rollout.judge.counts import Batch, Counts, RouteCounts
 from quarterdeck_scripts.rollout.judge.criteria import Bad, Criteria, Objective
-from quarterdeck_scripts.rollout.judge.explain import explain
+from quarterdeck_scripts.rollout.judge.explain import before_peak, explain
 from quarterdeck_scripts.rollout.judge.guards import SILENT, Word
 from quarterdeck_scripts.rollout.judge.routes import RouteJudgement, RouteTrial, scrapes_to_fail
 from quarterdeck_scripts.rollout.judge.sequential import (
@@ -120,6 +120,11 @@ class Trial:
     def alpha_pass(self) -> float:
         """Chance that either of the two ways to pass ever passes a canary at the margin."""
         return self.criteria.false_pass / 2
+
+    @property
+    def rate(self) -> float:
+        """Requests a second, of both sides."""
+        return (self.canary.requests + self.stable.requests) / self.seconds if self.seconds else 0.0
 
     @property
     def allowed(self) -> float:
@@ -258,10 +263,19 @@ class Assessment:
     """One sentence in plain words."""
     alarm: str = ""
     """What a guard has against the canary: that fails it, whatever its requests say."""
+    unseen: str = ""
+    """What a PASS does not show, in one sentence; empty where nothing is known of that kind."""
 
 
-def assess(trials: Sequence[Trial], causes: Sequence[str], guarded: Word = SILENT) -> Assessment:
-    """Bring everything together: an alarm or one FAIL fails, all must PASS, doubt about the data decides neither."""
+def assess(trials: Sequence[Trial], causes: Sequence[str], guarded: Word = SILENT, peak: float = 0.0) -> Assessment:
+    """Bring everything together: an alarm or one FAIL fails, all must PASS, doubt about the data decides neither.
+
+    Args:
+        trials: one per objective.
+        causes: why the data cannot be trusted.
+        guarded: what the guards say.
+        peak: requests a second that both sides would have had at the last week's peak; 0 when nobody knows.
+    """
     judgements = tuple(trial.judge() for trial in trials)
     if guarded.alarm:
         return Assessment(Verdict.FAIL, judgements, tuple(causes), guarded.alarm, guarded.alarm)
@@ -273,7 +287,9 @@ def assess(trials: Sequence[Trial], causes: Sequence[str], guarded: Word = SILEN
     if judgements and all(judgement.verdict is Verdict.PASS for judgement in judgements):
         if guarded.wait:
             return Assessment(Verdict.INCONCLUSIVE, judgements, (), guarded.wait)
-        return Assessment(Verdict.PASS, judgements, (), " ".join(judgement.explanation for judgement in judgements))
+        unseen = before_peak(max(trial.rate for trial in trials), peak)
+        told = [*(judgement.explanation for judgement in judgements), unseen]
+        return Assessment(Verdict.PASS, judgements, (), " ".join(filter(None, told)), unseen=unseen)
     slowest = next((j for j in judgements if j.verdict is Verdict.INCONCLUSIVE), None)
     explanation = slowest.explanation if slowest else "No verdict: nothing is judged."
     return Assessment(Verdict.INCONCLUSIVE, judgements, (), explanation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.rollout.judge.criteria import Bad
-from quarterdeck_scripts.rollout.judge.explain import duration, number_of, percent
+from quarterdeck_scripts.rollout.judge.explain import QUIET, duration, number_of, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 _NAMED = 5
 """Routes that are named; the others are counted."""
-
-_QUIET = 0.5
-"""Share of the peak below which it is said what cannot be seen."""
 
 
 def render(outlook: Outlook) -> str:
@@ -30,7 +27,7 @@ def _lines(outlook: Outlook) -> Iterator[str]:
     yield f"{setting.service}: {setting.strategy}, {pods} of the new version beside {others}"
     how = "where every pod gets as many" if setting.percent is None else "by its routes' weights at the first step"
     yield f"  traffic    {outlook.rate:.3g} requests/s; the new version gets {percent(outlook.weight)} of them, {how}"
-    if outlook.peak and outlook.rate < _QUIET * outlook.peak:
+    if outlook.peak and outlook.rate < QUIET * outlook.peak:
         yield (
             f"             {percent(outlook.rate / outlook.peak)} of the last week's peak ({outlook.peak:.3g}/s): what "
             "fails only at the peak is not shown now"
