@@ -7,6 +7,7 @@ that end within a minute; with `QUARTERDECK_BEHAVIOURS=all`, as in `make bench`,
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -81,6 +82,9 @@ QUIET, PEAK = 120.0, 60.0
 
 COMMAND_SECONDS = 780.0
 """How long one rollout may take; most take half a minute."""
+
+PEAK_SECONDS = 780.0
+"""How long a peak may take to be one: the last week is looked at in steps of five minutes."""
 
 START_SECONDS = 240.0
 """How long pods may take to serve; most take five seconds."""
@@ -161,6 +165,13 @@ class Market:
         assert done.stdout, done.stderr
         return Ended(done.returncode, RolloutRecord.from_json(done.stdout), done.stderr)
 
+    def peak(self) -> float:
+        """Return the most requests a second of the last week, as `quarterdeck rollout plan` says it."""
+        done = self._quarterdeck("plan", "market")
+        assert done.stdout, done.stderr
+        peak: float = json.loads(done.stdout)["peak"]
+        return peak
+
     def _quarterdeck(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [SCRIPTS / "quarterdeck", "rollout", verb, *arguments, "--env", "local", "--output", "json"],
@@ -240,6 +251,23 @@ def test_a_version_with_another_mix_of_routes_is_promoted(market: Market) -> Non
         tally = next(each for each in reversed(ended.record.readings) if not each.causes).tallies[0]
         assert tally.canary.share > 1.5 * tally.stable.share, "its mix was not another"
         market.is_served_by(["mixed"] * REPLICAS, traffic)
+
+
+if ALL:  # for five minutes at the peak before
+
+    def test_what_fails_at_the_peak_alone_passes_before_it_and_it_is_said(market: Market) -> None:
+        """A verdict is about the traffic that it was made of, and says how far from the peak that was."""
+        with market.customers(), market.customers(crowd, PEAK):
+            until(lambda: market.peak() > QUIET / 2, "the peak to be known", PEAK_SECONDS)
+        with market.customers(rate=QUIET / 4) as traffic:
+            ended = market.roll_out("too-small")
+
+            assert (ended.exit_code, ended.record.ending) == (0, Ending.PROMOTED), ended.said
+            assert re.search(
+                r"Judged at \d+ % of the last week's peak: what fails only at the peak is not shown\.$",
+                ended.record.reason,
+            ), ended.record.reason
+            market.is_served_by(["too-small"] * REPLICAS, traffic)
 
 
 def slow_in_all(record: RolloutRecord) -> float:
