@@ -7,17 +7,16 @@ Deployments). It has no defaults, no validation, no roles, and a watch ends when
 
 from __future__ import annotations
 
-import copy
 import time
 import uuid
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quarterdeck_scripts.kube.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, ApiError, path
 from quarterdeck_scripts.kube.fake_store import Address, Selection, Store
-from quarterdeck_scripts.kube.patches import PatchError, apply, merge, operate
+from quarterdeck_scripts.kube.patches import PatchError, apply, copied, merge, operate
 from quarterdeck_scripts.kube.pods import is_finished, is_ready, is_terminating
 from quarterdeck_scripts.kube.selectors import selects
 
@@ -90,7 +89,7 @@ class FakeCluster:
             if method == "GET":
                 return self._store.get(address) if address.name else self._list(address, query)
             if method == "POST":
-                return self._post(address, copy.deepcopy(body), query)
+                return self._post(address, copied(body), query)
             if method == "DELETE":
                 options = body if isinstance(body, dict) else {}
                 return self._delete(address, {**options, **query})
@@ -114,7 +113,7 @@ class FakeCluster:
         self._store.compact()
 
     def _add(self, found: Json) -> None:
-        found = copy.deepcopy(found)
+        found = copied(found)
         namespace = found["metadata"].get("namespace")
         home = Address.parse(path("Namespace", name=namespace or "default"))
         if namespace and not self._store.has(home):
@@ -199,7 +198,7 @@ class FakeCluster:
         if not self._store.has(address):
             if address.subresource or "metadata" not in wanted:
                 self._store.get(address)
-            return self._create(address, copy.deepcopy(wanted), query)
+            return self._create(address, copied(wanted), query)
         present = self._store.get(address)
         for key in ("resourceVersion", "uid"):
             if wanted["metadata"].get(key, present["metadata"][key]) != present["metadata"][key]:
@@ -207,7 +206,7 @@ class FakeCluster:
                 raise ApiError(409, "Conflict", f"Operation cannot be fulfilled on {address.described}: {message}")
         if present.get("immutable") and wanted.get("data") != present.get("data"):
             raise ApiError(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set")
-        changed = copy.deepcopy(present if address.subresource == "status" else wanted)
+        changed = copied(present if address.subresource == "status" else wanted)
         changed.pop("status", None)
         status = (wanted if address.subresource == "status" else present).get("status")
         changed |= {"status": status} if status is not None else {}
@@ -221,6 +220,11 @@ class FakeCluster:
 
     def _delete(self, address: Address, options: Mapping[str, object]) -> Json:
         present = self._store.get(address)
+        this: Any = options.get("preconditions") or {}
+        for key in ("uid", "resourceVersion"):
+            if this.get(key, present["metadata"][key]) != present["metadata"][key]:
+                message = f"Precondition failed: {key} in precondition: {this[key]}, in object meta: "
+                raise ApiError(409, "Conflict", message + present["metadata"][key])
         grace = options.get("gracePeriodSeconds", present.get("spec", {}).get("terminationGracePeriodSeconds", _GRACE))
         lingers = address.plural == "pods" and present["spec"].get("nodeName") and int(str(grace)) > 0
         if lingers and not is_terminating(present):
@@ -266,13 +270,13 @@ class FakeCluster:
     def _stored(self, address: Address, found: Json | None, query: Mapping[str, object]) -> Json:
         """Store *found* (None: remove what is there), unless *query* asks for a dry run, and let the reactor act."""
         if _dry(query):
-            return copy.deepcopy(found) if found is not None else self._store.get(address)
+            return copied(found) if found is not None else self._store.get(address)
         stored = self._store.put(address, found)
         if self._reactor is not None:
             self._queue.append(stored)
             if not self._reacting:
                 self._react(self._reactor)
-        return copy.deepcopy(stored)
+        return copied(stored)
 
     def _birth(self, found: Json) -> Json:
         """Return the metadata that every new object is given."""

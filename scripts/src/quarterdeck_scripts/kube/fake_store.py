@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_scripts.kube.client import RESOURCES, ApiError, path
+from quarterdeck_scripts.kube.patches import copied
 from quarterdeck_scripts.kube.selectors import field_names, matches_fields, matches_labels
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Store:
         found = self._objects.get(replace(address, subresource=""))
         if found is None:
             raise ApiError(404, "NotFound", f"{address.described} not found")
-        return copy.deepcopy(found)
+        return copied(found)
 
     def has(self, address: Address) -> bool:
         """Return whether there is an object."""
@@ -138,18 +138,18 @@ class Store:
         address = replace(address, subresource="")
         before = self._objects.pop(address, None)
         self.version += 1
-        after = copy.deepcopy(found if found is not None else before)
+        after = copied(found if found is not None else before)
         assert after is not None, "nothing to remove"  # noqa: S101 -- a caller's mistake, not an input
         after["metadata"]["resourceVersion"] = str(self.version)
         if found is not None:
             self._objects[address] = after
         self._history.append(_Change(self.version, address, before, after if found is not None else None))
-        return copy.deepcopy(after)
+        return copied(after)
 
     def select(self, selection: Selection) -> list[Json]:
         """Return copies of what is selected, by namespace and name."""
         return [
-            copy.deepcopy(found)
+            copied(found)
             for address, found in sorted(self._objects.items(), key=_first)
             if selection.takes(address, found)
         ]
@@ -167,7 +167,7 @@ class Store:
             after = selection.takes(change.address, change.after)
             if before or after:
                 kind = "ADDED" if not before else "MODIFIED" if after else "DELETED"
-                told = copy.deepcopy(change.after or change.before)
+                told = copied(change.after or change.before)
                 assert told is not None  # noqa: S101 -- one of both is there
                 told["metadata"]["resourceVersion"] = str(change.version)
                 yield {"type": kind, "object": told}

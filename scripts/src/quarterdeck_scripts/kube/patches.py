@@ -6,8 +6,7 @@ simple form: what is stated wins, lists of named things are merged by name, noth
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,8 +14,26 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Json
 
 
+T = TypeVar("T")
+
+
 class PatchError(Exception):
     """An operation names a place that is not there, or a `test` does not hold."""
+
+
+def copied(value: T) -> T:
+    """Return a copy of plain JSON, in a tenth of the time of `copy.deepcopy`, which has to expect more.
+
+    >>> copied({"a": [1, {"b": None}]})
+    {'a': [1, {'b': None}]}
+    """
+    found: Any = value
+    if isinstance(found, dict):
+        found = {key: copied(each) for key, each in found.items()}
+    elif isinstance(found, list):
+        found = [copied(each) for each in found]
+    alike: T = found
+    return alike
 
 
 def pointer(*keys: str) -> str:
@@ -35,7 +52,7 @@ def merge(target: Any, patch: Any) -> Any:
     {'a': {'c': 2, 'd': 3}}
     """
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     merged = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -58,7 +75,7 @@ def merge_patch(before: Json, after: Json) -> Json:
             inner = merge_patch(old, new)
             patch |= {key: inner} if inner else {}
         elif old != new:
-            patch[key] = copy.deepcopy(new)
+            patch[key] = copied(new)
     return patch
 
 
@@ -75,7 +92,7 @@ def apply(target: Any, stated: Any) -> Any:
         for each in stated:
             merged[each["name"]] = apply(merged.get(each["name"]), each)
         return list(merged.values())
-    return copy.deepcopy(stated)
+    return copied(stated)
 
 
 def _named(value: Any) -> bool:
@@ -91,7 +108,7 @@ def operate(target: Json, operations: Iterable[Json]) -> Json:
     Raises:
         PatchError: one cannot be applied; then none is.
     """
-    result = copy.deepcopy(target)
+    result = copied(target)
     for operation in operations:
         _operate(result, operation)
     return result
@@ -102,12 +119,12 @@ def _operate(result: Json, operation: Json) -> None:
     parent, key = _locate(result, where)
     match kind:
         case "add" if isinstance(parent, list):
-            parent.insert(len(parent) if key == "-" else int(key), copy.deepcopy(operation["value"]))
+            parent.insert(len(parent) if key == "-" else int(key), copied(operation["value"]))
         case "add":
-            parent[key] = copy.deepcopy(operation["value"])
+            parent[key] = copied(operation["value"])
         case "replace":
             _existing(parent, key, where)
-            parent[key] = copy.deepcopy(operation["value"])
+            parent[key] = copied(operation["value"])
         case "remove":
             _existing(parent, key, where)
             del parent[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quarterdeck_contract.errors import EXIT_DONE
+from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED
 from quarterdeck_scripts import console
 from quarterdeck_scripts.rollout import beginning, text
 from quarterdeck_scripts.rollout.rehearsal import rehearse
@@ -62,7 +62,8 @@ def roll_out(found: Sequence[Start], manner: Manner) -> int:
     console.emit_done(text.endings([(each.record, each.file) for each in found], outcome, manner.output))
     if outcome.ending is Ending.PROMOTED:
         _write_back(found, manner)
-    return code
+    # Somebody aborted what is gone on with: done for them, not for whoever asked for the version.
+    return EXIT_FAILED if outcome.ending is Ending.ABORTED else code
 
 
 def _write_report(found: Sequence[Start], file: Path) -> None:

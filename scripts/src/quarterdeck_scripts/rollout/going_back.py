@@ -178,17 +178,8 @@ def undo(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: boo
     sessions = {service: open_session(service) for service in services}
     catalogue = sessions[services[0]].environment.catalogue
     calls = {service.name: [each.name for each in service.dependencies] for service in catalogue.services}
-    undone = []
-    for service in reversed(train.order(list(services), calls)):
-        session, view = sessions[service], sessions[service].view()
-        what = text.undo(view.stable(), view.replica_sets())
-        console.say(what.text)
-        if not what.already:
-            situation = view.inspect()
-            _say_configuration(session, situation.stable_image)
-            plan = session.plan("", situation)
-            preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
-            undone.append((session, plan))
+    ordered = [sessions[service] for service in reversed(train.order(list(services), calls))]
+    undone = [(session, plan) for session in ordered if (plan := _undoing(session))]
     if dry_run:
         for session, plan in undone:
             console.say(rehearse(session, plan, flow.undo(plan)))
@@ -206,3 +197,18 @@ def undo(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: boo
         if write_back:
             console.emit_done(session.write_back(session.view().inspect().stable_image))
     return EXIT_DONE
+
+
+def _undoing(session: Session) -> flow.Plan | None:
+    """Say what undoing does, and return its plan; None where it was done, and seen to its end."""
+    view = session.view()
+    what, situation = text.undo(view.stable(), view.replica_sets()), view.inspect()
+    console.say(what.text)
+    if what.already:
+        if situation.state is not None or (situation.stable_settled and not view.served()):
+            return None
+        console.say("  It was not seen to its end: that is done now.")
+    _say_configuration(session, situation.stable_image)
+    plan = session.plan("", situation)
+    preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
+    return plan

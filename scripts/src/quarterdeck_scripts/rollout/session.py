@@ -144,6 +144,7 @@ class Session:
             ready_within=rollout.ready_within.total_seconds(),
             max_wait=rollout.max_wait.total_seconds(),
             forced=forced,
+            by=self.actor,
         )
 
     def guard(self, situation: Situation) -> flow.Plan:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
 from quarterdeck_scripts.kube import in_place, traffic, workloads
-from quarterdeck_scripts.kube.client import MERGE_PATCH
 from quarterdeck_scripts.kube.pods import is_ready, is_terminating
 from quarterdeck_scripts.rollout.acting.lens import TRACKS
 from quarterdeck_scripts.rollout.acting.writer import Writer
@@ -52,9 +51,8 @@ class Changes(Writer):
             return None
         if state and state.direction is not Direction.BACK and present.get(ROLLOUT_STATE) != self._view.noted:
             raise self._is_another(present.get(ROLLOUT_STATE))
-        patch = {"metadata": {"resourceVersion": stable["metadata"]["resourceVersion"], "annotations": wanted}}
         with self._change("note", stable, present.get(ROLLOUT_STATE), why) as change:
-            self._patch(stable, patch, MERGE_PATCH)
+            self._patch(stable, {"metadata": {"annotations": wanted}})
             change.after = text
         self._view.noted = text
         return None
@@ -74,15 +72,16 @@ class Changes(Writer):
             return
         wanted = workloads.canary_of(self._view.stable(), image, replicas, TRACKS[side])
         with self._change(f"create {side}", wanted, None, f"judge {self._record.image}") as change:
-            self._create(wanted)
+            made = self._create(wanted)
             change.after = {"image": image, "replicas": replicas}
+        self._confirm(made)
 
     def delete(self, side: Side) -> None:
         """Delete a Deployment beside the stable one."""
-        self._lock.holds()
         found = self._view.deployment(side)
         if found is None:
             return
+        self._lock.holds()
         before = {"image": workloads.serving_image(found), "replicas": found["spec"].get("replicas", 1)}
         why = self._record.reason or f"the {side} has served"
         with self._change(f"delete {side}", found, before, why):
@@ -127,8 +126,8 @@ class Changes(Writer):
 
     def hold(self, image: str, pods: int) -> None:
         """Begin the stable workload's own update to *image*, or find it begun, and hold it at its first *pods*."""
-        self._lock.holds()
         stable = self._view.stable()
+        self._lock.holds()
         before = workloads.serving_image(stable)
         if before != image or not in_place.is_held(stable):
             self._check_unchanged(stable)
@@ -142,10 +141,10 @@ class Changes(Writer):
 
     def freeze(self) -> None:
         """Keep a held update as it is, whatever becomes available."""
-        self._lock.holds()
         stable = self._view.stable()
         if in_place.is_steady(stable):
             return
+        self._lock.holds()
         with self._change("hold update", stable, {"paused": False}, self._record.reason or "judge it") as change:
             self._patch(stable, [*workloads.is_still(stable), *in_place.freeze(stable)])
             change.after = {"paused": True}
@@ -181,8 +180,9 @@ class Changes(Writer):
                 before = traffic.weight_of([route], name, canary)
                 why = self._record.reason or f"judge {self._record.image}"
                 with self._change("weigh", route, {"percent": before}, why) as change:
-                    self._patch(route, patch)
+                    made = {**route, **self._patch(route, patch)}
                     change.after = {"percent": percent}
+                self._confirm(made, traffic.weigh_patch(made, name, canary, 0))
         if not percent:
             self._delete_service(canary)
         return percent
@@ -193,7 +193,8 @@ class Changes(Writer):
         self._lock.holds()
         wanted = traffic.service_of(self._view.service(), name, TRACKS[Side.CANARY])
         with self._change("create service", wanted, None, f"judge {self._record.image}"):
-            self._create(wanted)
+            made = self._create(wanted)
+        self._confirm({**wanted, **made})
 
     def _delete_service(self, name: str) -> None:
         found = self._view.canary_service()
@@ -207,8 +208,9 @@ class Changes(Writer):
         self._lock.holds()
         why = self._record.reason or f"judge {self._record.image}"
         with self._change("direct", service, {"track": traffic.track_of(service)}, why) as change:
-            self._patch(service, traffic.direct_patch(service, track))
+            made = self._patch(service, traffic.direct_patch(service, track))
             change.after = {"track": track}
+        self._confirm(made, traffic.direct_patch(made, traffic.track_of(service)))
 
     def _renew(self, daemon_set: Json, pods: int) -> None:
         """Delete pods of a held DaemonSet, the first nodes' first, until *pods* are renewed or being so."""
@@ -222,7 +224,7 @@ class Changes(Writer):
         self._lock.holds()
         found = {**pod, "kind": "Pod"}
         with self._change("delete pod", found, {"images": _images(pod)}, why):
-            self._delete(found, preconditions={"uid": pod["metadata"]["uid"]})
+            self._delete(found)
 
     def _is_another(self, text: str | None) -> RefusedError:
         service = self._record.service

@@ -72,6 +72,12 @@ def kept_for(copies: Iterable[Json], image: str, rollout: str = "") -> list[Json
     return [each for each in copies if _told(each).get(key) == wanted]
 
 
+def of_template(copies: Iterable[Json], template: Json) -> list[Json]:
+    """Return those *copies* that serve to go back to *template*."""
+    digest = template_digest(template)
+    return [each for each in copies if _told(each)["template"] == digest]
+
+
 def outdated(copies: Iterable[Json], templates: Iterable[Json]) -> list[Json]:
     """Return those *copies* that belong to none of *templates*: nobody can go back to what they are for."""
     known = {template_digest(template) for template in templates}
@@ -111,8 +117,7 @@ def restoration(template: Json, present: Mapping[str, Json], copies: Iterable[Js
         present: the ConfigMaps that are there, by name.
         copies: that the rollout has kept which is gone back from, for any template.
     """
-    digest = template_digest(template)
-    kept = {told["name"]: each for each in copies if (told := _told(each))["template"] == digest}
+    kept = {_told(each)["name"]: each for each in of_template(copies, template)}
     create, replace, lost = [], [], []
     for name in sorted(set(config_maps_of(template).values())):
         found, before = present.get(name), kept.get(name)

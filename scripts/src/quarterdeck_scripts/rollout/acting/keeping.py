@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quarterdeck_scripts.kube.client import MERGE_PATCH
 from quarterdeck_scripts.kube.revisions import revisions
 from quarterdeck_scripts.rollout.acting import copies
 from quarterdeck_scripts.rollout.acting.writer import Writer
@@ -50,7 +49,8 @@ class Keeping(Writer):
 
     def forget(self, image: str) -> None:
         """Drop the copies that served to go back from *image*: whoever lets it in again, they are older than that."""
-        for each in self._view.kept_for(self._view.stable(), image):
+        found = [*self._view.kept_for(self._view.stable(), image), *self._view.served()]
+        for each in {each["metadata"]["name"]: each for each in found}.values():
             self._drop(each, "its rollout is gone back from")
 
     def _drop(self, kept: Json, why: str) -> None:
@@ -64,12 +64,10 @@ class Keeping(Writer):
         """Give one ConfigMap the content of another, and *notes* as annotations."""
         self._lock.holds()
         content = copies.content_of(other)
-        patch: Json = {"metadata": {"resourceVersion": present["metadata"]["resourceVersion"]}}
-        if notes:
-            patch["metadata"]["annotations"] = notes
+        patch: Json = {"metadata": {"annotations": notes}} if notes else {}
         for part in ("data", "binaryData"):
             then, now = present.get(part) or {}, content.get(part) or {}
             if then or now:
                 patch[part] = {**dict.fromkeys(then), **now}
         with self._change(action, present, None, why):
-            self._patch(present, patch, MERGE_PATCH)
+            self._patch(present, patch)

@@ -13,7 +13,7 @@ from quarterdeck_scripts.kube.pods import created, label
 from quarterdeck_scripts.kube.trimmed import trimmed
 from quarterdeck_scripts.rollout.acting import lens
 from quarterdeck_scripts.rollout.acting.configuration import config_maps_of
-from quarterdeck_scripts.rollout.acting.copies import Restoration, kept_for, restoration
+from quarterdeck_scripts.rollout.acting.copies import Restoration, kept_for, of_template, restoration
 from quarterdeck_scripts.rollout.steps.actions import Side, Situation
 from quarterdeck_scripts.rollout.steps.state import read_state
 
@@ -122,6 +122,16 @@ class ServiceView:
         except RefusedError:
             state = None
         return kept_for(self.copies(), image, state.id if state else "")
+
+    def served(self) -> list[Json]:
+        """Return the copies for the very template that the stable version has, where no rollout is under way.
+
+        It has been gone back to, and whoever lets another version in makes new ones.
+        """
+        stable = self.stable()
+        if ROLLOUT_STATE in (stable["metadata"].get("annotations") or {}):
+            return []
+        return of_template(self.copies(), stable["spec"]["template"])
 
     def previous(self, stable: Json, image: str) -> Revision | None:
         """Return the revision to which *stable* goes back from *image*; None when it has another version already.

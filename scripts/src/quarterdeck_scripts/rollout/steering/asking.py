@@ -90,7 +90,9 @@ class Asker:
             RefusedError: the rollout moved since *stable* was read; nothing was asked.
         """
         metadata = stable["metadata"]
-        before = (metadata.get("annotations") or {}).get(ROLLOUT_ASK)
+        before = _text(stable)
+        if before == (ask.to_annotation() if ask else None):
+            return
         action = f"rollout: {ask.wish if ask else 'resume'}"
         subject = f"{stable['kind']} {metadata['namespace']}/{metadata['name']}"
         with audit.change(action=action, subject=subject, before=before, why=why) as change:

@@ -64,8 +64,11 @@ class Steering:
         Raises:
             RefusedError: no rollout is under way, or it is decided already.
         """
-        stable, state, _ = self._asker.rollout()
-        return self._write(stable, self._asker.wished(wish, why, state), f"ask for {wish}", why)
+        stable, state, present = self._asker.rollout()
+        wanted = self._asker.wished(wish, why, state)
+        if wanted and wanted.repeats(present):  # by a command that died after it
+            wanted = present
+        return self._write(stable, wanted, f"ask for {wish}", why)
 
     def lift_pause(self, why: str) -> bool:
         """Take a pause away, if there is one; return whether it was taken away.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK
@@ -49,6 +49,10 @@ class Ask:
     def to_annotation(self) -> str:
         """Return the annotation's text."""
         return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+
+    def repeats(self, other: Ask | None) -> bool:
+        """Return whether it says what *other* says, but for when."""
+        return other is not None and replace(self, at=other.at) == other
 
     def __str__(self) -> str:
         return f"{self.wish} asked for by {self.by} at {self.at}" + (f": {self.why}" if self.why else "")

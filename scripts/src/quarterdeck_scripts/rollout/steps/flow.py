@@ -66,6 +66,8 @@ class Plan:
     """Why the gate is passed by; empty when it is not."""
     guarding: bool = False
     """Whether the update is one that somebody else began."""
+    by: str = ""
+    """Who runs the command, who need not be who began the rollout: a person and a machine."""
 
     @property
     def image(self) -> str:
@@ -144,9 +146,12 @@ def _start(plan: Plan) -> Flow:
 
 def _abort(plan: Plan) -> Flow:
     situation: Situation = yield Inspect(any_state=True)
-    outcome = Outcome(Ending.ABORTED, f"aborted by {plan.new.by}")
-    image = situation.canary_image or plan.image
-    directed, weighed = bool(situation.directed), situation.weighed
+    outcome = Outcome(Ending.ABORTED, f"aborted by {plan.by}")
+    image, state = situation.canary_image or plan.image, situation.state
+    if state is not None and state.direction is not Direction.BACK:
+        # Whoever goes on after a kill walks back as well, and whoever was taken over meets another version.
+        yield from _note_back(state.back(outcome.ending, outcome.reason))
+    directed, weighed = bool(situation.directed), situation.weighed or bool(state and state.weights)
     return (yield from _back(plan, image, outcome, directed=directed, weighed=weighed))
 
 
