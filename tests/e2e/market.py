@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import time
 from typing import TYPE_CHECKING
@@ -96,6 +97,10 @@ async def _leaking(route: str, customer: int) -> None:
     _leaked.append(os.urandom(LEAKED_BYTES))
 
 
+async def _logging(route: str, customer: int) -> None:
+    logging.getLogger("market").error("the stall of %s was not noted", customer)
+
+
 BEHAVIOURS: dict[str, Callable[[str, int], Awaitable[None]]] = {
     "healthy": _healthy,
     "mixed": _healthy,
@@ -107,6 +112,7 @@ BEHAVIOURS: dict[str, Callable[[str, int], Awaitable[None]]] = {
     "cold": _cold,
     "crashing": _crashing,
     "leaking": _leaking,
+    "logging": _logging,
 }
 """What a version does before it answers, by its tag. One that is not here ends as soon as it is started."""
 

@@ -49,11 +49,13 @@ BAD = {
     "slow": r"Latency: the canary was slower than 1000 ms on .+ shown to happen at least",
     "unborn": r"the canary never became Ready: .+ CrashLoopBackOff",
     "leaking": r"Saturation: the memory of the canary's pod .+ has grown without a rest",
+    "logging": r"Logs: the canary has logged .+ errors within .+, all the time, .+ on 100 requests; the stable pods 0",
 }
 """What each bad version is put back for, in the words of its verdict."""
 
-LATER = ("broken", "slow", "unborn", "leaking")
-"""Left out by `make test`: other tests show the first three on real processes, and a leak takes six minutes to show."""
+LATER = ("broken", "slow", "unborn", "leaking", "logging")
+"""Left out by `make test`: other tests show the first three on real processes, and the others take six minutes to show.
+"""
 
 SCRIPTS = Path(sys.executable).parent
 REPLICAS = 3
