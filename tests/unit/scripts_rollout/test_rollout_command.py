@@ -172,7 +172,7 @@ def test_another_cluster_under_the_same_name_is_refused(typed: Any, capsys: pyte
 def test_a_signal_puts_everything_back(
     typed: Any, capsys: pytest.CaptureFixture[str], signum: signal.Signals, code: int
 ) -> None:
-    """Ctrl-C, SIGTERM and a lost terminal during the judging end with the stable version whole, the canary gone and the lock free."""
+    """Ctrl-C, SIGTERM and a lost terminal end with the stable version whole, the canary gone and the lock free."""
     typed.behave(V2, rate=1.0)
     typed.at_time[45.0] = lambda: signal.raise_signal(signum)
 
@@ -310,6 +310,19 @@ def test_undo_brings_the_previous_revision_back_once(typed: Any, capsys: pytest.
     assert cli.run(["rollout", "undo", "checkout", "--yes"]) == 0
     assert "was rolled back already: from v2 to v1" in capsys.readouterr().err
     assert typed.images() == [V1] * 3
+
+
+def test_undo_of_what_is_being_rolled_out_again_is_refused(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once it said that all was rolled back already, which was true of the rollout before."""
+    assert cli.run([*START, "--yes", "--force", "a test"]) == 0
+    assert cli.run(["rollout", "undo", "checkout", "--yes"]) == 0
+    session = typed.session()
+    noted = session.plan(V2, session.view().inspect()).new.to_annotation()
+    body = {"metadata": {"annotations": {"quarterdeck.dev/rollout": noted}}}
+    typed.cluster.request("PATCH", path("Deployment", "shop", "checkout"), body=body, content_type=MERGE_PATCH)
+
+    assert cli.run(["rollout", "undo", "checkout", "--yes"]) == 4
+    assert "no rollout of checkout under way" in capsys.readouterr().err
 
 
 def test_undo_without_a_history_is_refused(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:

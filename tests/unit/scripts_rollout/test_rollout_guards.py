@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts import cli
 from quarterdeck_scripts.audit.segments import Segments
-from quarterdeck_scripts.kube.client import MERGE_PATCH, path
+from quarterdeck_scripts.kube.client import MERGE_PATCH, Around, path
 from quarterdeck_scripts.rollout import command
 from quarterdeck_scripts.rollout.checks.finding import Finding, require
+
+if TYPE_CHECKING:
+    from quarterdeck_scripts.kube.client import Cluster
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
@@ -83,6 +86,33 @@ def test_an_override_of_nothing_is_no_entry(typed: Any) -> None:
 
     actions = {json.loads(line)["action"] for _, line in Segments(typed.cluster).read()}
     assert "rollout: override" not in actions
+
+
+class Mirrored(Around):
+    """A cluster with a policy that writes a mirror's address into every image of a Deployment."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self.watch = cluster.watch
+
+    def request(self, method: str, where: str, **sent: Any) -> Any:
+        """Store what is sent, with the mirror's address."""
+        answer = self._cluster.request(method, where, **sent)
+        return json.loads(json.dumps(answer).replace(V2, "mirror/checkout:v2")) if method == "PATCH" else answer
+
+
+def test_an_image_that_a_policy_rewrites_is_refused(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once it was promoted, was broken, and could not be put back: its image was not the one that was looked for."""
+    typed.cluster = Mirrored(typed.cluster)
+
+    assert cli.run(START) == 4
+
+    assert capsys.readouterr().err.endswith(
+        "Error: Expected checkout to get the image localhost/checkout:v2.\n"
+        "Found a policy of the cluster that makes it mirror/checkout:v2.\n"
+        "Next: start with --image mirror/checkout:v2; nothing was changed.\n"
+    )
+    assert (typed.images(), typed.deployments()) == ([V1] * 3, ["checkout"])
 
 
 def test_a_rollout_under_way_is_walked_to_its_end(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:

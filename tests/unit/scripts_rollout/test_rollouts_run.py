@@ -183,6 +183,20 @@ def test_somebody_elses_deployment_ends_the_judging(world: Any) -> None:
     assert world.deployments() == ["checkout"]
 
 
+def test_a_canary_edited_by_somebody_else_ends_the_judging(world: Any) -> None:
+    """Once the evidence of the old template counted on for the new one, which bears the same version."""
+    world.behave(V2, rate=1.0)
+    other = {"spec": {"template": {"metadata": {"annotations": {"team": "theirs"}}}}}
+    where = path("Deployment", "shop", "checkout-canary")
+    world.at_time[45.0] = lambda: world.cluster.request("PATCH", where, body=other, content_type=MERGE_PATCH)
+
+    outcome, code, _ = start(world)
+
+    assert (outcome.ending, code) == (Ending.INCONCLUSIVE, 3)
+    assert "somebody else changed the new version: checkout-canary-" in outcome.reason
+    assert (world.images(), world.deployments()) == ([V1] * 3, ["checkout"])
+
+
 def test_an_image_that_already_runs_is_refused(world: Any) -> None:
     """There is nothing to roll out; the lock is given back."""
     with pytest.raises(RefusedError, match="does not run yet"):

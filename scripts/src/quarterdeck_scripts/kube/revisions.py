@@ -31,6 +31,13 @@ REVISION_HASH = "controller-revision-hash"
 """The same on pods of StatefulSets (the name of their ControllerRevision) and DaemonSets (its hash)."""
 
 
+def template_hash(pod: Json) -> str:
+    """Return what tells the template of *pod* from others of its workload; empty where nobody wrote it."""
+    found = pod["metadata"].get("labels") or {}
+    return str(found.get(TEMPLATE_HASH) or found.get(REVISION_HASH) or "")
+
+
+
 @dataclass(frozen=True, slots=True)
 class Revision:
     """One pod template that a workload has had."""

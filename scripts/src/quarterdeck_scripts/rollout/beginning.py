@@ -145,6 +145,8 @@ def _ready(session: Session, plan: flow.Plan, situation: Situation, *, finished:
         flow.begin_or_resume(plan, situation)
     session.check_routes(plan)
     preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
+    if not (finished or situation.state or plan.guarding):
+        preflight.require_image(session.environment.cluster, session.view().stable(), plan.image)
     if not (plan.forced or finished or situation.state):  # one under way comes to its end without evidence too
         namespace, name = session.service.namespace, session.service.name
         preflight.require_measurable(session.prometheus, namespace, name, session.interval)

@@ -202,7 +202,9 @@ def undo(open_session: Open, services: Sequence[str], *, yes: bool, dry_run: boo
 def _undoing(session: Session) -> flow.Plan | None:
     """Say what undoing does, and return its plan; None where it was done, and seen to its end."""
     view = session.view()
-    what, situation = text.undo(view.stable(), view.replica_sets()), view.inspect()
+    situation = view.inspect()
+    flow.refuse_under_way(session.service.name, situation)
+    what = text.undo(view.stable(), view.replica_sets())
     console.say(what.text)
     if what.already:
         if situation.state is not None or (situation.stable_settled and not view.served()):

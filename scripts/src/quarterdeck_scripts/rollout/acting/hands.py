@@ -222,7 +222,9 @@ class Hands:
         if ask:
             self.tell(f"{ask}. {assessment.explanation}")
             self._record.forced = f"{ask}" if ask.wish is Wish.PROMOTE else ""
-        return do.Look(assessment, now - self._judging_since, trouble, self._view.changed(stable), ask)
+        changed = self._view.changed(stable)
+        changed = f"the stable version: {changed}" if changed else self._view.renewed(canaries)
+        return do.Look(assessment, now - self._judging_since, trouble, changed, ask)
 
     def _weigh(self, percent: int, *, unless_more: bool) -> int:
         """Give the canary its share; what it does with another one is judged anew."""

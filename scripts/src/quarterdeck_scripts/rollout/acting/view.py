@@ -10,6 +10,7 @@ from quarterdeck_scripts.kube import in_place, traffic, workloads
 from quarterdeck_scripts.kube.client import ApiError, Json, list_all, path
 from quarterdeck_scripts.kube.known import Known
 from quarterdeck_scripts.kube.pods import created, label
+from quarterdeck_scripts.kube.revisions import template_hash
 from quarterdeck_scripts.kube.trimmed import trimmed
 from quarterdeck_scripts.rollout.acting import lens
 from quarterdeck_scripts.rollout.acting.configuration import config_maps_of
@@ -18,7 +19,7 @@ from quarterdeck_scripts.rollout.steps.actions import Side, Situation
 from quarterdeck_scripts.rollout.steps.state import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from quarterdeck_scripts.kube.client import Cluster
     from quarterdeck_scripts.kube.revisions import Revision
@@ -44,6 +45,8 @@ class ServiceView:
         every = {"labelSelector": f"{APP_NAME}={service}"}
         self._known = Known(cluster, path("Pod", namespace), every, keep=trimmed) if remembers else None
         self._first_seen: Json | None = None
+        self._let_in: set[str] = set()
+        """Hashes of the templates that the new version's pods had when they were first looked at."""
         self.noted: str | None = None
         """The rollout's state as last seen, or written: the annotation's text."""
 
@@ -288,3 +291,10 @@ class ServiceView:
         if stable["spec"]["template"] != seen["spec"]["template"]:
             return f"its pods' template (now {workloads.serving_image(stable)})"
         return ""
+
+    def renewed(self, pods: Iterable[Json]) -> str:
+        """Say which of the new version's *pods* have another template than its first ones; nothing if none has."""
+        hashes = {pod["metadata"]["name"]: template_hash(pod) for pod in pods}
+        self._let_in = self._let_in or set(hashes.values())
+        others = [name for name, each in hashes.items() if each not in self._let_in]
+        return f"the new version: {others[0]} has another template than its pods had" if others else ""

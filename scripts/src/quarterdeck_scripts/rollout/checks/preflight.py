@@ -11,7 +11,7 @@ from quarterdeck_contract.errors import InconclusiveError, QuarterdeckError, Ref
 from quarterdeck_contract.kubernetes import SYSTEM_NAMESPACE
 from quarterdeck_contract.labels import CONTRACT_VERSION
 from quarterdeck_scripts.kube import workloads
-from quarterdeck_scripts.kube.client import RESOURCES, ApiError, list_all, path
+from quarterdeck_scripts.kube.client import JSON_PATCH, RESOURCES, ApiError, list_all, path
 from quarterdeck_scripts.kube.ownership import Owner, owners
 from quarterdeck_scripts.rollout.checks import budgets, scalers
 from quarterdeck_scripts.rollout.checks.finding import Finding
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.kube.client import Cluster, Json
     from quarterdeck_scripts.ports import Prometheus
 
-_NOT_FOUND = 404
+_BAD_REQUEST, _NOT_FOUND = 400, 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,33 @@ def _allowed(cluster: Cluster, right: Right) -> bool:
     }
     answer = cluster.request("POST", path("SelfSubjectAccessReview"), body=review)
     return bool(answer.get("status", {}).get("allowed"))
+
+
+def require_image(cluster: Cluster, stable: Json, image: str) -> None:
+    """Require that the API server would store *image* as the version of *stable*, by a dry run.
+
+    A policy that writes a mirror's address into every image would have the rollout look for a version that is nowhere.
+
+    Raises:
+        RefusedError: it would store another one.
+        ApiError: it would not store it at all.
+    """
+    metadata = stable["metadata"]
+    where = path(stable["kind"], metadata["namespace"], metadata["name"])
+    patch = workloads.promote_patch(stable, image)
+    try:
+        stored = cluster.request("PATCH", where, query={"dryRun": "All"}, body=patch, content_type=JSON_PATCH)
+    except ApiError as error:
+        if error.status == _BAD_REQUEST:  # a webhook that supports no dry runs
+            return
+        raise
+    found = workloads.serving_image(stored)
+    if found != image:
+        raise RefusedError(
+            f"{metadata['name']} to get the image {image}",
+            f"a policy of the cluster that makes it {found}",
+            f"start with --image {found}; nothing was changed",
+        )
 
 
 def look(cluster: Cluster, target: Json, canary: Json | None, *, switched: bool = False) -> tuple[Finding, ...]:

@@ -309,7 +309,7 @@ class Look:
     trouble: str = ""
     """Why the canary's pods cannot serve, seen long enough to be believed; empty while they can."""
     changed: str = ""
-    """What somebody else changed about the stable version; the evidence is of another version then."""
+    """What somebody else changed about either version; the evidence is of another one then."""
     ask: Ask | None = None
     """What somebody asks of this rollout."""
 

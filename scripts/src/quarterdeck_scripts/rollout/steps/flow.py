@@ -104,6 +104,20 @@ def undo(plan: Plan) -> Flow:
     return _locked(_undo(plan))
 
 
+def refuse_under_way(service: str, situation: Situation) -> None:
+    """Refuse to undo what is still being rolled out.
+
+    Raises:
+        RefusedError: a rollout of *service* is under way.
+    """
+    if situation.state is not None or situation.canary_image is not None:
+        raise RefusedError(
+            f"no rollout of {service} under way",
+            f"one to {situation.state.image if situation.state else situation.canary_image}",
+            f"run `quarterdeck rollout abort {service}`, which puts everything back",
+        )
+
+
 def take_back(plan: Plan, outcome: Outcome) -> Flow:
     """Put a service back that goes with others which go back; one that does so already ends as it was to."""
     return _locked(_take_back(plan, outcome))
@@ -173,12 +187,7 @@ def _finish(plan: Plan) -> Flow:
 
 def _undo(plan: Plan) -> Flow:
     situation: Situation = yield Inspect()
-    if situation.state is not None or situation.canary_image is not None:
-        raise RefusedError(
-            f"no rollout of {plan.service} under way",
-            f"one to {situation.state.image if situation.state else situation.canary_image}",
-            f"run `quarterdeck rollout abort {plan.service}`, which puts everything back",
-        )
+    refuse_under_way(plan.service, situation)
     lost: str = yield RestoreStable(situation.stable_image)
     waited: Waited = yield WaitReady(Side.STABLE, plan.ready_within)
     if not waited.ready:

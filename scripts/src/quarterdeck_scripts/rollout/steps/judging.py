@@ -109,7 +109,7 @@ def _decided(  # noqa: PLR0911 -- a table, a line for each that a look can show
     """Return where *look* leads, after *judged* seconds without those it was paused; None: look again."""
     assessment, ask = look.assessment, look.ask
     if look.changed:
-        return state.back(Ending.INCONCLUSIVE, f"somebody else changed the stable version: {look.changed}")
+        return state.back(Ending.INCONCLUSIVE, f"somebody else changed {look.changed}")
     if assessment.verdict is Verdict.FAIL:
         return state.back(Ending.ROLLED_BACK, assessment.explanation)
     if look.trouble:
