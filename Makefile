@@ -30,7 +30,7 @@ bench: setup  ## what it costs, beside its peers: docs/benchmarks.md; two hours,
 	@$(BIN)/python tests/bench/verdict_recordings.py --write
 	@$(BIN)/python tests/bench/many_pods.py --write
 	@$(BIN)/python tests/bench/lock_times.py --write
-	@QUARTERDECK_FAULTS=all $(BIN)/pytest -q tests/cluster/faults
+	@QUARTERDECK_FAULTS=all $(BIN)/pytest -q -n 4 tests/cluster/faults
 	@QUARTERDECK_MATRIX=whole $(BIN)/pytest -q tests/unit/scripts_rollout/test_strategies_killed.py
 	@QUARTERDECK_BEHAVIOURS=all $(BIN)/pytest -q tests/e2e/test_services_misbehaving.py
 	@$(BIN)/python tools/reference.py

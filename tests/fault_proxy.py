@@ -301,7 +301,7 @@ class Exchange(BaseHTTPRequestHandler):
         # Objects come one a page, so that short lists have further pages too.
         strike = self.proxy.strike
         paged = strike is not None and strike.fault is Fault.EXPIRED
-        where = self.path.replace("limit=500", "limit=1") if paged else self.path
+        where = re.sub(r"\blimit=\d+", "limit=1", self.path) if paged else self.path
         self.upstream.request(self.command, where, body=body or None, headers=kept)
         return self.upstream.getresponse()
 
