@@ -105,7 +105,7 @@ def _tell(left: Left, seen: Situation, runner: str) -> None:
             "pods that are missing, or not Ready",
             f"see `quarterdeck rollout status {name}`",
         )
-    console.emit(f"{name}: aborted by {runner}, as asked; it runs {seen.stable_image}.")
+    console.emit_done(f"{name}: aborted by {runner}, as asked; it runs {seen.stable_image}.")
 
 
 def _is_deaf(left: Sequence[Left], runner: str) -> RefusedError:
