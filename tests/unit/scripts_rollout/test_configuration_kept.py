@@ -194,10 +194,26 @@ def test_an_undo_of_what_others_deployed_leaves_what_was_edited(world: Any, fail
     assert config_map(world, "settings")["data"] == {"a": "5", "b": "2"}
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_version_that_was_deployed_again_by_hand_is_undone_without_copies(world: Any, *, again: bool) -> None:
+    """The rollout that let it in is long over: what was edited since is meant. Not so where nobody came between."""
+    run(world, flow.start)
+    if again:
+        deploy(world, V1)
+        deploy(world, V2)
+    edit(world, "settings", {"a": "5"})
+
+    outcome = run(world, flow.undo, "")
+
+    assert outcome.ending is Ending.UNDONE
+    assert world.images() == [V1] * 3
+    assert config_map(world, "settings")["data"] == {"a": "5" if again else "1", "b": "2"}
+
+
 def test_copies_go_with_the_last_revision_that_reads_them(world: Any) -> None:
     """Only what can be gone back to is kept."""
     workload = world.deployment()
-    first = copy_of(workload, config_map(world, "settings"), rollout="checkout-v2-1", image=V2)
+    first = copy_of(workload, config_map(world, "settings"), rollout="checkout-v2-1", image=V2, revision=1)
 
     assert outdated([first], [workload["spec"]["template"]]) == []
     assert outdated([first], [{"metadata": {}, "spec": {"containers": []}}]) == [first]

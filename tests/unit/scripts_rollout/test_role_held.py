@@ -65,7 +65,7 @@ def reads_settings(world: Any) -> None:
     template: Json = {"metadata": {}, "spec": {"containers": []}}
     named = {"name": "checkout", "namespace": "shop", "uid": "x"}
     gone = {"kind": "Deployment", "metadata": named, "spec": {"template": template}}
-    copy = copy_of(gone, settings, rollout="checkout-v0-1", image="localhost/checkout:v0")
+    copy = copy_of(gone, settings, rollout="checkout-v0-1", image="localhost/checkout:v0", revision=1)
     world.cluster.request("POST", path("ConfigMap", "shop"), body=copy)
     for kind in KINDS:
         for found in world.cluster.request("GET", path(kind, "shop"))["items"]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quarterdeck_contract.errors import RefusedError
-from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK
+from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK, TRACK_BASELINE
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, path
 from quarterdeck_scripts.kube.revisions import RESTARTED_AT
 from quarterdeck_scripts.kube.traffic import service_of, weigh_patch
-from quarterdeck_scripts.kube.workloads import hold_patch, promote_patch
+from quarterdeck_scripts.kube.workloads import canary_of, hold_patch, promote_patch
 from quarterdeck_scripts.rollout import beginning, going_back, status
 from quarterdeck_scripts.rollout.acting.changes import Changes
 from quarterdeck_scripts.rollout.rehearsal import rehearse
@@ -195,6 +195,34 @@ def test_an_update_within_one_version_cannot_be_guarded(make_world: Callable[...
 
     with pytest.raises(RefusedError, match="an update or a restart within v2"):
         beginning.guarded(world.session())
+
+
+def test_a_baseline_that_was_left_is_refused_and_taken_away(make_world: Callable[..., Any]) -> None:
+    """Somebody took the note away and the canary, and forgot what it was compared with."""
+    world = make_world(baseline="fresh")
+    beside = canary_of(world.deployment(), V1, 1, TRACK_BASELINE)
+    world.cluster.request("POST", path("Deployment", "shop"), body=beside)
+
+    with pytest.raises(RefusedError, match="no baseline of checkout"):
+        beginning.starts(world.session, [Member("checkout", V2)], (), "")
+    assert going_back.abort(world.session, ["checkout"], yes=True, dry_run=False, take_over=False) == 0
+
+    assert world.deployments() == ["checkout"]
+    assert world.images() == [V1] * 3
+
+
+def test_a_route_that_names_the_canarys_service_itself_is_refused(make_world: Callable[..., Any]) -> None:
+    """It would be weighed as if a rollout had made it, and lead nowhere once that is over."""
+    world = make_world(weights="[50]")
+    rule = {"backendRefs": [{"name": "checkout-canary", "port": 80, "weight": 1}]}
+    body = {"metadata": {"name": "testers"}, "spec": {"rules": [rule]}}
+    world.cluster.request("POST", path("HTTPRoute", "shop"), body=body)
+
+    with pytest.raises(RefusedError) as refused:
+        beginning.starts(world.session, [Member("checkout", V2)], (), "")
+
+    assert refused.value.found == "testers does"
+    assert world.deployments() == ["checkout"]
 
 
 def test_no_request_reaches_a_green_pod_before_the_switch(make_world: Callable[..., Any]) -> None:

@@ -180,6 +180,8 @@ def test_an_update_that_somebody_else_began_is_guarded() -> None:
     [
         (replace(UNDER_WAY, stable_settled=True), "none: every pod"),
         (replace(UNDER_WAY, canary_image="localhost/checkout:v3"), "one of localhost/checkout:v3"),
+        (replace(UNDER_WAY, weighed=True), "one that a rollout left behind"),
+        (replace(UNDER_WAY, baseline=True), "one that a rollout left behind"),
         (replace(UNDER_WAY, kind="StatefulSet", replicas=1), "1"),
         (replace(UNDER_WAY, unfit="it is paused"), "it is paused"),
     ],

@@ -143,7 +143,7 @@ def _start(session: Session, member: Member, situation: Situation, together: tup
 def _ready(session: Session, plan: flow.Plan, situation: Situation, *, finished: bool = False) -> Start:
     if not finished:
         flow.begin_or_resume(plan, situation)
-    session.check_routes(plan)
+    session.check_routes(plan, situation)
     preflight.require_rights(session.environment.cluster, session.rights(plan, situation))
     if not (finished or situation.state or plan.guarding):
         preflight.require_image(session.environment.cluster, session.view().stable(), plan.image)

@@ -133,7 +133,7 @@ def _left(open_session: Open, services: Sequence[str]) -> list[Left]:
 
 
 def _is_left(situation: Situation) -> bool:
-    let_in = situation.canary_image is not None or bool(situation.directed) or situation.weighed
+    let_in = situation.canary_image is not None or bool(situation.directed) or situation.weighed or situation.baseline
     return let_in or situation.state is not None or situation.unusable
 
 

@@ -21,6 +21,7 @@ from quarterdeck_scripts.kube.pods import label
 from quarterdeck_scripts.kube.revisions import restart_of
 from quarterdeck_scripts.notices.courier import Courier
 from quarterdeck_scripts.ports import SystemClock
+from quarterdeck_scripts.rollout.acting import pruning
 from quarterdeck_scripts.rollout.acting.hands import Hands
 from quarterdeck_scripts.rollout.acting.keeper import Keeper, keeping
 from quarterdeck_scripts.rollout.acting.lock import LeaseLock
@@ -176,15 +177,25 @@ class Session:
         new = replace(plan.new, origin=origin, strategy=Strategy.ROLLING, baseline=Baseline.STABLE)
         return replace(plan, new=new, replicas=self.service.rollout.canary_replicas)
 
-    def check_routes(self, plan: flow.Plan) -> None:
-        """Make sure that there is something to weigh, where *plan* weighs.
+    def check_routes(self, plan: flow.Plan, situation: Situation) -> None:
+        """Make sure that there is something to weigh, where *plan* weighs, and that nobody else weighs it.
 
         Raises:
-            RefusedError: no route leads to the service.
+            RefusedError: no route leads to the service, or one leads to its canary's Service already.
         """
-        if plan.new.weights and not self.view().routes():
-            name = self.service.name
+        if not plan.new.weights:
+            return
+        name, view = self.service.name, self.view()
+        if not view.routes():
             raise RefusedError(f"an HTTPRoute that leads to {name}", "none", "make one, or leave the weights out")
+        canary = workloads.canary_name(name)
+        named = [] if situation.state else [route["metadata"]["name"] for route in view.routes(canary)]
+        if named:
+            raise RefusedError(
+                f"no HTTPRoute that leads to {canary}, the Service that a rollout makes and removes",
+                f"{', '.join(named)} does",
+                "take it out of that route: a rule by headers may lead to a Service of your own",
+            )
 
     def rights(self, plan: flow.Plan, situation: Situation) -> tuple[preflight.Right, ...]:
         """Return what this user must be allowed to do for *plan*, abort and undo included."""
@@ -315,9 +326,15 @@ class Session:
             with listening(stop, console.say):
                 outcome = runner.run(keeping(Herald(record, self.clock.now, courier.tell).follow(steps)))
         finally:
-            for line in filter(None, [keeper.close(), runner.unsaved, _uncopied(audit), *courier.close()]):
+            for line in filter(
+                None, [keeper.close(), runner.unsaved, _uncopied(audit), *courier.close(), *self._pruned()]
+            ):
                 console.say(line)
         return outcome, stop.exit_code(outcome)
+
+    def _pruned(self) -> list[str]:
+        """Take old evidence away; return what could not be, in lines for a person."""
+        return pruning.prune(self.records, self.clock.now())
 
 
 def _uncopied(audit: AuditLog) -> str:

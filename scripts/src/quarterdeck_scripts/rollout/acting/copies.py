@@ -30,10 +30,11 @@ def template_digest(template: Json) -> str:
     return hashlib.sha256(json.dumps(without_restart(template), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def copy_of(workload: Json, config_map: Json, *, rollout: str, image: str) -> Json:
+def copy_of(workload: Json, config_map: Json, *, rollout: str, image: str, revision: int) -> Json:
     """Return the copy of *config_map* for the present template of *workload*; it goes when that goes.
 
-    *rollout* is the id of the rollout that keeps it, *image* the version which that lets in.
+    *rollout* is the id of the rollout that keeps it, *image* the version which that lets in, *revision* the number of
+    the template's.
     """
     metadata, name = workload["metadata"], config_map["metadata"]["name"]
     template = template_digest(workload["spec"]["template"])
@@ -42,6 +43,7 @@ def copy_of(workload: Json, config_map: Json, *, rollout: str, image: str) -> Js
         "template": template,
         "rollout": rollout,
         "image": image,
+        "revision": revision,
         "labels": config_map["metadata"].get("labels") or {},
         "immutable": bool(config_map.get("immutable")),
     }
@@ -76,6 +78,14 @@ def of_template(copies: Iterable[Json], template: Json) -> list[Json]:
     """Return those *copies* that serve to go back to *template*."""
     digest = template_digest(template)
     return [each for each in copies if _told(each)["template"] == digest]
+
+
+def is_of(kept: Json, revision: int) -> bool:
+    """Return whether a copy was made for the revision with that number.
+
+    A template that comes back gets another one: whoever deployed it again took its ConfigMaps as they were then.
+    """
+    return bool(_told(kept).get("revision", revision) == revision)
 
 
 def outdated(copies: Iterable[Json], templates: Iterable[Json]) -> list[Json]:

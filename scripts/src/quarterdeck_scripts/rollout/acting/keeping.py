@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quarterdeck_scripts.kube.revisions import revisions
+from quarterdeck_scripts.kube.revisions import present_number, revisions
 from quarterdeck_scripts.rollout.acting import copies
 from quarterdeck_scripts.rollout.acting.writer import Writer
 
@@ -21,9 +21,11 @@ class Keeping(Writer):
         """Copy what the stable version reads now, and drop copies that nobody can go back to."""
         stable = self._view.stable()
         present = self._view.config_maps(stable["spec"]["template"])
+        replica_sets = self._view.replica_sets()
+        number = present_number(stable, replica_sets)
         there = {each["metadata"]["name"]: each for each in self._view.copies()}
         for found in present.values():
-            wanted = copies.copy_of(stable, found, rollout=self._record.id, image=self._record.image)
+            wanted = copies.copy_of(stable, found, rollout=self._record.id, image=self._record.image, revision=number)
             before = there.get(wanted["metadata"]["name"])
             notes = wanted["metadata"]["annotations"]
             if before is None:
@@ -32,7 +34,7 @@ class Keeping(Writer):
                     self._create(wanted)
             elif copies.content_of(before) != copies.content_of(found) or before["metadata"]["annotations"] != notes:
                 self._replace("keep a copy", before, found, f"of {found['metadata']['name']}, as it is now", notes)
-        templates = [each.template for each in revisions(stable, self._view.replica_sets())]
+        templates = [each.template for each in revisions(stable, replica_sets)]
         for each in copies.outdated(there.values(), [stable["spec"]["template"], *templates]):
             self._drop(each, "its revision is gone")
 

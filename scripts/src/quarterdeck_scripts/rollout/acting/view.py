@@ -10,11 +10,11 @@ from quarterdeck_scripts.kube import in_place, traffic, workloads
 from quarterdeck_scripts.kube.client import ApiError, Json, list_all, path
 from quarterdeck_scripts.kube.known import Known
 from quarterdeck_scripts.kube.pods import created, label
-from quarterdeck_scripts.kube.revisions import template_hash
+from quarterdeck_scripts.kube.revisions import present_number, template_hash
 from quarterdeck_scripts.kube.trimmed import trimmed
 from quarterdeck_scripts.rollout.acting import lens
 from quarterdeck_scripts.rollout.acting.configuration import config_maps_of
-from quarterdeck_scripts.rollout.acting.copies import Restoration, kept_for, of_template, restoration
+from quarterdeck_scripts.rollout.acting.copies import Restoration, is_of, kept_for, of_template, restoration
 from quarterdeck_scripts.rollout.steps.actions import Side, Situation
 from quarterdeck_scripts.rollout.steps.state import read_state
 
@@ -91,15 +91,15 @@ class ServiceView:
         found = self._get("Service", workloads.canary_name(self._service))
         return found if found is not None and traffic.is_made(found) else None
 
-    def routes(self) -> list[Json]:
-        """Return the HTTPRoutes that lead to the service; none where the cluster knows no such kind."""
+    def routes(self, service: str = "") -> list[Json]:
+        """Return the HTTPRoutes that lead to the service, or to another one; none where no such kind is known."""
         try:
             found = list(list_all(self._cluster, path("HTTPRoute", self._namespace)))
         except ApiError as error:
             if error.status == _NOT_FOUND:
                 return []
             raise
-        names = [route["metadata"]["name"] for route in found if traffic.leads_to(route, self._service)]
+        names = [route["metadata"]["name"] for route in found if traffic.leads_to(route, service or self._service)]
         routes = [self._get("HTTPRoute", name) for name in names]
         return [{**route, "kind": "HTTPRoute"} for route in routes if route is not None]
 
@@ -120,11 +120,15 @@ class ServiceView:
 
         A guard has kept none, whatever another rollout of the same version left.
         """
+        return kept_for(self.copies(), image, self._rollout(stable))
+
+    def _rollout(self, stable: Json) -> str:
+        """Return the id of the rollout that *stable* says is under way; empty when it says none that is any use."""
         try:
             state = read_state(stable, self._cluster_uid)
         except RefusedError:
-            state = None
-        return kept_for(self.copies(), image, state.id if state else "")
+            return ""
+        return state.id if state else ""
 
     def served(self) -> list[Json]:
         """Return the copies for the very template that the stable version has, where no rollout is under way.
@@ -163,7 +167,11 @@ class ServiceView:
         template = stable["spec"]["template"] if previous is None else previous.template
         if not config_maps_of(template):
             return Restoration((), (), ())
-        return restoration(template, self.config_maps(template), self.kept_for(stable, image))
+        copies = self.kept_for(stable, image)
+        if not self._rollout(stable):  # they are known by the version alone, which may have come again by hand
+            number = present_number(stable, self.replica_sets()) if previous is None else previous.number
+            copies = [each for each in copies if is_of(each, number)]
+        return restoration(template, self.config_maps(template), copies)
 
     def pods(self, side: Side | None = None) -> list[Json]:
         """Return the pods of one side by their track, or all, without what nobody reads of them."""
@@ -238,6 +246,7 @@ class ServiceView:
             replicas=status.desired,
             directed=None if service is None or traffic.has_its_own(service) else traffic.is_switched(service),
             weighed=self.canary_service() is not None,
+            baseline=self.deployment(Side.BASELINE) is not None,
             unusable=unusable,
             unfit=in_place.unfit(stable),
         )

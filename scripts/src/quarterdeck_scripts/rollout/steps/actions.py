@@ -284,6 +284,8 @@ class Situation:
     """Whether a rollout lets the Service lead to the pods of one side alone; None without one that it could."""
     weighed: bool = False
     """Whether the canary has a Service of its own, to which routes may lead."""
+    baseline: bool = False
+    """Whether there is a Deployment of fresh pods that a canary was compared with."""
     unusable: bool = False
     """Whether a state is noted that nobody can go on from: unreadable, or another cluster's. `state` is None then."""
     unfit: str = ""

@@ -47,8 +47,7 @@ def _check_clean(plan: Plan, situation: Situation, abort_first: str) -> None:
     if situation.directed:
         found = "one that a rollout has switched to one track"
         raise RefusedError(f"the Service {plan.service} to lead to pods of every track", found, abort_first)
-    if situation.weighed:
-        raise RefusedError(f"no Service of a canary of {plan.service}", "one that a rollout left behind", abort_first)
+    _check_nothing_beside(plan, situation, abort_first)
     if situation.stable_image == plan.image:
         raise RefusedError(
             f"an image that {plan.service} does not run yet", plan.image, "give the new version's image with --image"
@@ -70,6 +69,13 @@ def _check_clean(plan: Plan, situation: Situation, abort_first: str) -> None:
             f"see `quarterdeck rollout status {plan.service}`; undo it with `quarterdeck rollout undo {plan.service}`, "
             f"or judge it with `quarterdeck rollout guard {plan.service}`",
         )
+
+
+def _check_nothing_beside(plan: Plan, situation: Situation, abort_first: str) -> None:
+    if situation.weighed:
+        raise RefusedError(f"no Service of a canary of {plan.service}", "one that a rollout left behind", abort_first)
+    if situation.baseline:
+        raise RefusedError(f"no baseline of {plan.service}", "one that a rollout left behind", abort_first)
 
 
 def _check_fits(plan: Plan, situation: Situation) -> None:
@@ -95,6 +101,7 @@ def _check_under_way(plan: Plan, situation: Situation, abort_first: str) -> None
     if situation.canary_image is not None or situation.directed:
         found = f"one of {situation.canary_image}" if situation.canary_image else "a Service that leads to one track"
         raise RefusedError(f"no canary of {plan.service}", found, abort_first)
+    _check_nothing_beside(plan, situation, abort_first)
     if situation.stable_settled:
         raise RefusedError(
             f"an update of {plan.service} under way, to be guarded",
