@@ -121,6 +121,23 @@ class TestReport:
         assert "promoted" in page
         del typed
 
+    def test_what_other_machines_ran_is_named_beside_the_page(
+        self, typed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """From the log in the cluster, which a lost laptop does not take along; nothing is said where all is there."""
+        assert cli.run(START) == 0
+        assert cli.run([*START[:-2], "localhost/checkout:v3", "--yes"]) == 0
+        report = ["rollout", "report", "checkout", "--out", str(tmp_path / "page.html")]
+        capsys.readouterr()
+        assert cli.run(report) == 0
+        assert "Not on the page" not in capsys.readouterr().err
+        (lost,) = (typed.folder / "local" / "rollouts").glob("checkout-v3-*.json")
+        lost.unlink()
+
+        assert cli.run(report) == 0
+
+        assert f"Not on the page: {lost.stem} (by anna@bridge). Their records are on " in capsys.readouterr().err
+
     def test_a_record_that_is_elsewhere_is_named(
         self, typed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -11,6 +11,8 @@ from quarterdeck_contract.errors import EXIT_DONE, EXIT_INCONCLUSIVE
 from quarterdeck_scripts.options import context_option, env_option, output_option
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from quarterdeck_scripts.rollout.looking.history import Past
     from quarterdeck_scripts.rollout.session import Session
 
@@ -77,7 +79,10 @@ def history(service: str, last: int, env: str, context: str | None, output: str)
 @env_option
 @context_option
 def report(service: str, ids: tuple[str, ...], out: Path, env: str, context: str | None) -> None:
-    """Write a page about SERVICE's rollouts, with charts, from the records that runs on this machine left."""
+    """Write a page about SERVICE's rollouts, with charts, from the records that runs on this machine left.
+
+    Those that other machines ran are named, as the audit log in the cluster has them.
+    """
     from quarterdeck_scripts import console  # noqa: PLC0415 -- --help needs no more than click
     from quarterdeck_scripts.rollout.looking.records import records  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.rollout.report import render  # noqa: PLC0415 -- likewise
@@ -87,6 +92,9 @@ def report(service: str, ids: tuple[str, ...], out: Path, env: str, context: str
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(render(found), encoding="utf-8")
     console.emit(f"{out}: {', '.join(record.id for record in found)}")
+    others = "" if ids else _of_others(session, {record.id for record in found})
+    if others:
+        console.say(others)
 
 
 def _open(env: str, context: str | None, service: str) -> Session:
@@ -103,6 +111,18 @@ def _past(session: Session) -> list[Past]:
     state = session.view().inspect(any_state=True).state
     entries = session.audit().verify().entries
     return past(entries, session.service.namespace, session.service.name, state.id if state else "")
+
+
+def _of_others(session: Session, ids: Collection[str]) -> str:
+    """Return which rollouts a page of those with *ids* lacks, for a person; nothing where it has all."""
+    from quarterdeck_contract.errors import QuarterdeckError  # noqa: PLC0415 -- --help needs no more than click
+    from quarterdeck_scripts.rollout.looking.history import without  # noqa: PLC0415 -- likewise
+
+    name = session.service.name
+    try:
+        return without(ids, _past(session))
+    except QuarterdeckError as error:  # the page is written: what else there is nobody has to know
+        return f"Whether other machines ran rollouts of {name} could not be read: {error.found}."
 
 
 def _emit(found: list[Past], output: str) -> None:

@@ -14,7 +14,7 @@ from quarterdeck_scripts.audit.chain import AFTER, DONE
 from quarterdeck_scripts.rollout.steps.state import Direction, Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from quarterdeck_scripts.audit.chain import Entry
 
@@ -99,6 +99,21 @@ def past(entries: Iterable[Entry], namespace: str, service: str, running: str = 
     if running in found:
         found[running] = replace(found[running], ending="", ended="")
     return sorted(found.values(), key=lambda each: datetime.fromisoformat(each.began), reverse=True)
+
+
+def without(ids: Collection[str], every: Iterable[Past]) -> str:
+    """Return, in a line for a person, which rollouts of *every* are none of *ids*; empty where none is.
+
+    An undo leaves no record anywhere.
+    """
+    others = [each for each in every if each.id not in ids and each.ending != Ending.UNDONE]
+    if not others:
+        return ""
+    names = ", ".join(f"{each.id} (by {each.by})" for each in others)
+    return (
+        f"Not on the page: {names}. Their records are on the machines that ran them; "
+        f"`quarterdeck rollout history {others[0].service}` has how they ended, and why, from the cluster."
+    )
 
 
 def _state(value: object) -> dict[str, Any] | None:
