@@ -37,7 +37,6 @@ def template_hash(pod: Json) -> str:
     return str(found.get(TEMPLATE_HASH) or found.get(REVISION_HASH) or "")
 
 
-
 @dataclass(frozen=True, slots=True)
 class Revision:
     """One pod template that a workload has had."""
