@@ -35,7 +35,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "configuration": {},
     "fresh baseline": {"baseline": "fresh"},
     "weights": {"weights": "[50]"},
-    "blue-green": {"strategy": "blue-green", "history": 400.0},
+    "blue-green": {"strategy": "blue-green", "history": 600.0},
     "rolling": {"strategy": "rolling"},
     "partition": {"strategy": "rolling", "kind": "StatefulSet"},
     "daemons": {"strategy": "rolling", "kind": "DaemonSet"},
