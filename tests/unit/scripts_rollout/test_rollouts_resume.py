@@ -138,6 +138,28 @@ def test_a_decision_made_before_the_kill_stands(world: Any) -> None:
     assert record.readings == []
 
 
+def test_a_hotfix_deployed_while_nobody_ran_the_rollout_is_not_promoted_over(world: Any) -> None:
+    """The canary was let in beside another version; going on is refused, and abort leaves the hotfix alone."""
+    real = world.cluster
+    world.cluster = Faulty(real, 1, "after", Killed)  # the creation of the canary
+    session, plan = begin(world)
+    with pytest.raises(Killed):
+        session.run(flow.start(plan), session.record(plan))
+    world.cluster = real
+    world.pass_time(31)
+    (container,) = world.deployment()["spec"]["template"]["spec"]["containers"]
+    body = {"spec": {"template": {"spec": {"containers": [{**container, "image": "localhost/checkout:v1-1"}]}}}}
+    real.request("PATCH", path("Deployment", "shop", "checkout"), body=body, content_type=MERGE_PATCH)
+
+    session, plan = begin(world)
+    with pytest.raises(RefusedError, match="v1-1, which somebody deployed meanwhile"):
+        session.run(flow.start(plan), session.record(plan))
+    session, plan = begin(world)
+    session.run(flow.abort(plan), session.record(plan))
+
+    assert end_state(world) == (["localhost/checkout:v1-1"] * 3, ["checkout"], False)
+
+
 def test_abort_needs_no_stored_state(world: Any) -> None:
     """With the annotation lost, abort still finds the canary and removes it."""
     session, plan = begin(world)

@@ -10,7 +10,7 @@ from quarterdeck_scripts import console
 from quarterdeck_scripts.rollout import text
 from quarterdeck_scripts.rollout.checks import preflight
 from quarterdeck_scripts.rollout.rehearsal import rehearse
-from quarterdeck_scripts.rollout.steps import flow, train
+from quarterdeck_scripts.rollout.steps import entry, flow, train
 from quarterdeck_scripts.rollout.steps.actions import Flow, Outcome, Situation
 from quarterdeck_scripts.rollout.steps.state import Ending
 from quarterdeck_scripts.rollout.together import Together
@@ -203,7 +203,7 @@ def _undoing(session: Session) -> flow.Plan | None:
     """Say what undoing does, and return its plan; None where it was done, and seen to its end."""
     view = session.view()
     situation = view.inspect()
-    flow.refuse_under_way(session.service.name, situation)
+    entry.refuse_under_way(session.service.name, situation)
     what = text.undo(view.stable(), view.replica_sets())
     console.say(what.text)
     if what.already:

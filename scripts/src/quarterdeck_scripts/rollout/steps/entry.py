@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_scripts.kube.in_place import PAUSED
-from quarterdeck_scripts.rollout.steps.state import Strategy
+from quarterdeck_scripts.rollout.steps.state import Direction, Strategy
 
 if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.steps.actions import Situation
@@ -38,6 +38,34 @@ def begin_or_resume(plan: Plan, situation: Situation) -> State:
         _check_clean(plan, situation, abort_first)
         _check_fits(plan, situation)
     return plan.new
+
+
+def check_origin(service: str, state: State, situation: Situation) -> None:
+    """Refuse to go on with a canary that was judged beside another version than the one that is deployed by now.
+
+    Raises:
+        RefusedError: somebody deployed one while nobody ran the rollout.
+    """
+    if state.direction is not Direction.BACK and situation.stable_image not in (state.origin, state.image):
+        raise RefusedError(
+            f"{service} to run {state.origin} still, which the canary of {state.image} was let in beside",
+            f"{situation.stable_image}, which somebody deployed meanwhile",
+            f"run `quarterdeck rollout abort {service}`, which leaves {situation.stable_image} alone, and start again",
+        )
+
+
+def refuse_under_way(service: str, situation: Situation) -> None:
+    """Refuse to undo what is still being rolled out.
+
+    Raises:
+        RefusedError: a rollout of *service* is under way.
+    """
+    if situation.state is not None or situation.canary_image is not None:
+        raise RefusedError(
+            f"no rollout of {service} under way",
+            f"one to {situation.state.image if situation.state else situation.canary_image}",
+            f"run `quarterdeck rollout abort {service}`, which puts everything back",
+        )
 
 
 def _check_clean(plan: Plan, situation: Situation, abort_first: str) -> None:

@@ -33,7 +33,7 @@ from quarterdeck_scripts.rollout.steps.actions import (
     Weigh,
 )
 from quarterdeck_scripts.rollout.steps.asks import FREEZE
-from quarterdeck_scripts.rollout.steps.entry import begin_or_resume
+from quarterdeck_scripts.rollout.steps.entry import begin_or_resume, check_origin, refuse_under_way
 from quarterdeck_scripts.rollout.steps.judging import judge
 from quarterdeck_scripts.rollout.steps.state import Direction, Ending, State, Strategy
 
@@ -104,20 +104,6 @@ def undo(plan: Plan) -> Flow:
     return _locked(_undo(plan))
 
 
-def refuse_under_way(service: str, situation: Situation) -> None:
-    """Refuse to undo what is still being rolled out.
-
-    Raises:
-        RefusedError: a rollout of *service* is under way.
-    """
-    if situation.state is not None or situation.canary_image is not None:
-        raise RefusedError(
-            f"no rollout of {service} under way",
-            f"one to {situation.state.image if situation.state else situation.canary_image}",
-            f"run `quarterdeck rollout abort {service}`, which puts everything back",
-        )
-
-
 def take_back(plan: Plan, outcome: Outcome) -> Flow:
     """Put a service back that goes with others which go back; one that does so already ends as it was to."""
     return _locked(_take_back(plan, outcome))
@@ -151,6 +137,7 @@ def _locked(steps: Flow) -> Flow:
 def _start(plan: Plan) -> Flow:
     situation: Situation = yield Inspect()
     state = begin_or_resume(plan, situation)
+    check_origin(plan.service, state, situation)
     if state != situation.state:
         if not plan.guarding:  # its ConfigMaps may be the new version's already
             yield KeepConfiguration()
