@@ -103,6 +103,7 @@ async def _logging(route: str, customer: int) -> None:
 
 BEHAVIOURS: dict[str, Callable[[str, int], Awaitable[None]]] = {
     "healthy": _healthy,
+    "healthier": _healthy,
     "mixed": _healthy,
     "broken": _broken,
     "slow": _slow,

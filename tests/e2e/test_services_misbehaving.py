@@ -74,7 +74,7 @@ services:
       - {{name: latency, kind: latency, objective: 94, threshold: 1s, window: 30d}}
     rollout: {{canary_replicas: 1, warm_up: 20s, ready_within: 5m, max_wait: 10m}}
 """
-VERSIONS = ("healthy", "cold", "mixed", "too-small", *BAD)
+VERSIONS = ("healthy", "healthier", "cold", "mixed", "too-small", *BAD)
 
 REGULARS = 19
 """Customers of a quiet day."""
@@ -157,13 +157,27 @@ class Market:
             until(lambda: traffic.ready() >= REPLICAS, "the pods to be Ready", START_SECONDS)
             traffic.start()
             until(lambda: traffic.count() >= REPLICAS, "the first requests")
+            until(lambda: self._quarterdeck("plan", "market").returncode == 0, "what Prometheus has of them")
             yield traffic
         finally:
             traffic.stop()
 
+    def killed_at(self, step: str, version: str) -> None:
+        """Run `quarterdeck rollout start`, and kill it as soon as it says that it begins *step*."""
+        command = self._command("start", *start_of(version))
+        with subprocess.Popen(command, cwd=self.folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stderr is not None
+            said = []
+            for line in process.stderr:
+                said.append(line.decode())
+                if step in said[-1]:
+                    break
+            process.kill()
+            assert step in said[-1], "".join(said)
+
     def roll_out(self, version: str) -> Ended:
         """Run `quarterdeck rollout start`."""
-        done = self._quarterdeck("start", "market", "--image", f"localhost/market:{version}", "--yes")
+        done = self._quarterdeck("start", *start_of(version))
         assert done.stdout, done.stderr
         return Ended(done.returncode, RolloutRecord.from_json(done.stdout), done.stderr)
 
@@ -176,13 +190,22 @@ class Market:
 
     def _quarterdeck(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [SCRIPTS / "quarterdeck", "rollout", verb, *arguments, "--env", "local", "--output", "json"],
+            self._command(verb, *arguments),
             cwd=self.folder,
             capture_output=True,
             text=True,
             timeout=COMMAND_SECONDS,
             check=False,
         )
+
+    def _command(self, verb: str, *arguments: str) -> list[str]:
+        command = str(SCRIPTS / "quarterdeck")
+        return [command, "rollout", verb, *arguments, "--env", "local", "--output", "json"]
+
+
+def start_of(version: str) -> tuple[str, ...]:
+    """Return what `quarterdeck rollout start` is told."""
+    return "market", "--image", f"localhost/market:{version}", "--yes"
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +276,29 @@ def test_a_version_with_another_mix_of_routes_is_promoted(market: Market) -> Non
         tally = next(each for each in reversed(ended.record.readings) if not each.causes).tallies[0]
         assert tally.canary.share > 1.5 * tally.stable.share, "its mix was not another"
         market.is_served_by(["mixed"] * REPLICAS, traffic)
+
+
+def test_a_command_that_is_killed_at_one_step_after_the_other_is_gone_on_with(market: Market) -> None:
+    """SIGKILL, and the same command again: each time it goes on where the one before died, and comes to the end."""
+    with market.customers() as traffic:
+        for step in ("Create the canary", "Wait until the canary", "Judge the canary", "Promote"):
+            market.killed_at(step, "healthier")
+        ended = market.roll_out("healthier")
+
+        assert (ended.exit_code, ended.record.ending) == (0, Ending.PROMOTED), ended.said
+        market.is_served_by(["healthier"] * REPLICAS, traffic)
+
+
+def test_a_bad_version_is_put_back_by_a_command_after_the_one_that_found_it_was_killed(market: Market) -> None:
+    """What the dead one has noted stands: the canary is not judged again."""
+    with market.customers() as traffic:
+        stable = market.serving()
+        market.killed_at("Remove the canary", "intermittent")
+        ended = market.roll_out("intermittent")
+
+        assert (ended.exit_code, ended.record.ending) == (1, Ending.ROLLED_BACK), ended.said
+        assert re.search(FAILS, ended.record.reason), ended.record.reason
+        market.is_served_by(stable, traffic)
 
 
 if ALL:  # for five minutes at the peak before
