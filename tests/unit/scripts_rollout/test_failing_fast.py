@@ -180,7 +180,7 @@ def test_one_crash_among_10_000_new_pods_is_named_within_30_seconds(world: Any, 
     clock, record = world.clock, world.session().record(world.session().plan(V2, world.session().view().inspect()))
     canary = canary_of(world.deployment(), V2, 10_000)
     canary["status"] = {"replicas": 10_000, "updatedReplicas": 10_000, "readyReplicas": 9_000}
-    crowd = Crowd(FakeCluster([canary]))
+    crowd = Crowd(FakeCluster([world.deployment(), canary]))
     paced = Paced(crowd, clock.monotonic)
     for _ in range(spent):
         paced.request("GET", path("Deployment", "shop", "checkout-canary"))

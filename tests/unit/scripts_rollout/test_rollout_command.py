@@ -6,7 +6,7 @@ import json
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,9 @@ from quarterdeck_scripts.kube.client import MERGE_PATCH, UnreachableError, path
 from quarterdeck_scripts.ports import Answer, FakePrometheus, Series
 from quarterdeck_scripts.rollout import command, session
 from quarterdeck_scripts.rollout.judge.record import RolloutRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
@@ -168,6 +171,15 @@ def test_another_cluster_under_the_same_name_is_refused(typed: Any, capsys: pyte
     assert "the environment local to be the cluster another" in capsys.readouterr().err
 
 
+@pytest.fixture
+def on_a_terminal() -> Iterator[None]:
+    """Let the loss of a terminal end this process, as it does where nobody has said `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("on_a_terminal")
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_puts_everything_back(
     typed: Any, capsys: pytest.CaptureFixture[str], signum: signal.Signals, code: int

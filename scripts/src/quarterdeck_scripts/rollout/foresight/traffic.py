@@ -15,6 +15,7 @@ from quarterdeck_contract.metrics import BUILD_INFO
 from quarterdeck_contract.naming import prometheus_name, series_names
 from quarterdeck_dashboards.duration import format_duration
 from quarterdeck_dashboards.slo import sli
+from quarterdeck_scripts.ports import AnswerError
 from quarterdeck_scripts.rollout.judge.criteria import Bad
 from quarterdeck_scripts.rollout.judge.queries import BUCKET_BOUND, of_buckets
 
@@ -30,6 +31,8 @@ NOW = timedelta(hours=1)
 """What is called now: shorter, and rare failures are not seen; longer, and it is another time of day."""
 LEAST = timedelta(minutes=1)
 """How long a service has to have been scraped for its rate to be told from that: one step of the question."""
+_SCRAPED = "known"
+"""Name of the question for how many seconds it has been scraped, in that hour; whoever cannot say is taken at its word."""
 PAST = timedelta(days=7)
 """Where the peak is looked for: every day of the week."""
 
@@ -116,7 +119,7 @@ def questions(namespace: str, service: str, thresholds: Iterable[float], how: Se
     return {
         "ended": f"sum by ({by}, {how.status.prometheus}) (rate({count}{{{own}}}[{now}]))",
         "within": f"sum by ({by}, {BUCKET_BOUND}) (rate({bucket}{{{within}}}[{now}]))",
-        "known": f"time() - min(min_over_time(timestamp({prometheus_name(BUILD_INFO)}{{{own}}})[{now}:{step}]))",
+        _SCRAPED: f"time() - min(min_over_time(timestamp({prometheus_name(BUILD_INFO)}{{{own}}})[{now}:{step}]))",
         "peak": f"max_over_time(sum(rate({count}{{{own}}}[5m]))[{format_duration(PAST)}:5m])",
     }
 
@@ -130,7 +133,12 @@ def read(prometheus: Prometheus, asked: Mapping[str, str]) -> Traffic:
     """
     answers = {}
     for name, text in asked.items():
-        answer = prometheus.query(text)
+        try:
+            answer = prometheus.query(text)
+        except AnswerError:
+            if name == _SCRAPED:  # Datadog cannot be asked that, and the rates are its own
+                continue
+            raise
         if answer.warnings:
             raise InconclusiveError(
                 "a whole answer to what the traffic is",
@@ -143,7 +151,7 @@ def read(prometheus: Prometheus, asked: Mapping[str, str]) -> Traffic:
             for _, value in series.samples[-1:]
             if math.isfinite(value) and value >= 0
         )
-    ended, within, known, peak = (answers.get(name, ()) for name in ("ended", "within", "known", "peak"))
+    ended, within, known, peak = (answers.get(name, ()) for name in ("ended", "within", _SCRAPED, "peak"))
     # A rate over more time than it has been scraped takes the rest for time without requests.
     scraped = max((seconds for _, seconds in known), default=NOW.total_seconds())
     times = max(1.0, NOW.total_seconds() / max(scraped, LEAST.total_seconds()))
