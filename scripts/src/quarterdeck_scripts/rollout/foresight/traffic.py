@@ -32,7 +32,7 @@ NOW = timedelta(hours=1)
 LEAST = timedelta(minutes=1)
 """How long a service has to have been scraped for its rate to be told from that: one step of the question."""
 _SCRAPED = "known"
-"""Name of the question for how many seconds it has been scraped, in that hour; whoever cannot say is taken at its word."""
+"""Name of the question for how many seconds it has been scraped, in that hour; not everybody can be asked it."""
 PAST = timedelta(days=7)
 """Where the peak is looked for: every day of the week."""
 
