@@ -154,7 +154,8 @@ class Session:
         Raises:
             RefusedError: the cluster keeps no revision to go back to, or the versions cannot be told apart.
         """
-        plan = replace(self.plan(situation.stable_image, situation), guarding=True)
+        image = situation.state.image if situation.state else situation.stable_image
+        plan = replace(self.plan(image, situation), guarding=True)
         if situation.state is not None or situation.stable_settled:
             return plan  # gone on with, or refused
         stable = self.view().stable()
