@@ -204,7 +204,14 @@ def resume(world: Any) -> Scene:
 def promote(world: Any) -> Scene:
     """A promotion without a verdict of a rollout that nobody runs."""
     left_half_way(world)
-    return begun(world, on("promote", "--why", "now"), on("resume"))
+    typed = on("promote", "--why", "now")
+
+    def go_on(made: list[Change]) -> None:
+        """Ask again where nothing was asked; else go on, as the refusal of a second question says."""
+        if is_noted(world):
+            cli.run(on("resume") if any("/apis/apps/" in where for _, where in made) else typed)
+
+    return scene(world, typed, go_on)
 
 
 def retry(world: Any) -> Scene:
