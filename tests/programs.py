@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import subprocess
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
-
-from quarterdeck_scripts.local.network import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +56,11 @@ def until(condition: Callable[[], T], what: Callable[[], str] | str = "the condi
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    (port,) = free_ports(1)
-    return port
+    """Return a port of loopback that nobody listens on.
+
+    As `quarterdeck_scripts.local.network` chooses them, which is not there where the instrumentation is alone.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
