@@ -189,6 +189,7 @@ def test_an_environment_is_made_compared_updated_mended_and_taken_away(
             content_type=MERGE_PATCH,
         )
         provider.delete(second[BUDGET])
+        until(lambda: provider.state(second[BUDGET]) is None, "what depends on the budget to be looked for")
         assert _differing(provider, second) == {SERVICE, BUDGET}
         _mend(provider, second, {SERVICE, BUDGET})
         assert _differing(provider, second) == set()
