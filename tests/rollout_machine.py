@@ -86,15 +86,16 @@ class Killed(BaseException):
 class Mortal:
     """A cluster that kills its client before or after one change of the service's objects."""
 
-    def __init__(self, cluster: Any, number: int, *, before: bool) -> None:
-        self._cluster, self._left, self._before = cluster, number, before
+    def __init__(self, cluster: Any, number: int, *, before: bool, ours: tuple[str, ...] = OURS) -> None:
+        """*ours*: what the objects have in their paths whose changes are counted."""
+        self._cluster, self._left, self._before, self._ours = cluster, number, before, ours
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
 
     def request(self, method: str, where: str, **options: Any) -> Any:
         """Pass on, or die."""
-        if method == "GET" or not any(part in where for part in OURS):
+        if method == "GET" or not any(part in where for part in self._ours):
             return self._cluster.request(method, where, **options)
         strikes, self._left = self._left == 0, self._left - 1
         if strikes and self._before:

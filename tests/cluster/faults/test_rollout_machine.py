@@ -20,7 +20,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from hypothesis.strategies import booleans, integers, sampled_from
+from hypothesis.strategies import booleans, integers
+from tests.rollout_machine import FAILING, HEALTHY, HOW, LAPSED, SILENT, Killed, Mortal
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
@@ -49,43 +50,9 @@ EXAMPLES, STEPS = (40 if ALL else 4), 8
 BITS = {"healthy", "failing", "died", "gone on with", "aborted", "undone", "refused"}
 """What the sample has to contain; with another Hypothesis it may need another size."""
 
-HEALTHY, FAILING, SILENT = "healthy", "failing", "silent"
-"""How a version serves: as the old one; one request in five not; none comes."""
-
 BEHAVIOUR = {HEALTHY: {"rate": 4000.0}, FAILING: {"rate": 4000.0, "failing": 0.2}, SILENT: {"rate": 0.0}}
 
 ENDING = {HEALTHY: Ending.PROMOTED, FAILING: Ending.ROLLED_BACK, SILENT: Ending.INCONCLUSIVE}
-
-HOW = sampled_from([HEALTHY, HEALTHY, FAILING, SILENT])
-
-LAPSED = 31
-"""Seconds after which a dead holder's lock looks lapsed."""
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
-
-
-class Mortal:
-    """A cluster that kills its client before or after one change of a Deployment."""
-
-    def __init__(self, cluster: Any, number: int, *, before: bool) -> None:
-        self._cluster, self._left, self._before = cluster, number, before
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cluster, name)
-
-    def request(self, method: str, where: str, **options: Any) -> Any:
-        """Pass on, or die."""
-        if method == "GET" or "/deployments" not in where:
-            return self._cluster.request(method, where, **options)
-        strikes, self._left = self._left == 0, self._left - 1
-        if strikes and self._before:
-            raise Killed
-        answer = self._cluster.request(method, where, **options)
-        if strikes:
-            raise Killed
-        return answer
 
 
 @dataclass(frozen=True)
@@ -142,7 +109,7 @@ class Rollouts(RuleBasedStateMachine):
     def roll_out_and_die(self, how: str, change: int, *, before: bool) -> None:
         """The run of a rollout dies before or after one of its changes."""
         image, session = self._fresh(how), self.shop.session()
-        mortal: Any = Mortal(connect(self.shop.through), change, before=before)
+        mortal: Any = Mortal(connect(self.shop.through), change, before=before, ours=("/deployments",))
         session = replace(session, environment=replace(session.environment, cluster=mortal))
         try:
             self._ended(image, ENDING[how], self._start(session, image))
