@@ -230,6 +230,21 @@ class TestOutcomes:
 
         assert counted(recorded) == labels(code, error)
 
+    def test_a_chosen_status_survives_a_loop_that_stops(self, recorded: Recording) -> None:
+        """It is on its way already when the method is cancelled within `abort`."""
+
+        async def aborts(request: Any, context: Any) -> bytes:
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.get_running_loop().call_soon(task.cancel)
+            await context.abort(grpc.StatusCode.DATA_LOSS, "chosen")
+            raise AssertionError
+
+        with Loop(aborts) as served:
+            assert served.ask(unary) == "DATA_LOSS"
+
+        assert counted(recorded) == labels("DATA_LOSS", "DATA_LOSS")
+
     @SERVERS
     def test_a_status_that_was_only_set(self, recorded: Recording, serves: Any) -> None:
         """Without an exception it is sent all the same."""

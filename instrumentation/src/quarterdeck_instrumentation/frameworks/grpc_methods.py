@@ -132,7 +132,7 @@ class Seen(Unseen):
 
     def breaks(self, error: BaseException) -> None:
         """Keep the exception, unless it is gRPC's own way to end a call with a status that was chosen."""
-        self._call.error = None if _chosen(self._context, error) else error
+        self._call.error = None if _chosen(self._context) else error
         self.ends()
 
     def ends(self) -> None:
@@ -158,6 +158,8 @@ class _Noted:
     def __init__(self, context: Any) -> None:
         self._context = context
         self._code: Any = None
+        self.aborted = False
+        """Whether the method has ended the call itself."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
@@ -169,7 +171,7 @@ class _Noted:
 
     def abort(self, code: Any, *arguments: Any, **named: Any) -> None:
         """End the call with a status, and note it."""
-        self._code = code
+        self._code, self.aborted = code, True
         self._context.abort(code, *arguments, **named)
 
     def code(self) -> Any:
@@ -216,10 +218,16 @@ def _leave(entered: Any) -> None:
         entered.leave()
 
 
-def _chosen(context: Any, error: BaseException) -> bool:
-    """Say whether *error* is what `context.abort` raised."""
-    aborted = getattr(getattr(context, "_state", None), "aborted", False)
-    return aborted or type(error).__name__ == "AbortError"
+def _chosen(context: Any) -> bool:
+    """Say whether `context.abort` has ended the call, now that an exception escapes its method.
+
+    By what was sent rather than by what was raised: a loop that stops may cancel the method while it is in there.
+    """
+    if isinstance(context, _Noted):
+        return context.aborted
+    if hasattr(context, "done"):  # asyncio's, for which nothing else sends a status before the method has ended
+        return bool(context.done())
+    return getattr(getattr(context, "_state", None), "aborted", False)
 
 
 def _code(context: Any, error: BaseException | None) -> str:
