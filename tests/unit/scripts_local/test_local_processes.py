@@ -69,6 +69,15 @@ def test_marked_processes_are_found_and_killed_except_those_spared(mark: str) ->
         two.kill()
 
 
+def test_a_process_is_found_while_its_program_is_loaded(mark: str) -> None:
+    """Once it was left alone then, by who looked for it as soon as it was started."""
+    for _ in range(20):
+        with _sleeper(mark) as child:
+            environment = process.environment_of(child.pid)
+            child.kill()
+        assert f"{MARK}={mark}".encode() in environment.split(b"\0")
+
+
 def test_a_dependent_process_dies_with_the_one_that_started_it(mark: str) -> None:
     """Even when that is killed and can tell nobody."""
     program = (

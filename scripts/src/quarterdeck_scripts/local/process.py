@@ -20,6 +20,9 @@ STATE_VARIABLE = "QUARTERDECK_LOCAL_STATE"
 """Environment variable that every process of a local environment carries: its state folder, absolute. Whatever
 a killed run leaves behind is found by it."""
 
+_LOADING = 1.0
+"""Seconds that the kernel is given to load a process' program, until it counts as one without an environment."""
+
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _PROC = Path("/proc")
 
@@ -70,16 +73,31 @@ def marked(variable: str, value: str, *, spare: Iterable[int] = ()) -> list[Proc
     """Return the living processes whose environment at start had `variable=value`, except the pids in *spare*."""
     wanted = f"{variable}={value}".encode()
     found = []
-    for folder in _PROC.iterdir():
-        if not folder.name.isdigit() or int(folder.name) in spare:
+    for pid in (int(folder.name) for folder in _PROC.iterdir() if folder.name.isdigit()):
+        if pid in spare or wanted not in environment_of(pid).split(b"\0"):
             continue
-        try:
-            environment = (folder / "environ").read_bytes()
-        except OSError:  # gone meanwhile, or another user's
-            continue
-        if wanted in environment.split(b"\0") and (process := identify(int(folder.name))) is not None:
+        if (process := identify(pid)) is not None:
             found.append(process)
     return found
+
+
+def environment_of(pid: int) -> bytes:
+    """Return a process' environment at start; nothing of one that is gone, is another user's, or has none.
+
+    While the kernel loads its program a process has neither arguments nor an environment, and whoever started it goes
+    on already: it is asked again, or it would be left alone by who looks for its mark.
+    """
+    folder, deadline = _PROC / str(pid), time.monotonic() + _LOADING
+    try:
+        while True:
+            loaded = (folder / "cmdline").read_bytes() != b""
+            environment = (folder / "environ").read_bytes()
+            if environment or loaded or time.monotonic() > deadline:
+                return environment
+            (folder / "exe").readlink()  # the kernel's own threads and zombies have none
+            time.sleep(0.001)
+    except OSError:
+        return b""
 
 
 def kill_marked(variable: str, value: str, *, spare: Iterable[int] = (), deadline: float = 10.0) -> None:
