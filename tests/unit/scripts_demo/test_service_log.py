@@ -19,7 +19,7 @@ PROBE = b'INFO:     127.0.0.1:4712 - "GET /healthz HTTP/1.1" 200 OK\n'
 
 def until(log: ServiceLog, expected: Logged) -> None:
     """Wait until *log* says *expected*."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while log.at(time.time()) != expected:
         assert time.monotonic() < deadline, f"the log says {log.at(time.time())}"
         time.sleep(0.01)

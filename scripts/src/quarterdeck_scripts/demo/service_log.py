@@ -88,8 +88,8 @@ class ServiceLog:
                         self._files[file] = file.open("rb")
             for file, handle in self._files.items():
                 self._read(file, handle)
+            self._history.append(self._total)  # before its time, by which another thread finds it
             self._times.append(time.time())
-            self._history.append(self._total)
 
     def _read(self, file: Path, handle: BinaryIO) -> None:
         lines, _, self._rest[file] = (self._rest.get(file, b"") + handle.read()).rpartition(b"\n")
