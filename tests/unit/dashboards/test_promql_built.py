@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import promql_parser
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quarterdeck_contract import labels as l_
@@ -102,6 +102,7 @@ def test_what_could_never_have_data_cannot_be_built(build: object, message: str)
 
 
 @given(st.text())
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_value_is_quoted_so_that_it_comes_back(value: str) -> None:
     """Quotes, backslashes, line ends and anything else a label may hold."""
     selector = str(Selector(UP).where(equals(l_.SERVICE, value)))

@@ -26,12 +26,12 @@ def test_a_name_is_claimed_by_one_until_it_lets_go() -> None:
 
 
 def test_two_environments_have_two_networks() -> None:
-    """The second gets the next one that is free."""
+    """Whatever others on this machine claim or let go meanwhile."""
     first, held = network.claim_prefix()
     second, other = network.claim_prefix()
     with held, other:
-        assert first in network.PREFIXES
-        assert network.PREFIXES.index(second) > network.PREFIXES.index(first)
+        assert {first, second} <= {*network.PREFIXES}
+        assert first != second
 
 
 def test_free_ports_are_different_and_free() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from quarterdeck_scripts.local.network import LOOPBACK, free_ports
+from quarterdeck_scripts.local.network import LOOPBACK
 from quarterdeck_scripts.local.pods import health
 from quarterdeck_scripts.local.pods.prober import ask
 from quarterdeck_scripts.local.pods.processes import Launch
@@ -29,7 +30,7 @@ def launch(tmp_path: Path) -> Launch:
     return Launch((), {"PATH": os.environ["PATH"], "WORD": "hello"}, tmp_path, tmp_path / "log", "test")
 
 
-def _ask_server(answer: bytes, launch: Launch, *, limit: float = 5.0, delay: float = 0.0) -> tuple[bool, str, bytes]:
+def _ask_server(answer: bytes, launch: Launch, *, limit: float = 60.0, delay: float = 0.0) -> tuple[bool, str, bytes]:
     """Probe a server that answers with *answer*; return the result and what the server was sent."""
     asked: list[bytes] = []
 
@@ -49,7 +50,7 @@ def _ask_server(answer: bytes, launch: Launch, *, limit: float = 5.0, delay: flo
             return await ask(handler, CONTAINER, LOOPBACK, launch, limit)
 
     passed, message = asyncio.run(run())
-    return passed, message, asked[0]
+    return passed, message, b"".join(asked)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +94,11 @@ def test_an_answer_that_comes_too_late_is_a_failure(launch: Launch) -> None:
 @pytest.mark.parametrize("kind", ["httpGet", "tcpSocket"])
 def test_a_port_where_nobody_listens_refuses(launch: Launch, kind: str) -> None:
     """The message has the address."""
-    port = free_ports(1)[0]
+    with socket.socket() as closed:
+        closed.bind((LOOPBACK, 0))  # bound and not listening: nobody else can be there
+        port = closed.getsockname()[1]
 
-    passed, message = asyncio.run(ask({kind: {"port": port}}, CONTAINER, LOOPBACK, launch, 5))
+        passed, message = asyncio.run(ask({kind: {"port": port}}, CONTAINER, LOOPBACK, launch, 60))
 
     assert not passed
     assert f"{LOOPBACK}:{port}" in message

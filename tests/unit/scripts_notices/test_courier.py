@@ -6,6 +6,8 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tests.programs import until
+
 from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.notices.courier import Courier
 from quarterdeck_scripts.notices.ports import FakeListener
@@ -69,7 +71,8 @@ def test_one_that_never_answers_keeps_nobody_waiting(began: Notice, ended: Notic
     courier.tell(ended)
     assert stuck.reached.wait(60)
 
-    assert courier.close(patience=0.2) == ("the stuck one had not taken everything when the run was over",)
+    # The others have no more time than the stuck one lets pass, which on a busy machine may be too little at first.
+    until(lambda: courier.close(patience=0.2) == ("the stuck one had not taken everything when the run was over",))
     assert other.heard == [began, ended]
     stuck.let_go.set()
 
@@ -104,7 +107,7 @@ def test_a_lease_is_prolonged_while_nothing_happens(began: Notice, ended: Notice
 
 def test_nobody_is_called_when_nothing_is_told() -> None:
     """A run that was refused leaves no thread behind."""
-    before = threading.active_count()
+    before = {*threading.enumerate()}
 
     assert Courier([FakeListener(), Held()]).close() == ()
-    assert threading.active_count() == before
+    assert {*threading.enumerate()} <= before  # of another test's one may end meanwhile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quarterdeck_scripts.kube.client import UnreachableError
@@ -158,7 +158,7 @@ def spoilers() -> st.SearchStrategy[tuple[str, Callable[[str, Answer], Answer]]]
 
 
 @given(spoilers())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_bad_answer_passes(spoiler: tuple[str, Callable[[str, Answer], Answer]]) -> None:
     """NaN, infinity, negative, empty, one side only, stale, errors, silence, partial, twice, mixed clusters."""
     _, spoil = spoiler

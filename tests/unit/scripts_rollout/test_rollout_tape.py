@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
@@ -74,7 +74,7 @@ errors = st.text(max_size=5).map(lambda found: UnreachableError("an answer", fou
 
 
 @given(st.lists(answers | errors, max_size=6))
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_was_answered_is_answered_again(given: list[Answer | UnreachableError]) -> None:
     """Series that come twice, out of order, with NaN or without samples, warnings, errors: nothing is lost."""
     tape, heard = taped(given)

@@ -48,5 +48,5 @@ def settings(tmp_path: Path, root: Path) -> Settings:
         environment={"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path), **nowhere},
         pinned=pinned,
         platform="linux/amd64",
-        probe_deadline=5.0,
+        probe_deadline=60.0,
     )

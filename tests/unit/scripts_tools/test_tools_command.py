@@ -27,7 +27,7 @@ def tools(settings: Settings, tmp_path: Path) -> Callable[..., subprocess.Comple
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [QUARTERDECK, "tools", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
 
     return call
 
