@@ -117,6 +117,17 @@ class Shop(World):
         """Return every pod of the service."""
         return self._items("Pod")
 
+    def images(self) -> list[str]:
+        """Return the image of every pod, sorted, when those that were deleted are gone, which nobody waits for."""
+        pods: list[Json] = []
+
+        def are_gone() -> bool:
+            pods[:] = self.pods()
+            return not any(map(is_terminating, pods))
+
+        until(are_gone, "deleted pods to be gone")
+        return sorted(pod["spec"]["containers"][0]["image"] for pod in pods)
+
     def is_quiet(self) -> bool:
         """Return whether controllers have seen what they are to do, and have made as many pods of it, all Ready."""
         workloads = [{**each, "kind": kind} for kind in {"Deployment", self.kind} for each in self._items(kind)]
@@ -139,8 +150,8 @@ class Shop(World):
         self.cluster.request("PATCH", where, body=body, content_type=MERGE_PATCH)
 
     def settle(self) -> None:
-        """Wait for the pods of what was deployed."""
-        until(lambda: settled(self.cluster, self.kind), "the pods of another version")
+        """Wait for the pods of what was deployed, and until those before them are gone."""
+        until(lambda: settled(self.cluster, self.kind) and self.is_quiet(), "the pods of another version")
 
     def serve(self, seconds: float) -> None:
         """Let the service serve for so long while nothing happens to its pods."""

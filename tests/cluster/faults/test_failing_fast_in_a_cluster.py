@@ -38,6 +38,10 @@ def narrow(plane: Path) -> Iterator[Cluster]:
     except ApiError as error:
         if error.status != 409:
             raise
+    # Until controllers have seen both, and pods of another test are counted no more, other words would be said.
+    where, account = f"/api/v1/namespaces/{NARROW}/resourcequotas/one", f"/api/v1/namespaces/{NARROW}/serviceaccounts"
+    until(lambda: cluster.request("GET", where).get("status", {}).get("used") == {"pods": "0"}, "room for a pod")
+    until(lambda: cluster.request("GET", account)["items"], "an account for pods")
     yield cluster
     for kind in ("Deployment", "StatefulSet"):
         cluster.request("DELETE", path(kind, NARROW), body={"propagationPolicy": "Background"})

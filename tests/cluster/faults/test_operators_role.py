@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from tests.programs import until
 from tests.unit.scripts_rollout.conftest import V1
 
 from quarterdeck_contract.access import ROLE
@@ -55,6 +56,7 @@ def operator(plane: Path, shipped: list[Json], tmp_path_factory: pytest.TempPath
     config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
     kubeconfig = tmp_path_factory.mktemp("operator") / "kubeconfig"
     kubeconfig.write_text(json.dumps(config))
+    until(lambda: may_delete(connect(kubeconfig)), "the API server to know the roles")
     return kubeconfig
 
 
@@ -68,6 +70,13 @@ def typed(shop: Any, operator: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.setattr(Session, "open", lambda _, service: opened.session(service))
         monkeypatch.setattr("quarterdeck_scripts.environment.open_environment", lambda *_: opened.session().environment)
         yield opened
+
+
+def may_delete(cluster: Cluster) -> bool:
+    """Return whether the API server lets whoever asks delete Deployments in `shop`: it learns of roles by and by."""
+    asked = {"namespace": "shop", "verb": "delete", "group": "apps", "resource": "deployments"}
+    review = {"spec": {"resourceAttributes": asked}}
+    return bool(cluster.request("POST", path("SelfSubjectAccessReview"), body=review)["status"]["allowed"])
 
 
 def refused(cluster: Cluster, method: str, where: str, body: Json | None = None) -> bool:
@@ -115,7 +124,7 @@ def test_what_no_command_does_is_refused(operator: Path) -> None:
 
 
 def test_a_right_that_is_taken_away_is_named_before_anything_is_changed(
-    typed: Any, plane: Path, shipped: list[Json], capsys: pytest.CaptureFixture[str]
+    typed: Any, plane: Path, operator: Path, shipped: list[Json], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Abort's right too: without it a canary could be made and not be removed."""
     (role,) = (each for each in shipped if (each["kind"], each["metadata"]["namespace"]) == ("Role", "shop"))
@@ -125,6 +134,7 @@ def test_a_right_that_is_taken_away_is_named_before_anything_is_changed(
     where = f"{_RBAC}/shop/roles/{ROLE}"
     administrator.request("PUT", where, body={**role, "rules": rules})
     try:
+        until(lambda: not may_delete(connect(operator)), "the API server to know the role")
         assert cli.run(["rollout", "start", "checkout", "--image", V2, "--yes"]) == 4
         assert "not allowed to delete deployments in shop" in capsys.readouterr().err
         assert typed.deployments() == ["checkout"]
