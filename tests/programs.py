@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import subprocess
 import time
 from contextlib import contextmanager, suppress
+from itertools import cycle
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -21,6 +23,9 @@ DEADLINE = 120.0
 
 _LONGEST_PAUSE = 0.25
 """Seconds between two looks at a condition, at most."""
+_PORTS = range(11_000, 20_000)
+"""What `free_port` gives: below what `quarterdeck_scripts.local.network` chooses from and what Linux gives to outgoing
+connections. Of two tests that each draw one at random before they use it, one time in many thousands both have it."""
 
 
 @contextmanager
@@ -56,11 +61,19 @@ def until(condition: Callable[[], T], what: Callable[[], str] | str = "the condi
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on.
-
-    As `quarterdeck_scripts.local.network` chooses them, which is not there where the instrumentation is alone.
-    """
+    """Return a port of loopback that nobody listens on, and that no other test of this run is given meanwhile."""
     while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 -- any free one will do
+        port = next(_own_ports)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def _ports() -> Iterator[int]:
+    """Yield the ports of this worker of pytest-xdist, each after all others, and from another one on in each run."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(_PORTS.start + worker, _PORTS.stop, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    begin = random.randrange(len(own))  # noqa: S311 -- for the sake of other runs on this machine
+    return cycle((*own[begin:], *own[:begin]))
+
+
+_own_ports = _ports()
