@@ -125,11 +125,7 @@ class Sender:
         while not (done := self._ended >= every) and self._clock() < deadline:
             self._idle.wait(min(deadline - self._clock(), _LOOK_AGAIN))
         if not done:
-            lost = self._settle()  # counted here: there may be no later
-            with self._taking:
-                lost += len(self._queue)
-                self._queue.clear()
-            self._lost(lost, "the last spans could not be sent in time")
+            self._lost(self._let_go(), "the last spans could not be sent in time")  # here: there may be no later
         self._deadline = None
         return done
 
@@ -165,8 +161,18 @@ class Sender:
     def _settle(self) -> int:
         """Return how many of the spans that are being sent nobody has counted yet, for the caller to do so."""
         with self._taking:
-            settled, self._settled = self._settled, True
-            return 0 if settled else self._sending
+            return self._unsettled()
+
+    def _let_go(self) -> int:
+        """Let go of what is queued, and return how many spans the caller has to count: these, and who is being sent."""
+        with self._taking:  # at once, or the thread could take a batch in between, which nobody would count in time
+            lost = self._unsettled() + len(self._queue)
+            self._queue.clear()
+            return lost
+
+    def _unsettled(self) -> int:
+        settled, self._settled = self._settled, True
+        return 0 if settled else self._sending
 
     def _send(self, batch: list[LeanSpan | ReadableSpan]) -> None:
         limit = self._clock() + self._timeout
