@@ -312,6 +312,7 @@ def test_no_thread_of_ours_imports_anything_under_gevent(tmp_path: Path, collect
     """A greenlet that waited for the same module, before there was anything else to wait for, ended the service."""
     environ = {
         "OTEL_METRICS_EXPORTER": "otlp,prometheus",
+        "QUARTERDECK_FLUSH_TIMEOUT": "10",  # a collector that answers does so late on a busy machine
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
         "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
         "OTEL_EXPORTER_PROMETHEUS_PORT": str(free_port),

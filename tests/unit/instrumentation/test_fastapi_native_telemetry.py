@@ -153,6 +153,7 @@ def test_a_request_is_one_span_where_ours_is_the_provider(collector: Collector, 
         launcher=(str(Path(sys.executable).parent / launcher),),
         OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}",
         OTEL_METRICS_EXPORTER="none",
+        QUARTERDECK_FLUSH_TIMEOUT="10",  # a collector that answers does so late on a busy machine
         OTEL_PYTHON_DISTRO="quarterdeck",
         OTEL_PYTHON_CONFIGURATOR="quarterdeck",
     )

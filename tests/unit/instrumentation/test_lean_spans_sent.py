@@ -40,7 +40,7 @@ class Sending:
     """A lean provider that posts to a port of loopback."""
 
     def __init__(self, port: int, **options: Any) -> None:
-        to = Target(**{"host": "127.0.0.1", "port": port, "delay": 0.01, "timeout": 5.0, **options})
+        to = Target(**{"host": "127.0.0.1", "port": port, "delay": 0.01, "timeout": 60.0, **options})
         self.pauses: list[float] = []
         self.sender = Sender(
             lambda: Poster(to, self.pauses.append), queue=to.queue, batch=to.batch, delay=to.delay, timeout=to.timeout
@@ -165,7 +165,7 @@ def test_garbage_is_no_answer(answer: bytes, taken: bool) -> None:  # noqa: FBT0
 
         thread = threading.Thread(target=serve)
         thread.start()
-        sending = Sending(port, timeout=0.3)
+        sending = Sending(port, timeout=60.0 if taken else 0.3)  # what is not taken is tried until that is over
         for number in (1, 2):
             sending.end("span")
             assert sending.flush()

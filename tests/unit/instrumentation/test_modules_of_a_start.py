@@ -120,6 +120,7 @@ def test_nothing_costly_is_imported_for_our_sake(
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
         "OTEL_EXPORTER_PROMETHEUS_PORT": str(free_port),
         "QUARTERDECK_METRICS_DIR": str(tmp_path),
+        "QUARTERDECK_FLUSH_TIMEOUT": "10",  # a collector that answers does so late on a busy machine
     }
 
     ours = imported(code, environ, BIN / "quarterdeck-instrument") - imported(code, environ)

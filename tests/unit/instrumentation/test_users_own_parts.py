@@ -463,7 +463,8 @@ for thread in threads:
 def served(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run *code*, instrumented, without a page."""
     command = [sys.executable, "-c", "import quarterdeck_instrumentation.auto\n" + code]
-    environ = {"PATH": os.environ["PATH"], "OTEL_METRICS_EXPORTER": "none", **environ}
+    patient = {"QUARTERDECK_FLUSH_TIMEOUT": "10"}  # a collector that answers does so late on a busy machine
+    environ = {"PATH": os.environ["PATH"], "OTEL_METRICS_EXPORTER": "none", **patient, **environ}
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
