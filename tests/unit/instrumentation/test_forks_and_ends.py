@@ -89,14 +89,17 @@ def test_a_child_that_serves_nothing_keeps_no_port_and_no_worker_alive(tmp_path:
     code = """
 os.environ["QUARTERDECK_SESSION_DIR"] = os.environ["QUARTERDECK_METRICS_DIR"]
 ready, go = os.pipe()
+let_go, forked = os.pipe()  # a child lets go of what it inherited as soon as it runs, which need not be at once
 worker = os.fork()
 if worker == 0:
     request(3)
     page()
     pool = os.fork()
     if pool == 0:
+        os.write(forked, b"x")
         os.read(ready, 1)
         os._exit(0)
+    os.read(let_go, 1)
     os.kill(os.getpid(), signal.SIGKILL)
 os.waitpid(worker, 0)
 request(4)
