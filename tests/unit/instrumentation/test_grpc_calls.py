@@ -143,9 +143,9 @@ def streamed(call: Any) -> list[bytes]:
 
 
 def counted(recorded: Recording) -> dict[str, str]:
-    """Return the labels of the one series there is, which was counted once, when there is one."""
+    """Return the labels of the one series there is, which was counted once, as soon as it was."""
     deadline = time.monotonic() + TIMEOUT
-    while not recorded.page().find(COUNT) and time.monotonic() < deadline:
+    while not recorded.page().value(COUNT) and time.monotonic() < deadline:  # a series is born before it counts
         time.sleep(0.005)
     (sample,) = recorded.page().find(COUNT)
     assert sample.value == 1.0
