@@ -12,6 +12,7 @@ import pytest
 from quarterdeck_contract.errors import RefusedError, UsageError
 from quarterdeck_scripts.local import lifecycle, logs
 from quarterdeck_scripts.local.lifecycle import EnvironmentFailedError
+from quarterdeck_scripts.local.pods.creation import fresh_log
 from quarterdeck_scripts.local.process import ProcessId
 from quarterdeck_scripts.local.state import (
     Layout,
@@ -201,6 +202,19 @@ def test_following_a_log_ends_when_the_container_starts_anew(tmp_path: Path) -> 
     log.replace(logs.previous_log(log))
 
     assert list(reading) == []
+
+
+def test_a_log_is_there_while_its_container_is_started_anew(tmp_path: Path) -> None:
+    """Empty until the process writes; there was a moment once when whoever asked for it was told that there is none."""
+    log = tmp_path / "main.log"
+    for run in ("first", "second", "third"):
+        assert fresh_log(log) == log
+        log.write_text(run)
+
+    fresh_log(log)
+
+    assert (log.read_text(), logs.previous_log(log).read_text()) == ("", "third")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["main.log", "main.previous.log"]
 
 
 def test_a_log_is_chosen_by_pod_or_part(layout: Layout) -> None:

@@ -76,7 +76,7 @@ def create(container: Json, sandbox: Sandbox, services: Services, run: int) -> C
         arguments=planned.arguments,
         environment=planned.environment,
         folder=folder,
-        log=_fresh_log(container_log(sandbox.logs, name)),
+        log=fresh_log(container_log(sandbox.logs, name)),
         marker=f"{sandbox.pod['metadata']['uid']}/{name}/{run}",
     )
     return Creation(image, launch)
@@ -141,7 +141,16 @@ def _working_directory(wanted: str, root: Path) -> Path:
     return folder
 
 
-def _fresh_log(log: Path) -> Path:
+def fresh_log(log: Path) -> Path:
+    """Return *log*, empty; what was in it is the run before's from now on.
+
+    There is one at any moment, and one of the run before once there was: who reads logs asks while containers restart.
+    """
     if log.exists():
-        log.replace(previous_log(log))
+        kept, empty = log.with_suffix(".kept"), log.with_suffix(".empty")
+        kept.unlink(missing_ok=True)
+        kept.hardlink_to(log)
+        kept.replace(previous_log(log))
+        empty.touch()
+        empty.replace(log)
     return log
