@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.kube.client import Cluster, Json
 
-DEADLINE = 30.0
+DEADLINE = 120.0
 """Seconds any one condition may take; most take one. Loaded machines are why it is so long."""
 
 CRASH_BACKOFF = 0.5
@@ -118,7 +118,7 @@ class Local:
         pki = self.state / "pki"
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-        answer = httpx.get(f"{self.cluster.server}{target}", verify=context, trust_env=False)
+        answer = httpx.get(f"{self.cluster.server}{target}", verify=context, trust_env=False, timeout=DEADLINE)
         return answer.status_code, answer.text
 
     def shown(self) -> str:
