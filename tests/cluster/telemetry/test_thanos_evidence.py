@@ -142,7 +142,7 @@ def _configuration(name: str, pod: Pod) -> str:
 def test_two_replicas_count_each_request_once(running: Running) -> None:
     """From the canary's first error on; and when one of each pair is gone, the other goes on."""
     stable, canary = running.pods["stable-1"], running.pods["canary-1"]
-    scraped(stable)
+    scraped(stable, running.api)
     measurer, record = running.measurer()
 
     def exact() -> bool:
