@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.scripts_rollout.mortal import Killed
 
-from quarterdeck_contract.errors import RefusedError
+from quarterdeck_contract.errors import EXIT_DONE, RefusedError
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK, TRACK_BASELINE
 from quarterdeck_scripts.kube.client import JSON_PATCH, MERGE_PATCH, path
+from quarterdeck_scripts.kube.patches import pointer
 from quarterdeck_scripts.kube.revisions import RESTARTED_AT
 from quarterdeck_scripts.kube.traffic import service_of, weigh_patch
 from quarterdeck_scripts.kube.workloads import canary_of, hold_patch, promote_patch
+from quarterdeck_scripts.ports import FakeClock
 from quarterdeck_scripts.rollout import beginning, going_back, status
 from quarterdeck_scripts.rollout.acting.changes import Changes
 from quarterdeck_scripts.rollout.rehearsal import rehearse
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.rollout.judge.record import RolloutRecord
     from quarterdeck_scripts.rollout.steps.actions import Outcome
 
-V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
+V1, V2, V3 = "localhost/checkout:v1", "localhost/checkout:v2", "localhost/checkout:v3"
 
 WAYS: dict[str, dict[str, Any]] = {
     "fresh baseline": {"baseline": "fresh"},
@@ -94,6 +97,73 @@ def test_a_failing_version_is_taken_back(world: Any) -> None:
     assert left(world) == before
     assert world.deployment()["spec"]["template"] == template
     assert record.readings[-1].tallies[0].stable.bad == 0
+
+
+HELD_BACK = pytest.mark.parametrize("way", ["rolling", "partition", "daemons"])
+"""The ways that hold the workload's own update."""
+
+
+def deploy_by_hand(world: Any, image: str, note: str = "") -> None:
+    """Have somebody write *image* and a *note* into the pods' template."""
+    container = world.deployment()["spec"]["template"]["spec"]["containers"][0] | {"image": image}
+    labels = {"app.kubernetes.io/version": image.rpartition(":")[2]}
+    template = {
+        "metadata": {"labels": labels, **({"annotations": {"team": note}} if note else {})},
+        "spec": {"containers": [container]},
+    }
+    where = path(world.kind, "shop", "checkout")
+    world.cluster.request("PATCH", where, body={"spec": {"template": template}}, content_type=MERGE_PATCH)
+
+
+@HELD_BACK
+@pytest.mark.parametrize("stateless", [False, True])
+def test_what_somebody_deploys_over_a_held_update_goes_out(
+    make_world: Callable[..., Any], way: str, *, stateless: bool
+) -> None:
+    """Once the hold stayed: a hotfix waited for ever, and an abort put the version under judgement in its place."""
+    world = make_world(**WAYS[way])
+    world.behave(V2, rate=0.0)
+    before = left(world)
+
+    def hotfix() -> None:
+        deploy_by_hand(world, V3)
+        if stateless:
+            raise Killed
+
+    world.at_time[45.0] = hotfix
+    if stateless:
+        with pytest.raises(Killed):
+            run(world)
+        note = [{"op": "remove", "path": pointer("metadata", "annotations", ROLLOUT_STATE)}]
+        where = path(world.kind, "shop", "checkout")
+        world.cluster.request("PATCH", where, body=note, content_type=JSON_PATCH)
+        FakeClock.sleep(world.clock, 31)
+        assert going_back.abort(world.session, ["checkout"], yes=True, dry_run=False, take_over=True) == EXIT_DONE
+    else:
+        outcome, _ = run(world)
+        assert outcome.ending is Ending.INCONCLUSIVE
+        assert outcome.reason == f"somebody else changed the stable version: its pods' template (now {V3})"
+
+    assert world.images() == [V3] * 3
+    assert left(world) == before
+
+
+@HELD_BACK
+def test_a_held_update_that_somebody_edits_goes_back_to_the_version_before(
+    make_world: Callable[..., Any], way: str
+) -> None:
+    """Once it went back to the template before the edit, which has the version that was not to serve."""
+    world = make_world(**WAYS[way])
+    world.behave(V2, rate=0.0)
+    template, before = world.deployment()["spec"]["template"], left(world)
+    world.at_time[45.0] = lambda: deploy_by_hand(world, V2, note="theirs")
+
+    outcome, _ = run(world)
+
+    assert outcome.ending is Ending.INCONCLUSIVE
+    assert world.images() == [V1] * 3
+    assert world.deployment()["spec"]["template"] == template
+    assert left(world) == before
 
 
 @pytest.mark.parametrize("reason", ["CrashLoopBackOff", "ImagePullBackOff"])

@@ -2,7 +2,7 @@
 
 What holds it lasts, whoever dies: a Deployment is paused, a StatefulSet has a partition, and a DaemonSet replaces
 what is deleted and nothing else. The fields that do so are noted, as they were, in the annotation HELD of the same
-change that sets them, so whoever lets go needs no other memory.
+change that sets them, with the image that is let in, so whoever lets go needs no other memory.
 
 A Deployment has to make its first pods before it is paused. Till then no new pod counts as available, so with
 nothing allowed to be unavailable no old one goes (`min_ready_seconds`; the controller's reconcileOldReplicaSets).
@@ -61,13 +61,18 @@ def held_at(workload: Json) -> int:
     return int(_noted(workload)["pods"])
 
 
+def held_for(workload: Json) -> str:
+    """Return the image whose update is held: another one in its template is somebody else's doing."""
+    return str(_noted(workload)["image"])
+
+
 def is_steady(workload: Json) -> bool:
     """Return whether the hold has no effect besides: a Deployment's pods count as available again."""
     return workload["kind"] != "Deployment" or bool(workload["spec"].get("paused"))
 
 
-def hold(workload: Json, pods: int, *, updated: int = 0) -> list[Json]:
-    """Return the operations by which *workload* updates *pods* pods and no more, or stays at those *updated*."""
+def hold(workload: Json, image: str, pods: int, *, updated: int = 0) -> list[Json]:
+    """Return the operations by which *workload* updates *pods* pods to *image* and no more, or stays at *updated*."""
     spec = workload["spec"]
     if workload["kind"] == "Deployment":
         surge = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": pods, "maxUnavailable": 0}}
@@ -82,7 +87,7 @@ def hold(workload: Json, pods: int, *, updated: int = 0) -> list[Json]:
         wanted = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": partition}}
     else:
         wanted = {"updateStrategy": {"type": "OnDelete"}}
-    return [*_note(workload, pods), *_set(spec, wanted)]
+    return [*_note(workload, image, pods), *_set(spec, wanted)]
 
 
 def freeze(workload: Json) -> list[Json]:
@@ -107,9 +112,9 @@ def _noted(workload: Json) -> Json:
     return noted
 
 
-def _note(workload: Json, pods: int) -> list[Json]:
+def _note(workload: Json, image: str, pods: int) -> list[Json]:
     before = {key: workload["spec"][key] for key in _FIELDS[workload["kind"]] if key in workload["spec"]}
-    text = json.dumps({"pods": pods, "spec": before}, separators=(",", ":"), sort_keys=True)
+    text = json.dumps({"image": image, "pods": pods, "spec": before}, separators=(",", ":"), sort_keys=True)
     if workload["metadata"].get("annotations"):
         return [{"op": "add", "path": pointer("metadata", "annotations", HELD), "value": text}]
     return [{"op": "add", "path": pointer("metadata", "annotations"), "value": {HELD: text}}]

@@ -79,14 +79,15 @@ def _revision(kept: Json) -> Revision:
     return Revision(number, name, _without_hash(kept["spec"]["template"]))
 
 
-def previous_revision(deployment: Json, replica_sets: Iterable[Json]) -> Revision | None:
+def previous_revision(deployment: Json, replica_sets: Iterable[Json], *, without: str = "") -> Revision | None:
     """Return the newest revision that differs from the present template by more than a restart.
 
-    A restart makes a revision of its own; going back to the one before it would bring the same pods again.
+    A restart makes a revision of its own; going back to the one before it would bring the same pods again. So does an
+    edit of a version that is not to serve: its image is one to do *without*, whatever else a revision has.
     """
     present = without_restart(deployment["spec"]["template"])
     for revision in revisions(deployment, replica_sets):
-        if without_restart(revision.template) != present:
+        if without_restart(revision.template) != present and without not in revision.images:
             return revision
     return None
 

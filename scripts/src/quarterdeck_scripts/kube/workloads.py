@@ -178,9 +178,9 @@ def hold_patch(stable: Json, image: str, pods: int) -> list[Json]:
     """
     if serving_image(stable) == image:
         updated = status_of(stable, ()).updated
-        return [*is_still(stable), *_without_mark(stable), *in_place.hold(stable, pods, updated=updated)]
+        return [*is_still(stable), *_without_mark(stable), *in_place.hold(stable, image, pods, updated=updated)]
     patch = _template_patch(stable, _with_image(stable, image, TRACK_STABLE), {})
-    return [*patch, *_without_mark(stable), *in_place.hold(stable, pods)]
+    return [*patch, *_without_mark(stable), *in_place.hold(stable, image, pods)]
 
 
 def restart_patch(now: datetime) -> Json:

@@ -100,16 +100,27 @@ class Changes(Writer):
             change.after = {"image": image}
 
     def restore(self, image: str) -> None:
-        """Bring the template before *image* back, if the stable version has it; a held update ends with it."""
+        """Bring the template before *image* back, if the stable version has it; a held update ends in any case."""
         stable = self._view.stable()
         self._lock.holds()
         previous = self._view.previous(stable, image)
         if previous is None:
+            self._let_go(stable)
             return
         why = self._record.reason or "put everything back"
         with self._change("restore", stable, {"image": image}, why) as change:
             self._patch(stable, workloads.undo_patch(stable, previous, self._view.replica_sets()))
             change.after = {"images": previous.images, "revision": previous.number}
+
+    def _let_go(self, stable: Json) -> None:
+        """End the hold of an update over which somebody else has deployed: theirs would wait for ever."""
+        if in_place.is_held(stable):
+            image = workloads.serving_image(stable)
+            with self._change(
+                "let go", stable, {"held for": in_place.held_for(stable)}, f"{image} is not ours"
+            ) as change:
+                self._patch(stable, [*workloads.is_still(stable), *in_place.release(stable)])
+                change.after = {"image": image}
 
     def free(self) -> None:
         """Delete a restored StatefulSet's pods that are of another version and broken: its controller waits for them.

@@ -148,10 +148,10 @@ class ServiceView:
         """
         if workloads.serving_image(stable) != image:
             return None
-        kept = self.replica_sets()
-        if workloads.rolled_back(stable, kept) and not in_place.is_held(stable):
+        kept, held = self.replica_sets(), in_place.is_held(stable)
+        if workloads.rolled_back(stable, kept) and not held:
             return None  # by us, and only the answer was lost
-        previous = workloads.previous_revision(stable, kept)
+        previous = workloads.previous_revision(stable, kept, without=image if held or self._rollout(stable) else "")
         if previous is None:
             raise RefusedError(
                 f"an earlier revision of {self._service} to go back to",
@@ -235,13 +235,15 @@ class ServiceView:
                 raise
             state, unusable = None, True
         status = workloads.status_of(stable, ())
-        let_in = canary or (stable if in_place.is_held(stable) else None)
+        let_in = workloads.serving_image(canary) if canary else None
+        if canary is None and in_place.is_held(stable):
+            let_in = in_place.held_for(stable)
         service = self._get("Service", self._service)
         return Situation(
             state=state,
             stable_image=workloads.serving_image(stable),
             stable_settled=status.done and status.desired > 0,
-            canary_image=None if let_in is None else workloads.serving_image(let_in),
+            canary_image=let_in,
             kind=stable["kind"],
             replicas=status.desired,
             directed=None if service is None or traffic.has_its_own(service) else traffic.is_switched(service),
