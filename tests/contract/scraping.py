@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+from tests.programs import free_port, until
 
 from quarterdeck_contract.prometheus import FEATURE_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 GREATEST = ("shop_info", "shop_rate_ratio")
 """Gauges, of which a page shows the greatest of its workers'."""
@@ -51,10 +52,10 @@ class Prometheus:
             {"targets": [f"127.0.0.1:{port}"], "labels": labels}
             for port, labels in {scraped: {}, **(others or {})}.items()
         ]
+        self._scraped = {scraped, *(others or ())}
         configuration = CONFIGURATION.format(targets=json.dumps(targets), interval=interval)
         (folder / "prometheus.yml").write_text(configuration)
-        with socket.create_server(("127.0.0.1", otlp_port or 0)) as listener:
-            self._port = listener.getsockname()[1]
+        self._port = otlp_port or free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         arguments = [
             program,
@@ -105,12 +106,21 @@ class Prometheus:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let it scrape nothing while the block runs."""
+        """Let it scrape nothing while the block runs.
+
+        A page that it has asked for is waited for: what happens in the block is not to be on it.
+        """
         self._process.send_signal(signal.SIGSTOP)
         try:
+            until(lambda: not self._is_answered(), "the page that was asked for")
             yield
         finally:
             self._process.send_signal(signal.SIGCONT)
+
+    def _is_answered(self) -> bool:
+        """Return whether somebody is being sent a page: whoever serves it ends the connection after it."""
+        connections = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return any(int(each[1].partition(":")[2], 16) in self._scraped and each[3] == "01" for each in connections)
 
     def kill(self) -> None:
         """End it without a word."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
+from tests.programs import free_port
 
 from quarterdeck_contract.prometheus import FEATURE_FLAGS
 from quarterdeck_dashboards import build
@@ -105,8 +105,7 @@ def measured(
             assert service.get(f"/route-{number}?fails=true")[0] == 503
         assert service.get("/nowhere")[0] == 404
     folder = tmp_path_factory.mktemp("prometheus")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     build.write(build.generated(catalogue, scrape_interval=INTERVAL), folder)
     (folder / "prometheus.yml").write_text(yaml.safe_dump(_configuration(services)))
     arguments = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
