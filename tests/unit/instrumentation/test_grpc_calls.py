@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
@@ -23,6 +24,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from quarterdeck_instrumentation import failures
 from quarterdeck_instrumentation.exposition.page import Format
+from quarterdeck_instrumentation.frameworks.grpc_methods import _code
 from quarterdeck_instrumentation.tracing import Tracing
 
 if TYPE_CHECKING:
@@ -403,20 +405,36 @@ class TestStreams:
     @SERVERS
     def test_a_call_that_misses_its_deadline(self, recorded: Recording, serves: Any) -> None:
         """The server's fault, by the conventions: it was too slow."""
-        over = threading.Event()
+        began, over = threading.Event(), threading.Event()
 
         def waits(request: Any, context: Any) -> bytes:
+            began.set()
             over.wait(TIMEOUT)
             return b""
 
         async def waits_later(request: Any, context: Any) -> bytes:
+            began.set()
             await asyncio.sleep(TIMEOUT)
             return b""
 
         with serves(waits if serves is Threads else waits_later) as served:
-            assert served.ask(unary, timeout=0.3) == "DEADLINE_EXCEEDED"
+            # From its arrival on, because to connect may take longer; and longer where it was over before it began.
+            for seconds in (0.3, 3.0, 15.0):
+                header = ("grpc-timeout", f"{seconds * 1000:.0f}m")
+                assert served.ask(unary, metadata=[header], timeout=None) == "DEADLINE_EXCEEDED"
+                if began.is_set():
+                    break
             assert counted(recorded)["rpc_response_status_code"] == "DEADLINE_EXCEEDED"
             over.set()
+
+    @pytest.mark.parametrize(
+        ("left", "code"), [(0.05, "DEADLINE_EXCEEDED"), (0.2, "CANCELLED"), (None, "CANCELLED")], ids=str
+    )
+    def test_a_client_whose_deadline_comes_first_has_missed_it(self, left: float | None, code: str) -> None:
+        """It cancels the call by its own clock, a little before the server's; one that cancels earlier gives up."""
+        context = SimpleNamespace(_state=SimpleNamespace(statused=False), time_remaining=lambda: left)
+
+        assert _code(context, None) == code
 
 
 class TestSpans:
