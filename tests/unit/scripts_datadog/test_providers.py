@@ -8,11 +8,11 @@ import pytest
 
 from quarterdeck_contract.environment import EnvironmentFacts
 from quarterdeck_contract.errors import QuarterdeckError, UsageError
-from quarterdeck_scripts.adapters.prometheus import PrometheusApi
+from quarterdeck_scripts.adapters.prometheus import PrometheusApi, headers_of
 from quarterdeck_scripts.datadog.metrics import DatadogMetrics
 from quarterdeck_scripts.environment import Environment
 from quarterdeck_scripts.ports import FakeClock, Prometheus
-from quarterdeck_scripts.rollout.judge.provider import headers_of, interval_of, provider_of
+from quarterdeck_scripts.rollout.judge.provider import interval_of, provider_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

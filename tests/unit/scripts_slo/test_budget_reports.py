@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.unit.office import Office
+
 CATALOGUE = """\
 version: 1
 runbook_base_url: https://example.org/
@@ -248,13 +250,19 @@ def test_json_has_every_number(reports: list[Report]) -> None:
 
 
 @pytest.fixture
-def answered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """Return the URL of a Prometheus without samples; the working directory is empty, and there is no cluster."""
+def office(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Office]:
+    """Return a Prometheus without samples; the working directory is empty, and there is no cluster."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with opened() as office:
         office.answers = [(200, b'{"status":"success","data":{"resultType":"vector","result":[]}}', {})] * 100
-        yield office.url
+        yield office
+
+
+@pytest.fixture
+def answered(office: Office) -> str:
+    """Return the URL of that Prometheus."""
+    return office.url
 
 
 @pytest.mark.parametrize("given", [(), ("--services", "services.yaml"), ("--services", "other.yaml")])
@@ -273,6 +281,17 @@ def test_with_a_prometheus_and_a_catalogue_no_cluster_is_asked(
         ("checkout", "fresh"),
         ("calls", "quick"),
     }
+
+
+def test_prometheus_is_asked_with_the_headers_of_the_environment(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a rollout asks it: a tenant's Mimir has the numbers of nobody else."""
+    (tmp_path / "services.yaml").write_text(CATALOGUE)
+    monkeypatch.setenv("QUARTERDECK_PROMETHEUS_HEADERS", "X-Scope-OrgID=shop")
+
+    assert cli.run(["slo", "report", "--prometheus", office.url]) == 0
+    assert {each["X-Scope-OrgID"] for each in office.headers} == {"shop"}
 
 
 def test_a_service_that_the_catalogue_has_not_is_refused(

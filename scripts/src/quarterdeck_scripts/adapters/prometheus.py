@@ -6,9 +6,12 @@ import json
 import math
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import urllib3
 
+from quarterdeck_contract.errors import UsageError
+from quarterdeck_scripts.adapters.json_api import checked_url
 from quarterdeck_scripts.kube.client import UnreachableError
 from quarterdeck_scripts.ports import Answer, AnswerError, Exemplar, Series
 
@@ -18,11 +21,45 @@ if TYPE_CHECKING:
 TRACE_ID = "trace_id"
 """The label of an exemplar that names a trace, as OpenMetrics has it."""
 
+HEADERS = "QUARTERDECK_PROMETHEUS_HEADERS"
+"""Environment variable of headers that each question has, as OTEL_EXPORTER_OTLP_HEADERS writes them:
+`X-Scope-OrgID=shop,Authorization=Bearer%20…`."""
+
 SECRET_HEADERS = frozenset({"authorization", "cookie", "x-api-key"})
 """Names of headers, in small letters, whose values are in no message."""
 _CHUNK_BYTES = 1 << 20
 _MOST_BYTES = 256 << 20
 """An answer larger than this is refused: it would not be read within the deadline either."""
+
+
+def connect(url: str, environ: Mapping[str, str]) -> PrometheusApi:
+    """Return the Prometheus at *url*, asked with the headers that *environ* has for it. Asks nothing.
+
+    Raises:
+        UsageError: the headers cannot be read, or are secrets and would be sent in clear.
+    """
+    headers = headers_of(environ)
+    is_secret = any(name.lower() in SECRET_HEADERS for name in headers)
+    return PrometheusApi(checked_url(url) if is_secret else url, headers=headers)
+
+
+def headers_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that each question to a Prometheus has.
+
+    >>> headers_of({HEADERS: "X-Scope-OrgID=shop, Authorization=Bearer%20abc"})
+    {'X-Scope-OrgID': 'shop', 'Authorization': 'Bearer abc'}
+
+    Raises:
+        UsageError: they cannot be read.
+    """
+    headers = {}
+    for each in filter(None, map(str.strip, environ.get(HEADERS, "").split(","))):
+        name, sign, value = each.partition("=")
+        if not sign or not name.strip().replace("-", "").isalnum():
+            step = f"write `export {HEADERS}=X-Tenant=shop`, with a comma between headers"
+            raise UsageError(f"headers in {HEADERS} as name=value,name=value", "another text", step)
+        headers[name.strip()] = unquote(value.strip())
+    return headers
 
 
 class PrometheusApi:

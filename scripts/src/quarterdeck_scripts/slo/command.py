@@ -49,10 +49,11 @@ def report(  # noqa: PLR0917 -- click passes each option by name
     `quarterdeck slo report --output html > budgets.html`. Budgets follow events by up to an hour. With a Prometheus
     and a catalogue no cluster is asked.
     """
-    import time  # noqa: PLC0415 -- --help needs no more than click
+    import os  # noqa: PLC0415 -- --help needs no more than click
+    import time  # noqa: PLC0415 -- likewise
 
     from quarterdeck_scripts import console  # noqa: PLC0415 -- likewise
-    from quarterdeck_scripts.adapters.prometheus import PrometheusApi  # noqa: PLC0415 -- the network
+    from quarterdeck_scripts.adapters.prometheus import connect  # noqa: PLC0415 -- the network
     from quarterdeck_scripts.slo import page, text  # noqa: PLC0415 -- likewise
     from quarterdeck_scripts.slo.report import read  # noqa: PLC0415 -- likewise
 
@@ -62,7 +63,7 @@ def report(  # noqa: PLR0917 -- click passes each option by name
     if service is not None and service not in {each.name for each in catalogue.services}:
         known = ", ".join(sorted(each.name for each in catalogue.services))
         raise UsageError(f"one of the catalogue's services: {known}", repr(service), "name one of these with --service")
-    prometheus: Prometheus = PrometheusApi(where)
+    prometheus: Prometheus = connect(where, os.environ)
     reports = list(read(catalogue, prometheus, service))
     if output == "json":
         console.emit_json([each.to_json() for each in text.by_need(reports)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from quarterdeck_contract.errors import UsageError
 from quarterdeck_dashboards.duration import parse_duration
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from quarterdeck_scripts.environment import Environment
     from quarterdeck_scripts.ports import Answer, Clock, Prometheus
 
-HEADERS = "QUARTERDECK_PROMETHEUS_HEADERS"
-"""Environment variable of headers that each question has, as OTEL_EXPORTER_OTLP_HEADERS writes them:
-`X-Scope-OrgID=shop,Authorization=Bearer%20…`."""
 DATADOG = "datadog"
 _EXPORT = 60.0
 """Seconds between two exports of OpenTelemetry's SDK by default: how often Datadog hears of a pod."""
@@ -55,33 +51,11 @@ def interval_of(environment: Environment, service: Service) -> float:
     return parse_duration(environment.facts.scrape_interval).total_seconds()
 
 
-def headers_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that each question to a Prometheus has.
-
-    >>> headers_of({HEADERS: "X-Scope-OrgID=shop, Authorization=Bearer%20abc"})
-    {'X-Scope-OrgID': 'shop', 'Authorization': 'Bearer abc'}
-
-    Raises:
-        UsageError: they cannot be read.
-    """
-    headers = {}
-    for each in filter(None, map(str.strip, environ.get(HEADERS, "").split(","))):
-        name, sign, value = each.partition("=")
-        if not sign or not name.strip().replace("-", "").isalnum():
-            step = f"write `export {HEADERS}=X-Tenant=shop`, with a comma between headers"
-            raise UsageError(f"headers in {HEADERS} as name=value,name=value", "another text", step)
-        headers[name.strip()] = unquote(value.strip())
-    return headers
-
-
 def _prometheus(environment: Environment, service: Service, environ: Mapping[str, str], clock: Clock) -> Prometheus:
-    from quarterdeck_scripts.adapters.json_api import checked_url  # noqa: PLC0415 -- the network, when it is needed
-    from quarterdeck_scripts.adapters.prometheus import SECRET_HEADERS, PrometheusApi  # noqa: PLC0415 -- likewise
+    from quarterdeck_scripts.adapters.prometheus import connect  # noqa: PLC0415 -- the network, when it is needed
 
     del service, clock
-    headers, url = headers_of(environ), environment.facts.prometheus_url
-    is_secret = any(name.lower() in SECRET_HEADERS for name in headers)
-    return PrometheusApi(checked_url(url) if is_secret else url, headers=headers)
+    return connect(environment.facts.prometheus_url, environ)
 
 
 def _datadog(environment: Environment, service: Service, environ: Mapping[str, str], clock: Clock) -> Prometheus:
