@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,16 @@ SKIPS = ROOT / ".ci" / "skips"
 
 # Whoever runs the tests in the background of a script has Ctrl-C ignored, and what they start inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure() -> None:
+    """Have Hypothesis draw the same examples in each run, and take it for no failure that a machine is busy.
+
+    `--hypothesis-profile default` draws others, for whoever looks for mistakes.
+    """
+    steady = settings(derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("steady", steady)
+    settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

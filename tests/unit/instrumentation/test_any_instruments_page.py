@@ -63,7 +63,7 @@ def _home_as_it_was() -> Iterator[None]:
     home.names, home.sources = before
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(measurements, max_size=12))
 def test_a_page_of_any_instruments_can_be_read(made: list[tuple[Any, ...]]) -> None:
     """In both formats; what makes no sense is left out."""

@@ -248,7 +248,7 @@ CALLS = st.lists(
 """Method of a span → arguments."""
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     calls=CALLS,
     kind=st.sampled_from(list(SpanKind)),
