@@ -6,16 +6,16 @@ the local environment, whose pods are processes.
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.programs import DEADLINE, started, until
+from tests.programs import started, until
 
-from quarterdeck_contract.errors import QuarterdeckError
 from quarterdeck_scripts.adapters.kubernetes import connect
+from quarterdeck_scripts.adapters.readiness import api_server_ready
 from quarterdeck_scripts.local import control_plane as local
-from quarterdeck_scripts.local.network import free_ports
+from quarterdeck_scripts.local.network import LOOPBACK, free_ports
 from quarterdeck_scripts.local.state import Layout
 
 if TYPE_CHECKING:
@@ -100,7 +100,10 @@ def running(folder: Path, tool: Callable[[str], Path], nodes: int = 3) -> Iterat
 
         start(local.ETCD, local.etcd(program[local.ETCD], layout, ports, identities))
         start(local.API_SERVER, local.api_server(program[local.API_SERVER], ports, identities))
-        cluster = _when_it_answers(layout.kubeconfig)
+        # As it says itself: what controllers need, and what is in every cluster, is made by then.
+        ready = partial(api_server_ready, LOOPBACK, ports.api_server, identities.authority, identities.admin)
+        until(ready, "the API server to be ready")
+        cluster = connect(layout.kubeconfig)
         manager = local.controller_manager(program[local.CONTROLLER_MANAGER], identities)
         # Their addresses are no loopback addresses: endpoints can be written.
         start(local.CONTROLLER_MANAGER, [f for f in manager if not f.startswith("--controllers=")])
@@ -119,8 +122,8 @@ def running(folder: Path, tool: Callable[[str], Path], nodes: int = 3) -> Iterat
             collection = {"Node": "/api/v1/nodes", "StorageClass": "/apis/storage.k8s.io/v1/storageclasses"}
             where = collection.get(each["kind"], "/api/v1/persistentvolumes")
             cluster.request("POST", where, body=each)
-        until(lambda: all(_is_ready(node) for node in cluster.request("GET", "/api/v1/nodes")["items"]))
-        until(lambda: "default" in _names(cluster, "/api/v1/namespaces/default/serviceaccounts"))
+        until(lambda: all(map(_is_ready, cluster.request("GET", "/api/v1/nodes")["items"])), "every node to be Ready")
+        until(lambda: "default" in _names(cluster, "/api/v1/namespaces/default/serviceaccounts"), "its account")
         yield layout.kubeconfig
 
 
@@ -160,23 +163,9 @@ def _furniture(nodes: int) -> Iterator[Json]:
 
 def _is_ready(node: Json) -> bool:
     conditions = node.get("status", {}).get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return ready and not node["spec"].get("taints")  # which are taken away a moment later: none is scheduled before
 
 
 def _names(cluster: Cluster, collection: str) -> set[str]:
     return {each["metadata"]["name"] for each in cluster.request("GET", collection)["items"]}
-
-
-def _when_it_answers(kubeconfig: Path) -> Cluster:
-    end = time.monotonic() + DEADLINE
-    while True:
-        try:
-            cluster = connect(kubeconfig)
-            # The roles that the controllers need are there a moment after the API server is.
-            cluster.request("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:kube-scheduler", timeout=5)
-        except (OSError, QuarterdeckError):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-        else:
-            return cluster

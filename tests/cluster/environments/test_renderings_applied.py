@@ -232,6 +232,7 @@ def test_it_goes_without_leaving_anything(api: Api, deployed: Deployed) -> None:
     """Neither an object without a namespace nor one in a namespace that it did not make."""
     _remove(api, deployed.manifests)
 
+    until(lambda: api.everything() <= deployed.before, lambda: f"{api.everything() - deployed.before} to be gone")
     assert api.everything() == deployed.before
 
 

@@ -162,9 +162,14 @@ def test_a_part_that_cannot_start_is_named_with_the_end_of_its_log(
 
 
 @pytest.mark.parametrize("moment", ["etcd", "kube-apiserver", "pod-runner"])
-def test_ctrl_c_while_it_starts_leaves_nothing(state: Path, local_tools: dict[str, Path], moment: str) -> None:
+def test_ctrl_c_while_it_starts_leaves_nothing(
+    state: Path, local_tools: dict[str, Path], tmp_path: Path, moment: str
+) -> None:
     """Whatever has been started by then is ended before the command is."""
-    tools = {name: str(file) for name, file in local_tools.items()}
+    idle = tmp_path / "kwok"  # so that no node is ever Ready, and the command cannot have ended before it is told to
+    idle.write_text("#!/bin/sh\nexec sleep 1000\n")
+    idle.chmod(0o755)
+    tools = {name: str(file) for name, file in {**local_tools, "kwok": idle}.items()}
     program = (
         "import pathlib, sys; from quarterdeck_scripts.local import lifecycle;"
         f"lifecycle.up(pathlib.Path({str(state)!r}), tools={tools!r})"
@@ -177,7 +182,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(state: Path, local_tools: dict[st
 
         until(started, f"{moment} to be started")
         command.send_signal(signal.SIGINT)
-        _, errors = command.communicate(timeout=30)
+        _, errors = command.communicate(timeout=120)
 
     assert b"KeyboardInterrupt" in errors
     assert _processes(state) == []
@@ -226,6 +231,6 @@ def test_the_stack_is_deployed_and_its_monitoring_becomes_ready(
             status = cluster.request("GET", path("Deployment", "quarterdeck", name))["status"]
             return status.get("readyReplicas") == 1
 
-        until(ready, f"{name} to be Ready", deadline=60)
+        until(ready, f"{name} to be Ready")
     assert answers(f"{running.loopback_prefix}.0.90", 9090)
     assert answers(f"{running.loopback_prefix}.0.93", 9093)
