@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.fault_proxy import proxied
+from tests.fault_proxy import FaultProxy, proxied
 from tests.programs import until
 
 from quarterdeck_scripts.adapters.kubernetes import connect
 from quarterdeck_scripts.kube.client import MERGE_PATCH, path
-from quarterdeck_scripts.kube.follow import Told, follow
+from quarterdeck_scripts.kube.follow import Told, follow, raise_lasting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from quarterdeck_contract.errors import QuarterdeckError
     from quarterdeck_scripts.kube.client import Cluster
 
 pytestmark = pytest.mark.tools
@@ -29,6 +31,10 @@ SEED = 11
 CHANGES = 120
 
 
+class StoppedError(Exception):
+    """Nobody wants to be told more."""
+
+
 class Follower:
     """Follows in a thread of its own, and keeps what it was told."""
 
@@ -38,12 +44,15 @@ class Follower:
         self.present: dict[str, str] = {}
         self._cluster = cluster
         self._stopped = False
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
-        for told, found in follow(self._cluster, ALL, OURS, sleep=lambda _: None):
-            if self._stopped:
-                return
+        with suppress(StoppedError):
+            self._follow()
+
+    def _follow(self) -> None:
+        for told, found in follow(self._cluster, ALL, OURS, trouble=self._go_on, sleep=lambda _: self._see()):
             if told is Told.COMPLETE:
                 self.told.append((told, "", ""))
                 continue
@@ -54,9 +63,23 @@ class Follower:
             else:
                 del self.present[name]
 
-    def stop(self) -> None:
-        """Stop at the next event."""
+    def _go_on(self, error: QuarterdeckError) -> None:
+        self._see()
+        raise_lasting(error)
+
+    def _see(self) -> None:
+        if self._stopped:
+            raise StoppedError
+
+    def stop(self, proxy: FaultProxy) -> None:
+        """End it: one that nobody answers any more would ask time and again, beside all tests that come after."""
         self._stopped = True
+
+        def has_ended() -> bool:
+            proxy.drop_connections()
+            return not self._thread.is_alive()
+
+        until(has_ended, "the follower to end")
 
 
 @pytest.mark.parametrize("expiring", [False, True])
@@ -86,7 +109,7 @@ def test_no_change_is_missed(plane: Path, tmp_path: Path, *, expiring: bool) -> 
             if number % 9 == 0:
                 proxy.drop_connections(expired=expiring and number % 18 == 0)
         until(lambda: follower.present == truth, lambda: f"{truth}, not {follower.present}", 60)
-        follower.stop()
+        follower.stop(proxy)
 
     told = [each for each in follower.told if each[0] is not Told.COMPLETE]
     lists = len(follower.told) - sum(each[0] is not Told.COMPLETE for each in follower.told)

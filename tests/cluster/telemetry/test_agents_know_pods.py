@@ -48,17 +48,19 @@ def test_a_span_gets_the_names_of_the_pod_it_comes_from(
     document["service"]["pipelines"] = {
         "traces": {**document["service"]["pipelines"]["traces"], "exporters": ["otlp_http"]}
     }
+    attributes: dict[str, str] = {}
     environment = {"KUBECONFIG": str(kubeconfig), "KUBE_NODE_NAME": NODE}
 
     with running(tool("otelcol-contrib"), agent, yaml.safe_dump(document), tmp_path / "agent", environment=environment):
 
-        def known() -> dict[str, str]:
+        def is_known() -> bool:
             _send(agent, pod)
             last = collector.posts[-1].resource_spans[0].resource.attributes if collector.posts else ()
-            return {each.key: each.value.string_value for each in last}
+            attributes.clear()
+            attributes.update({each.key: each.value.string_value for each in last})
+            return "k8s.pod.name" in attributes
 
-        until(lambda: "k8s.pod.name" in known(), "the pod to be known")
-        attributes = known()
+        until(is_known, "the pod to be known")
 
     assert attributes | {"k8s.pod.uid": ""} == {
         "k8s.namespace.name": NAMESPACE,

@@ -92,9 +92,9 @@ def test_a_line_that_was_sent_by_otlp_is_found_by_its_service_and_has_its_trace(
     ):
         until(lambda: client.get("/ready").status_code == 200, lambda: (tmp_path / "loki.log").read_text()[-2000:])
 
-        sent = client.post(
-            "/otlp/v1/logs", json=_line("checkout", "card was refused", trace="0af7651916cd43dd8448eb211c80319c")
-        )
+        line = _line("checkout", "card was refused", trace="0af7651916cd43dd8448eb211c80319c")
+        # Its parts find each other a moment after each of them is ready.
+        sent = until(lambda: client.post("/otlp/v1/logs", json=line).raise_for_status(), "the line to be taken")
         found = until(lambda: _found(client, '{service_name="checkout"} | trace_id=`0af7651916cd43dd8448eb211c80319c`'))
 
     assert sent.status_code == 204
@@ -111,7 +111,6 @@ def _line(service: str, text: str, *, trace: str) -> dict[str, Any]:
 
 
 def _found(client: httpx.Client, query: str) -> list[dict[str, Any]]:
-    result: list[dict[str, Any]] = client.get("/loki/api/v1/query_range", params={"query": query}).json()["data"][
-        "result"
-    ]
+    answer = client.get("/loki/api/v1/query_range", params={"query": query}).raise_for_status().json()
+    result: list[dict[str, Any]] = answer["data"]["result"]
     return result
