@@ -93,7 +93,7 @@ def made(url: str, clock: Clock | None = None) -> AlertmanagerSilences:
 
 def ours(url: str) -> list[dict[str, Any]]:
     """Return our silences that have not expired."""
-    listed = httpx.get(f"{url}/api/v2/silences").raise_for_status().json()
+    listed = httpx.get(f"{url}/api/v2/silences", timeout=30).raise_for_status().json()
     return [
         each for each in listed if each["createdBy"] == "quarterdeck rollout" and each["status"]["state"] != "expired"
     ]
@@ -101,9 +101,12 @@ def ours(url: str) -> list[dict[str, Any]]:
 
 def silenced(url: str) -> set[str]:
     """Return which alerts are kept quiet; all of them fire."""
-    httpx.post(f"{url}/api/v2/alerts", json=[{"labels": labels} for labels in FIRING.values()]).raise_for_status()
+    httpx.post(
+        f"{url}/api/v2/alerts", json=[{"labels": labels} for labels in FIRING.values()], timeout=30
+    ).raise_for_status()
     listed = until(
-        lambda: found if len(found := httpx.get(f"{url}/api/v2/alerts").json()) == len(FIRING) else None, "all alerts"
+        lambda: found if len(found := httpx.get(f"{url}/api/v2/alerts", timeout=30).json()) == len(FIRING) else None,
+        "all alerts",
     )
     quiet = [each["labels"] for each in listed if each["status"]["silencedBy"]]
     return {name for name, labels in FIRING.items() if labels in quiet}

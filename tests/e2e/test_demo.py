@@ -84,7 +84,7 @@ def demo(root: Path, tmp_path: Path, tool: Callable[[str], Path]) -> Iterator[Ca
     for each in started:
         if each.process.poll() is None:
             each.process.send_signal(signal.SIGINT)
-            each.process.wait(timeout=60)
+            each.process.wait(timeout=120)
 
 
 def test_a_bad_release_is_rolled_back_a_good_one_promoted_and_a_page_mended(
@@ -165,7 +165,7 @@ def test_a_running_environment_is_not_touched(demo: Callable[..., Demo], tmp_pat
     try:
         shown = demo()
 
-        assert shown.end(60) == 4, shown.text()
+        assert shown.end(120) == 4, shown.text()
         assert "quarterdeck local down" in shown.text()
         status = subprocess.run(
             [QUARTERDECK, "local", "status", "--output", "json"], cwd=tmp_path, check=True, capture_output=True
