@@ -334,6 +334,7 @@ quarterdeck_instrumentation.activate()
 from quarterdeck_instrumentation import runtime
 from quarterdeck_instrumentation.meters import takeover
 from quarterdeck_instrumentation.testing import Recording
+runtime._PATIENCE = 60.0  # seconds: a busy machine reads later than a page may usually wait for
 
 def page():
     return Recording(runtime.current()).page()
@@ -355,6 +356,7 @@ def run(code: str, port: int, folder: Any) -> Any:
         "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
         "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
         "QUARTERDECK_METRICS_DIR": str(folder),
+        "QUARTERDECK_FLUSH_TIMEOUT": "10",
     }
     command = [sys.executable, "-c", ALONE + code]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
