@@ -193,7 +193,7 @@ def resident(statm: int) -> int:
 
 def counted_at_last() -> float:
     """Return how many requests are on the page, once there is one."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         status, _, body = mount.answer("GET")
         if status == 200:
@@ -215,7 +215,7 @@ def main() -> None:
     right = sum(requested(wrapped, number) for number in range(3000))
     break_something(broken)
     right += sum(requested(wrapped, number) for number in range(1000))
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while awaited and not any(awaited in line for line in said.lines) and time.monotonic() < deadline:
         requested(wrapped, 0)
         time.sleep(0.01)

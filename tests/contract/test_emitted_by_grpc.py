@@ -97,14 +97,14 @@ def orders(
     )
     until(lambda: running.page().value("quarterdeck_workers") == 1.0, "the worker")
     with grpc.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-        grpc.channel_ready_future(channel).result(30)
+        grpc.channel_ready_future(channel).result(120)
         for _ in range(10):
-            assert channel.unary_unary("/shop.Orders/Get")(b"7", timeout=10) == b"7"
-        assert list(channel.unary_stream("/shop.Orders/Follow")(b"7", timeout=10)) == [b"7", b"7"]
-        assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10) == b""
+            assert channel.unary_unary("/shop.Orders/Get")(b"7", timeout=60) == b"7"
+        assert list(channel.unary_stream("/shop.Orders/Follow")(b"7", timeout=60)) == [b"7", b"7"]
+        assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=60) == b""
         for method in ("/shop.Orders/Fails", "/wp.Admin/Login"):
             with pytest.raises(grpc.RpcError):
-                channel.unary_unary(method)(b"", timeout=10)
+                channel.unary_unary(method)(b"", timeout=60)
     return running
 
 

@@ -85,4 +85,4 @@ def ended(orders: Service) -> int:
     children = orders.workers()
     for pid in children:
         os.kill(pid, signal.SIGTERM)
-    return orders.process.wait(30) if children else orders.stop()
+    return orders.process.wait(120) if children else orders.stop()

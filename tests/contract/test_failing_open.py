@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.programs import free_port
 
 from quarterdeck_instrumentation.exposition.collector import Collector
 from quarterdeck_instrumentation.exposition.snapshot import Snapshot
@@ -88,7 +89,7 @@ class Listener:
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError), client:
-            client.settimeout(5)
+            client.settimeout(60)
             if self._behave is not black_hole:
                 client.recv(1 << 20)
             self._behave(client)
@@ -105,8 +106,7 @@ def port_of() -> Iterator[Callable[[Any], int]]:
 
         def start(behave: Any) -> int:
             if behave == "refused":
-                with socket.create_server(("127.0.0.1", 0)) as listener:
-                    return int(listener.getsockname()[1])
+                return free_port()
             if behave == "dropped":
                 return _full(stack)
             listening = Listener(behave)
@@ -132,11 +132,9 @@ class Driven:
 
     def __init__(self, folder: Path, awaited: str = "", broken: str = "", **environ: str) -> None:
         inherited = {name: text for name, text in os.environ.items() if not name.startswith(("OTEL_", "QUARTERDECK_"))}
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            page = free.getsockname()[1]
         settings = {
             "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
-            "OTEL_EXPORTER_PROMETHEUS_PORT": str(page),
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(free_port()),
             "OTEL_EXPORTER_OTLP_TIMEOUT": "0.5",
             "OTEL_BSP_SCHEDULE_DELAY": "10",
             "QUARTERDECK_METRICS_DIR": str(folder / "metrics"),
@@ -147,7 +145,7 @@ class Driven:
             env={**inherited, **settings},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=280,
             check=False,
         )
         assert done.returncode == 0, done.stderr

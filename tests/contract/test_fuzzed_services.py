@@ -21,8 +21,9 @@ REQUESTS = 1500
 """Of each server, with us and without."""
 _PATIENCE = 0.3
 """Seconds without a byte after which a server is taken to wait for more of a request; then the client is gone."""
-_MORE_PATIENCE = 3.0
-"""The same where the answers differ: a busy machine may have kept one of the servers from answering."""
+_MORE_PATIENCE = (3.0, 10.0, 30.0)
+"""The same where the answers differ, until they do not: a busy machine may have kept one of the servers from answering.
+"""
 _VARIES = re.compile(rb"(?i)^(date|server): .*\r\n", re.MULTILINE)
 
 FASTAPI = """
@@ -80,7 +81,7 @@ def echo(rest):
 def exchange(port: int, request: bytes, patience: float = _PATIENCE) -> bytes:
     """Return all that a server answers to *request*, without what differs from one second to the next."""
     answer = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         with suppress(OSError):  # the server has heard enough
             connection.sendall(request)
         connection.settimeout(patience)
@@ -119,7 +120,11 @@ def test_a_server_answers_what_it_answers_without_us(
 
     asked = zip(raw_requests(7, REQUESTS), answers(with_us), answers(without), strict=True)
     for request in [request for request, ours, theirs in asked if ours != theirs]:  # or one of them was slow
-        assert exchange(with_us.port, request, _MORE_PATIENCE) == exchange(without.port, request, _MORE_PATIENCE)
+        for patience in _MORE_PATIENCE:
+            ours, theirs = (exchange(each.port, request, patience) for each in (with_us, without))
+            if ours == theirs:
+                break
+        assert ours == theirs
     until(lambda: with_us.value("http_server_active_requests") == 0.0, "the end of all requests")
     page = with_us.page()
     assert page.value("quarterdeck_instrumentation_failures_total") == 0.0

@@ -100,7 +100,7 @@ def test_the_threads_of_a_worker(
 ) -> None:
     """gunicorn's, in two workers: what is taken, and what there is."""
     checkout = service("--workers", "2", "--threads", "3", server="gunicorn", source=FLASK).ready(2)
-    assert checkout.value("quarterdeck_worker_capacity", pool="requests") == 6.0
+    until(lambda: checkout.value("quarterdeck_worker_capacity", pool="requests") == 6.0, "the threads of both")
 
     held = hold(checkout, 2)
     until(lambda: checkout.value("quarterdeck_worker_busy", pool="requests") == 2.0, "two threads taken")

@@ -75,7 +75,7 @@ SERVERS = {"uvicorn": ("--ws", "wsproto"), "hypercorn": ()}
 
 def ask(port: int, target: str, headers: str, *after: tuple[bytes, bytes]) -> None:
     """Send a request, then for each of *after* wait for its first and send its second; and go without a word."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(f"GET {target} HTTP/1.1\r\n{headers}\r\n".encode())
         for awaited, said in after:
             received = b""
@@ -94,7 +94,7 @@ def test_a_client_that_goes_ends_the_span_and_is_no_failure(
     traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}", "OTEL_BSP_SCHEDULE_DELAY": "100"}
     running = service(*SERVERS[server], source=SOURCE, server=server, **traced).ready(1)
 
-    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection:
         connection.sendall(b"GET /events HTTP/1.1\r\nHost: shop\r\n\r\n")
         while b"tick" not in connection.recv(4096):
             pass

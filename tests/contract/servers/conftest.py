@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
@@ -79,8 +78,8 @@ class Running:
         self.source.write_text(SOURCES[kind])
         self.port, self.page_port = free_port(), free_port()
         self.process: subprocess.Popen[bytes]
-        self.times: list[float] = []
-        """When each request was answered, in Unix time."""
+        self.numbers: list[int] = []
+        """Of the requests that were answered, in that order."""
         self.pids: set[int] = set()
         """Which processes answered."""
         self._log = folder / "log"
@@ -90,7 +89,7 @@ class Running:
     @property
     def answered(self) -> int:
         """How many requests were answered."""
-        return len(self.times)
+        return len(self.numbers)
 
     @property
     def log(self) -> str:
@@ -238,7 +237,7 @@ class Running:
     def _item(self, number: int) -> bool:
         pid = self.ask(f"/items/{number}")
         if pid is not None:
-            self.times.append(time.time())
+            self.numbers.append(number)
             self.pids.add(int(pid))
         return pid is not None
 
