@@ -27,7 +27,7 @@ def _quarterdeck(folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
 

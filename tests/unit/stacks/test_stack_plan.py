@@ -94,7 +94,7 @@ def _quarterdeck(root: Path, *arguments: str, path: str = "") -> subprocess.Comp
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
         env={**os.environ, "PATH": path},
     )

@@ -119,7 +119,7 @@ def test_expired_changes_are_named_for_pulumi_to_destroy(stdin: str, code: int, 
     """From what kubectl says; anything else is refused, and names nobody."""
     program = "from quarterdeck_scripts.cli import main; main()"
     command = [sys.executable, "-c", program, "stack", "expired"]
-    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=280, check=False)
 
     assert (ended.returncode, ended.stdout) == (code, output)
 

@@ -108,7 +108,7 @@ class _Host:
                 cwd=self._root,
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=280,
                 check=False,
             )
         finally:
