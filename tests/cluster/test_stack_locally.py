@@ -30,9 +30,6 @@ PROGRAMS = (
     "prometheus",
     "alertmanager",
 )
-DEADLINE = 120.0
-"""Seconds until a condition that is waited for is given up."""
-
 PATHS = {
     "Namespace": "/api/v1/namespaces",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
@@ -75,8 +72,10 @@ def _order(manifest: dict[str, Any]) -> int:
 def test_the_monitoring_runs_at_its_addresses_and_sees_itself(prefix: str) -> None:
     """Prometheus reads its configuration, its rules and its kubeconfig by relative paths, and finds both servers."""
     api = f"http://{prefix}.0.90:9090/api/v1"
-    until(lambda: len(_get(f"{api}/query", query='up{namespace="quarterdeck"} == 1')["result"]) == 2, DEADLINE)
-    until(lambda: bool(_get(f"{api}/alertmanagers")["activeAlertmanagers"]), DEADLINE)
+    until(
+        lambda: len(_get(f"{api}/query", query='up{namespace="quarterdeck"} == 1')["result"]) == 2, "both to be scraped"
+    )
+    until(lambda: bool(_get(f"{api}/alertmanagers")["activeAlertmanagers"]), "Alertmanager")
 
     found = _get(f"{api}/query", query='up{namespace="quarterdeck"}')["result"]
     assert sorted((each["metric"]["service"], each["metric"]["version"]) for each in found) == [

@@ -117,7 +117,10 @@ def measured(
             until(lambda: _value(client, "count(slo:error_budget_remaining:ratio)") == 2, "every rule to have recorded")
             page = read_page(client.get("/metrics").text)
             head = page.value("prometheus_tsdb_head_series")
-            yield Measured(_value(client, "sum(scrape_samples_scraped)") or 0, head, len(page.samples))
+            # Of a page that a busy machine gave too late there is no sample.
+            whole = "sum(scrape_samples_scraped) and on () min(up) == 1"
+            samples = until(lambda: _value(client, whole), "a scrape of every pod")
+            yield Measured(samples, head, len(page.samples))
     finally:
         process.kill()
         process.wait()
