@@ -166,7 +166,7 @@ async def with_aio_pika():
         channel = await connection.channel()
         queue = await channel.declare_queue("letters", auto_delete=True)
         await channel.default_exchange.publish(aio_pika.Message(b"SECRET"), "letters")
-        async with queue.iterator(timeout=10) as messages:
+        async with queue.iterator(timeout=60) as messages:
             async for message in messages:
                 await message.ack()
                 return {"traceparent": message.headers["traceparent"]}

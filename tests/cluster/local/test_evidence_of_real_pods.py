@@ -10,7 +10,7 @@ from quarterdeck_scripts.kube.client import path
 from quarterdeck_scripts.kube.logs import PodLogs
 from quarterdeck_scripts.local.guard import GuardedCluster
 from quarterdeck_scripts.ports import SystemClock
-from quarterdeck_scripts.rollout.acting.scene import Witness
+from quarterdeck_scripts.rollout.acting.scene import Limits, Witness
 
 if TYPE_CHECKING:
     from tests.cluster.local.conftest import Local
@@ -19,6 +19,8 @@ pytestmark = pytest.mark.tools
 
 NAME = "evident"
 LABELS = {"app.kubernetes.io/name": NAME}
+BUSY = Limits(seconds=200, call_seconds=60)
+"""However late a busy machine answers."""
 SCRIPT = r"printf 'caf\351 \377\n'; echo token=$API_TOKEN; exit 3"
 
 
@@ -60,7 +62,8 @@ def test_a_crashing_canary_is_kept_as_it_was(local: Local) -> None:
 
     for cluster in (local.cluster, GuardedCluster(local.cluster, local.state)):
         assert isinstance(cluster, PodLogs)
-        scene = Witness(cluster, cluster, SystemClock(), "default", NAME).look("localhost/before:v1", "localhost/sh")
+        witness = Witness(cluster, cluster, SystemClock(), "default", NAME, BUSY)
+        scene = witness.look("localhost/before:v1", "localhost/sh")
 
         assert b"BackOff" in scene.files["events.txt"]
         assert b"restarts=" in scene.files["pods.txt"]

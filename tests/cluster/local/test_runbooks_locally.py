@@ -43,7 +43,7 @@ services:
     owner: payments
     image: localhost/checkout:v1
     replicas: 3
-    rollout: {ready_within: 60s}
+    rollout: {ready_within: 4m}
 """
 
 SERVER = """
@@ -89,7 +89,7 @@ class Shop:
         """Run a command to its end; return what it wrote to stdout and to stderr."""
         command = [sys.executable, "-c", "from quarterdeck_scripts.cli import main; main()", *arguments]
         ended = subprocess.run(
-            command, cwd=self.folder, input=stdin or "", capture_output=True, text=True, timeout=120, check=False
+            command, cwd=self.folder, input=stdin or "", capture_output=True, text=True, timeout=280, check=False
         )
         assert ended.returncode == expect, ended.stderr
         return ended.stdout, ended.stderr

@@ -106,12 +106,12 @@ def test_containers_share_an_empty_dir_and_a_sidecar_outlives_the_others(
     sidecar = {
         "name": "sidecar",
         "image": "localhost/sh",
-        "args": ["echo first > $DATA/said; trap 'exit 0' TERM; while :; do sleep 0.05; done"],
+        "args": ["trap 'exit 0' TERM; echo first > $DATA/said; while :; do sleep 0.05; done"],
         "restartPolicy": "Always",
         "volumeMounts": mount,
         "env": where,
     }
-    main = _run("until test -e $DATA/said; do sleep 0.05; done; cat $DATA/said", volumeMounts=mount, env=where)
+    main = _run("until test -s $DATA/said; do sleep 0.05; done; cat $DATA/said", volumeMounts=mount, env=where)
     described = pod("sharing", main, restartPolicy="Never", volumes=[{"name": "data", "emptyDir": {}}])
     described["spec"]["initContainers"] = [sidecar]
     local.create(described)
