@@ -412,6 +412,8 @@ def test_another_distribution_that_is_really_installed(
 def test_a_configuration_file_is_looked_at(doctor: Doctor) -> None:
     """What it says comes before the variables, which are named as not asked."""
     file = 'file_format: "1.0"\ntracer_provider: {processors: [{simple: {exporter: {console: {}}}}]}\n'
+    port = doctor.environ["OTEL_EXPORTER_PROMETHEUS_PORT"]
+    file += f"meter_provider: {{readers: [{{pull: {{exporter: {{prometheus/development: {{port: {port}}}}}}}}}]}}\n"
     (doctor.folder / "otel.yaml").write_text(file + "distribution: {quarterdeck: {label_sets: 5}}\n")
 
     found = doctor.findings(OTEL_CONFIG_FILE="otel.yaml", OTEL_TRACES_SAMPLER="xray", OTEL_EXPORTER_PROMETHEUS_PORT="")
@@ -421,6 +423,7 @@ def test_a_configuration_file_is_looked_at(doctor: Doctor) -> None:
     assert "OTEL_TRACES_SAMPLER not" in found["config-file"]["found"]
     assert found["spans"]["found"].endswith("because OTEL_CONFIG_FILE describes the SDK's provider")
     assert found["facts"]["settings"]["label_sets"] == ["5", "file"]
+    assert found["facts"]["settings"]["metrics_port"] == [port, "file"]
     assert found["facts"]["said"] == []
 
 
