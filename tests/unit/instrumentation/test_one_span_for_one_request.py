@@ -201,7 +201,8 @@ def litestar_plugin(spans: Spans) -> Making:
         return item
 
     config = OpenTelemetryConfig(tracer_provider=spans.provider)
-    app: Any = litestar.Litestar([answer], plugins=[OpenTelemetryPlugin(config)])
+    # Its own configuration would stay: every logger of this process would speak at INFO from then on.
+    app: Any = litestar.Litestar([answer], plugins=[OpenTelemetryPlugin(config)], logging_config=None)
     return nullcontext(app)
 
 
