@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import Counter
@@ -118,14 +119,15 @@ def test_customers_ask_for_what_they_are_to_ask_for() -> None:
 
 def test_a_pod_that_answers_nothing_is_a_failed_request() -> None:
     """A refused connection counts with status 0, and the customers go on."""
-    with server(200) as (port, _):
-        pass  # closed: nobody listens there any more
-    traffic = Traffic(FakeCluster([pod("a", port)]), "shop", "checkout", rate=200, customers=1)
-    traffic.follow_pods()
-    until(lambda: traffic.ready() == 1)
-    traffic.start()
-    until(lambda: traffic.count() >= 3)
-    traffic.stop()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can be there
+        cluster = FakeCluster([pod("a", closed.getsockname()[1])])
+        traffic = Traffic(cluster, "shop", "checkout", rate=200, customers=1)
+        traffic.follow_pods()
+        until(lambda: traffic.ready() == 1)
+        traffic.start()
+        until(lambda: traffic.count() >= 3)
+        traffic.stop()
 
     assert set(traffic.outcomes()) == {Outcome("a", "v1", 0)}
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,17 +46,18 @@ def command(desk: Desk, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 
 def test_killed_between_two_calls_it_goes_on(desk: Desk, command: Callable[..., subprocess.Popen[str]]) -> None:
     """The monitor whose creation was under way when the process was killed is there once, and so is all the rest."""
-    running: list[subprocess.Popen[str]] = []
+    running: Future[subprocess.Popen[str]] = Future()
 
     def kill() -> None:
-        running[0].kill()
-        running[0].wait(timeout=60)
+        process = running.result(timeout=60)
+        process.kill()
+        process.wait(timeout=60)
 
     desk.server.faults += [("POST", "/api/v1/monitor", kill)]
-    running.append(command("apply", "--yes", "--unaudited"))
-    running[0].communicate(timeout=120)
+    running.set_result(command("apply", "--yes", "--unaudited"))
+    running.result().communicate(timeout=120)
     desk.server.settle()
-    assert (running[0].returncode, len(desk.server.objects["monitor"])) == (-9, 1)
+    assert (running.result().returncode, len(desk.server.objects["monitor"])) == (-9, 1)
 
     again = command("apply", "--yes", "--unaudited")
     _, said = again.communicate(timeout=120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,8 +79,8 @@ def test_a_silent_server_is_given_up() -> None:
 
 def test_nobody_listening_is_unreachable() -> None:
     """The address is named."""
-    with answering(200, "[]") as (url, _):
-        pass
-
-    with pytest.raises(UnreachableError, match=url):
-        AlertmanagerApi(url, timeout=5).alerts()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can be there
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(UnreachableError, match=url):
+            AlertmanagerApi(url).alerts()
