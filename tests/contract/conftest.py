@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,7 +142,8 @@ class Service:
         """End it without a word, its workers too."""
         pids = [self.process.pid, *self.workers()] if self.process.poll() is None else []
         for pid in pids:
-            os.kill(pid, 9)
+            with suppress(ProcessLookupError):  # a worker whose parent was just killed may end by itself
+                os.kill(pid, 9)
         self.process.wait(DEADLINE)
 
     def _answers(self) -> bool:
