@@ -131,7 +131,8 @@ class Runtime:
         leads = self._folder and session.leader(self._folder) == os.getpid()
         if leads and session.is_deserted(self._folder, self._name):
             # Should it go on all the same, it needs no folder for its page.
-            folder, self._folder, self._writer.pair = self._folder, "", None
+            folder, self._folder = self._folder, ""
+            self._writer.detach()
             session.remove(folder)
 
     def abandon(self) -> None:

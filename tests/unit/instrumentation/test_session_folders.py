@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from tests.programs import until
 
-from quarterdeck_instrumentation.exposition import session
+from quarterdeck_instrumentation.exposition import session, store
+from quarterdeck_instrumentation.exposition.writer import Writer
+from quarterdeck_instrumentation.registry import Registry
 
 LEADS = """
 import os, sys
@@ -132,6 +136,54 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
 
     with pytest.raises(PermissionError, match="belongs to another user"):
         session.of_this_process({session.VARIABLE: str(tmp_path)})
+
+
+class Asked:
+    """A lock that says how often it was asked for."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.times += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_a_write_that_is_under_way_does_not_make_a_removed_folder_anew(tmp_path: Path) -> None:
+    """The thread that writes values down found its files gone, as after a cleaner of temporary ones, and made others.
+
+    So a process that ended within a moment of its last request could leave its folder behind.
+    """
+    folder = session.create({"QUARTERDECK_METRICS_DIR": str(tmp_path)})
+    go = threading.Event()
+    go.set()
+
+    class Held(store.Pair):
+        def write(self, data: bytes) -> None:
+            assert go.wait(60)
+            super().write(data)
+
+    writer = Writer(Registry(10), lambda: None)
+    writer._lock = lock = Asked()
+    writer.pair = pair = Held(folder, "worker-1")
+    writer.write()
+    go.clear()
+    writes = threading.Thread(target=writer.write)
+    ends = threading.Thread(target=lambda: (writer.detach(), session.remove(folder)))
+    for number, thread in ((2, writes), (3, ends)):
+        thread.start()
+        until(lambda number=number, thread=thread: lock.times == number or not thread.is_alive())
+    go.set()
+    writes.join()
+    ends.join()
+    pair.close()
+
+    assert not Path(folder).exists()
+    assert writer.pair is None
 
 
 def test_a_folder_that_a_worker_still_uses_outlives_its_leader(tmp_path: Path) -> None:

@@ -54,6 +54,11 @@ class Writer:
             failed("store", "the values cannot be written down; it is tried again", error)
             self._registry.changed = True
 
+    def detach(self) -> None:
+        """Keep the values in memory alone from now on; a write that is under way is waited for."""
+        with self._lock:  # or it would find its files gone, and make them anew
+            self.pair = None
+
     def values(self) -> snapshot.Snapshot:
         """Return the values, written down first: a page shows nothing that a kill could take back."""
         if self._registry.changed or not self._latest:
