@@ -25,7 +25,7 @@ def end():
     with open("ended", "a") as file:
         file.write(f"{os.getpid()} ")
 
-exits.watch(end, 5.0)
+exits.watch(end, 30.0)
 """
 """A process that watches its own end; what has to be done then is to write its process id down."""
 
@@ -55,7 +55,7 @@ def test_os_exit_of_a_forked_child(tmp_path: Path) -> None:
 
 def test_a_forked_child_is_watched_for_itself(tmp_path: Path) -> None:
     """When it serves, as granian's workers do."""
-    code = "pid = os.fork()\nif pid == 0:\n    exits.watch(end, 5.0)\n    os._exit(3)\nos.waitpid(pid, 0)\nprint(pid)"
+    code = "pid = os.fork()\nif pid == 0:\n    exits.watch(end, 30.0)\n    os._exit(3)\nos.waitpid(pid, 0)\nprint(pid)"
 
     status, ended, said = run(tmp_path, code)
 
@@ -151,7 +151,7 @@ def test_begun_in_another_thread(tmp_path: Path) -> None:
     code = """
 import threading
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-thread = threading.Thread(target=exits.watch, args=(end, 5.0))
+thread = threading.Thread(target=exits.watch, args=(end, 30.0))
 thread.start()
 thread.join()
 os._exit(7)
