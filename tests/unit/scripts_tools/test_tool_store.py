@@ -9,8 +9,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.programs import until
 
-from quarterdeck_scripts.tools.store import MANIFEST, Cached, Manifest, Store, digest_of, stamp_of
+from quarterdeck_scripts.tools.store import MANIFEST, Cached, Manifest, Store, digest_of, is_known, stamp_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,8 +94,13 @@ def test_an_untouched_binary_is_not_hashed_again(store: Store) -> None:
     """Its stamp is enough: with a digest that fits nothing in the manifest, it is found all the same."""
     path = publish(store)
     manifest = path.with_name(MANIFEST)
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "sha256": "0" * 64}))
+    other = json.dumps({**json.loads(manifest.read_text()), "sha256": "0" * 64})
 
+    def noted() -> bool:
+        manifest.write_text(other)
+        return manifest.stat().st_ctime_ns > path.stat().st_ctime_ns
+
+    until(noted, "a tick of the file system's clock")
     assert look_up(store).path == path
 
 
@@ -107,6 +113,13 @@ def test_a_restored_cache_is_hashed_once_and_used(store: Store) -> None:
 
     assert look_up(store).path == path
     assert json.loads(path.with_name(MANIFEST).read_text())["stamp"] == list(stamp_of(path))
+
+
+@pytest.mark.parametrize(("noted", "known"), [(70, False), (71, True)])
+def test_a_stamp_of_the_moment_of_the_last_change_says_nothing(noted: int, *, known: bool) -> None:
+    """Another change within the same tick of the file system's clock would leave the same one: once it was believed."""
+    assert is_known((8, 1, 60, 70), (8, 1, 60, 70), noted) is known
+    assert not is_known((8, 1, 60, 70), (8, 1, 60, 69), noted)
 
 
 @pytest.mark.parametrize(

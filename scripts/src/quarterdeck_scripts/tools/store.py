@@ -7,8 +7,9 @@
 
 A folder is made in `.work`, flushed to disk and renamed into place, so a name is there whole or not at all. On
 every look-up the file's stamp is compared: size, inode, and the times of its last write and last change. No
-program can set the time of last change, so an equal stamp means the very file that was hashed; any other
-stamp (also a restored back-up's) means hashing it again. Hashing every tool takes a second, comparing none.
+program can set the time of last change, so an equal stamp that was noted later than that means the very file that was
+hashed; any other stamp (also a restored back-up's) means hashing it again. Hashing every tool takes a second,
+comparing none.
 """
 
 from __future__ import annotations
@@ -77,6 +78,18 @@ def stamp_of(path: Path) -> tuple[int, ...]:
     return (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 
 
+def is_known(stamp: tuple[int, ...], known: tuple[int, ...], noted: int) -> bool:
+    """Return whether a file with *stamp* is the one whose stamp *known* was noted at *noted*, in ns since the epoch.
+
+    Clocks of file systems tick every few milliseconds: a file that is changed twice within a tick has the same stamp.
+    One that was noted within the tick of the last change says nothing.
+
+    >>> is_known((9, 1, 50, 70), (9, 1, 50, 70), 71), is_known((9, 1, 50, 70), (9, 1, 50, 70), 70)
+    (True, False)
+    """
+    return bool(stamp) and stamp == known and stamp[-1] < noted
+
+
 class Store:
     """The cache below one folder."""
 
@@ -96,6 +109,7 @@ class Store:
         path = folder / name
         try:
             manifest = _read_manifest(folder / MANIFEST)
+            noted = (folder / MANIFEST).stat().st_ctime_ns
             stamp = stamp_of(path)
         except (OSError, ValueError, TypeError, KeyError):
             return Cached(None, "a file is missing or its manifest is unreadable")
@@ -103,7 +117,7 @@ class Store:
             return Cached(None, f"it is for {manifest.platform}")
         if manifest.recipe not in recipes:
             return Cached(None, "it was made from other versions, flags or checksums")
-        if not stamp or stamp != manifest.stamp:
+        if not is_known(stamp, manifest.stamp, noted):
             if digest_of(path) != manifest.sha256:
                 return Cached(None, "it is not the file that was verified, its SHA-256 differs")
             # A cache that this user can not write is as good, only hashed each time.
