@@ -30,7 +30,7 @@ def request(times=1):
         asyncio.run(serve(app, dict(scope), nothing, nothing))
 
 def page():
-    for _ in range(500):
+    for _ in range(3000):
         try:
             connection = HTTPConnection("127.0.0.1", int(os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"]), timeout=10)
             connection.request("GET", "/metrics")

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -251,6 +252,8 @@ def test_the_rate_is_one_when_the_sdk_takes_over(posting: Callable[..., LeanProv
         posting(OTEL_TRACES_SAMPLER="quarterdeck_ratelimited", OTEL_TRACES_SAMPLER_ARG="2"),
         InMemorySpanExporter(),
     )
+    now = time.monotonic()
+    provider.sampling._clock = lambda: now  # type: ignore[attr-defined]  # or the bucket fills while the SDK is imported
     tracer = provider.get_tracer("users")
 
     assert tracer.start_span("lean").is_recording()
@@ -272,7 +275,7 @@ def test_an_exporter_of_another_package(environ: Callable[..., None], install: C
         "        return SpanExportResult.FAILURE\n"
     )
     install("elsewhere", code, opentelemetry_traces_exporter={"elsewhere": "elsewhere:Exporter"})
-    environ(OTEL_TRACES_SAMPLER="quarterdeck_ratelimited", OTEL_TRACES_SAMPLER_ARG="1")
+    environ(OTEL_TRACES_SAMPLER="quarterdeck_ratelimited", OTEL_TRACES_SAMPLER_ARG="0.001")  # one, for a long time
 
     provider = make(Settings(traces_exporters=("elsewhere",)), os.environ)
 
