@@ -22,6 +22,12 @@ case $missing in
   ;;
 esac
 key=$(printf '%s' "$missing" | tr -d ' ')
+if [ -n "$missing" ] && command -v flock >/dev/null 2>&1; then
+  # Two processes of one run come at once; the second would replace what the first one's servers run from.
+  mkdir -p "$into"
+  exec 9>"$into/lock"
+  flock 9
+fi
 if [ -n "$missing" ] && [ ! -f "$into/complete-$key" ]; then
   for command in apt-get dpkg-deb; do
     command -v "$command" >/dev/null 2>&1 ||
