@@ -186,6 +186,39 @@ def test_a_write_that_is_under_way_does_not_make_a_removed_folder_anew(tmp_path:
     assert writer.pair is None
 
 
+def test_a_page_shows_nothing_that_is_not_yet_written_down(tmp_path: Path) -> None:
+    """It showed the values of a write that was under way: a worker killed then took back what had been shown."""
+    folder = session.create({"QUARTERDECK_METRICS_DIR": str(tmp_path)})
+    writing, go, order = threading.Event(), threading.Event(), []
+    go.set()
+
+    class Held(store.Pair):
+        def write(self, data: bytes) -> None:
+            writing.set()
+            assert go.wait(60)
+            super().write(data)
+            order.append("written")
+
+    writer = Writer(Registry(10), lambda: None)
+    writer._lock = lock = Asked()
+    writer.pair = pair = Held(folder, "worker-1")
+    writer.write()
+    go.clear()
+    writing.clear()
+    writes = threading.Thread(target=writer.write)
+    shows = threading.Thread(target=lambda: order.append(f"shown {writer.values().sequence}"))
+    writes.start()
+    assert writing.wait(60)
+    shows.start()
+    until(lambda: lock.times == 3 or not shows.is_alive())
+    go.set()
+    writes.join()
+    shows.join()
+    pair.close()
+
+    assert order == ["written", "written", "shown 2"]
+
+
 def test_a_folder_that_a_worker_still_uses_outlives_its_leader(tmp_path: Path) -> None:
     """Gunicorn's new arbiter has workers in it when the old one ends; the next start removes it after them."""
     folder = session.create({"QUARTERDECK_METRICS_DIR": str(tmp_path)})

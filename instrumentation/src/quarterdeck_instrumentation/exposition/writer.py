@@ -63,7 +63,9 @@ class Writer:
         """Return the values, written down first: a page shows nothing that a kill could take back."""
         if self._registry.changed or not self._latest:
             self.write()
-        own = snapshot.decode(self._latest, self._index)
+        with self._lock:  # a write that is under way is waited for
+            latest = self._latest
+        own = snapshot.decode(latest, self._index)
         self._index = own.index
         return own
 
