@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 _listeners: list[Callable[[], None]] = []
 _counts: dict[str, int] = {}
+"""By component; one that was named once stays, at nought where it is forgotten."""
 _said: dict[tuple[str, str], str] = {}
 
 
@@ -20,7 +21,10 @@ def failed(component: str, what: str, error: BaseException | None = None, *, tim
         error: the cause.
         times: how often it happened.
     """
-    _counts[component] = _counts.get(component, 0) + times
+    _counts.setdefault(component, 0)
+    # CPython switches threads only between calls and jumps, and this is neither: no count is lost, without a lock that
+    # whoever is interrupted by a signal might hold.
+    _counts[component] += times
     for listener in _listeners:
         listener()
     if (component, what) in _said:
@@ -34,7 +38,7 @@ def failed(component: str, what: str, error: BaseException | None = None, *, tim
 
 def counts() -> dict[str, int]:
     """Return failures so far in this process, by component; one that never failed is not named."""
-    return dict(_counts)
+    return {component: times for component, times in list(_counts.items()) if times}
 
 
 def said() -> list[tuple[str, str]]:
@@ -50,5 +54,6 @@ def listen(listener: Callable[[], None]) -> None:
 def forget() -> None:
     """Start from nothing: a forked child has not failed yet."""
     _listeners.clear()
-    _counts.clear()
+    for component in list(_counts):
+        _counts[component] = 0
     _said.clear()

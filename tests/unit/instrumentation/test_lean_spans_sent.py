@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -188,6 +189,27 @@ def test_a_black_hole_holds_nobody_up(collector: Collector) -> None:
     assert not done
     assert time.monotonic() - begun < DEADLINE
     assert failures.counts() == {"traces": 500}
+
+
+def test_what_threads_lose_at_the_same_time_is_counted_by_each() -> None:
+    """One thread's count used to be lost where another one counted between its reading and its writing."""
+
+    def lose() -> None:
+        for _ in range(3000):
+            failures.failed("traces", "lost")
+
+    threads = [threading.Thread(target=lose) for _ in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert failures.counts() == {"traces": 24_000}
 
 
 def test_a_forked_child_sends_only_its_own(collector: Collector) -> None:
