@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.conftest import Collector
 
 
-DEADLINE = 40.0
+DEADLINE = 120.0
 """Seconds until a condition that never comes true fails its test."""
 LIBRARIES = (
     *("aio-pika==10.2.1", "aiohttp==3.14.5", "asyncpg==0.32.0", "botocore==1.44.5", "celery==5.7.0"),
