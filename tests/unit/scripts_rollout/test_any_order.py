@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.rollout_machine import FAILING, HEALTHY, SILENT, WAYS, play
+from tests.rollout_machine import WAYS, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 ORDERS, STEPS = (40, 12) if os.environ.get("QUARTERDECK_MATRIX") == "whole" else (2, 12)
 """Orders that are played for each strategy, and commands in each."""
-
-BEHAVIOUR = {HEALTHY: {"rate": 40.0}, FAILING: {"rate": 40.0, "failing": 0.2}, SILENT: {"rate": 0.0}}
 
 
 @pytest.mark.timeout(7200)
@@ -39,7 +37,6 @@ def test_any_order_leaves_what_it_should(
         world.folder = here / ".quarterdeck"
         (world.folder / "local").mkdir(parents=True)
         monkeypatch.chdir(here)
-        world.behaviours_of = BEHAVIOUR
         yield world
 
-    play(opened, [way], orders=ORDERS, steps=STEPS)
+    play(opened, [way], orders=ORDERS, steps=STEPS, rate=40.0, seeded=[*WAYS].index(way))
