@@ -32,7 +32,7 @@ SEED = 30
 """Of the first strategy's orders; each further one has the next."""
 
 BITS = {"healthy", "died", "meanwhile", "edit"}
-"""What a sample contains by several strategies, however long anything took; another Hypothesis may need another seed."""
+"""What a sample contains by several strategies, however long it took; another Hypothesis may need another seed."""
 
 ALL_BITS = BITS | {"failing", "silent", "gone on with", "promoted", "aborted", "undone", "retried", "refused"}
 
