@@ -120,7 +120,7 @@ def test_what_the_collector_refuses_is_counted(
 ) -> None:
     """Each span, not tried again, said once."""
     collector.answers = [(status, b"no")] * 2
-    sending = Sending(collector.port)
+    sending = Sending(collector.port, delay=600.0)  # each pair in one post, however long it takes to end them
 
     for _ in range(2):
         sending.end("one", "two")
