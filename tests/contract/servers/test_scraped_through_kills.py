@@ -39,7 +39,8 @@ def killed(service: Running) -> None:
 
 
 def left(service: Running) -> None:
-    """Have a worker end itself."""
+    """Have a worker end itself, when what it answered is counted: another of its threads may have the answer's end."""
+    service.counts()
     service.leave()
 
 
