@@ -498,8 +498,14 @@ class TestAnswersOfThePast:
             cluster = connect(kubeconfig(tmp_path, url))
             cluster.request("PATCH", f"{self.WHERE}/checkout", body={})
 
-            with pytest.raises(StaleError, match="version 8 after 9"):
-                cluster.request("GET", f"{self.WHERE}/checkout", timeout=1)
+            for timeout in (1, 5, 25):
+                with pytest.raises(UnreachableError) as caught:
+                    cluster.request("GET", f"{self.WHERE}/checkout", timeout=timeout)
+                if isinstance(caught.value, StaleError):  # at its end a busy machine may have answered no more
+                    break
+
+        assert isinstance(caught.value, StaleError)
+        assert "version 8 after 9" in str(caught.value)
 
 
 class TestClocks:

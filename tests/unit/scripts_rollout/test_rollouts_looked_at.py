@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,16 +96,18 @@ class TestHistory:
         """That is no error."""
         assert told() == []
 
-    def test_it_reads_as_lines(self, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_it_reads_as_lines(self, typed: Any, told: Any, capsys: pytest.CaptureFixture[str]) -> None:
         """Versions, end, who, how long, why."""
         assert cli.run(START) == 0
-        capsys.readouterr()
+        (promoted,) = told()
+        began, ended = (datetime.fromisoformat(promoted[each]) for each in ("began", "ended"))
+        minutes = max(0.0, (ended - began).total_seconds() / 60)  # by the audit log, whose clock is real
 
         assert cli.run(["rollout", "history", "checkout"]) == 0
 
         first, second, third = capsys.readouterr().out.splitlines()
         assert first.endswith(f"  checkout  {V1} → {V2}  promoted")
-        assert ", by anna@bridge, 0 min" in second
+        assert f", by anna@bridge, {minutes:.0f} min" in second
         assert third.startswith("    Availability: the canary failed 0 of")
         del typed
 
