@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
@@ -108,13 +109,21 @@ def test_every_worker_gives_the_same_page(
 ) -> None:
     """Mounted as each framework does it; the requests for it are on no page, and no port is opened."""
     checkout = mounted(service, until, *arguments, server=server, source=source)
-    pids = {checkout.get(f"/items/{item}")[1] for item in range(40)}
-    assert len(pids) > 1
+    pids: list[str] = []
 
-    until(lambda: (found := page(checkout)) and found.value(COUNT) == 40.0, "forty requests on the page")
+    def two_answered() -> bool:
+        """Ask side by side: of an idle machine's workers one may always be the first to take a lone request."""
+        with ThreadPoolExecutor(8) as clients:
+            pids.extend(clients.map(lambda item: checkout.get(f"/items/{item}")[1], range(40)))
+        return len(set(pids)) > 1
+
+    until(two_answered, "an answer of a second worker")
+    answered = float(len(pids))
+
+    until(lambda: (found := page(checkout)) and found.value(COUNT) == answered, "every request on the page")
     for _ in range(40):
         found = page(checkout)
-        assert found.value(COUNT) == 40.0
+        assert found.value(COUNT) == answered
         assert found.value("quarterdeck_instrumentation_failures_total") == 0.0
     until(lambda: (found := page(checkout)) and found.value("http_server_active_requests") == 0.0, "no request running")
     with pytest.raises(ConnectionRefusedError):

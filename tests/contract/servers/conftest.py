@@ -146,12 +146,17 @@ class Running:
         return False
 
     def ask(self, path: str, port: int = 0) -> str | None:
-        """Send one request on a connection of its own; return the answer, None when there was none."""
+        """Send one request on a connection of its own; return the answer, None when there was none.
+
+        Once the server has ended the connection: until then its application may not have closed the answer.
+        """
         connection = HTTPConnection("127.0.0.1", port or self.port, timeout=30)
         try:
             connection.request("GET", path, headers={"Connection": "close"})
-            response = connection.getresponse()
-            body = response.read().decode()
+            with connection.sock.dup() as ended:
+                response = connection.getresponse()
+                body = response.read().decode()
+                ended.recv(1)
         except (OSError, HTTPException):
             return None
         finally:
