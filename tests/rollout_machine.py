@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from hypothesis.strategies import booleans, integers, lists, sampled_from, tuples
+from tests.rollouts import LAPSED, Killed
 
 from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_REFUSED
 from quarterdeck_contract.kubernetes import (
@@ -48,17 +49,6 @@ if TYPE_CHECKING:
 
     from quarterdeck_scripts.kube.client import Json
 
-WAYS: dict[str, dict[str, Any]] = {
-    "canary": {},
-    "fresh baseline": {"baseline": "fresh"},
-    "weights": {"weights": "[50]"},
-    "blue-green": {"strategy": "blue-green", "history": 400.0},
-    "rolling": {"strategy": "rolling"},
-    "partition": {"strategy": "rolling", "kind": "StatefulSet"},
-    "daemons": {"strategy": "rolling", "kind": "DaemonSet"},
-}
-"""What a world is opened with, by the name of the way in which a version is let in."""
-
 PAST = "blue-green"
 """The way that compares with the past of the stable pods: with pods that were made or promoted just now it ends
 inconclusive."""
@@ -70,9 +60,6 @@ BEHAVIOUR = {HEALTHY: {}, FAILING: {"failing": 0.2}, SILENT: {"rate": 0.0}}
 
 CODES = {HEALTHY: EXIT_DONE, FAILING: EXIT_FAILED, SILENT: EXIT_INCONCLUSIVE}
 
-LAPSED = 31.0
-"""Seconds after which a dead holder's lock looks lapsed."""
-
 OURS = ("/shop/configmaps", "/deployments", "/statefulsets", "/daemonsets", "/services", "/httproutes", "/pods")
 """What a service's objects have in their paths."""
 
@@ -83,10 +70,6 @@ WHO = sampled_from(OPERATORS)
 MEANWHILE = sampled_from(["pause", "resume", "promote", "freeze", "thaw", "edit", "scale", "delete", "renew"])
 DEATH = tuples(integers(0, 13), booleans())
 """Before which change of the service's objects, or after it, a run dies; some have fewer, and live."""
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 class Mortal:

@@ -8,8 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import rollouts
 from tests.cluster.faults.conftest import RATE
 from tests.programs import until
+from tests.rollouts import LAPSED, Killed
 from tests.unit.scripts_rollout.conftest import HISTORY, V1, V2
 
 from quarterdeck_contract.kubernetes import HELD
@@ -25,15 +27,8 @@ if TYPE_CHECKING:
 
     from tests.cluster.faults.conftest import Shop
 
-LAPSED = 31
-"""Seconds after which a dead holder's lock looks lapsed."""
-
 SETTINGS = "settings"
 """Name of the ConfigMap that the service reads, where it reads one."""
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 def start(shop: Shop) -> None:
@@ -168,15 +163,7 @@ class Scenario:
             yield opened
 
 
-WAYS: dict[str, dict[str, Any]] = {
-    "canary": {},
-    "fresh baseline": {"baseline": "fresh"},
-    "weights": {"weights": "[50]"},
-    "blue-green": {"strategy": "blue-green", "max_wait": "1m"},
-    "rolling": {"strategy": "rolling"},
-    "partition": {"strategy": "rolling", "kind": "StatefulSet"},
-    "daemons": {"strategy": "rolling", "kind": "DaemonSet"},
-}
+WAYS = {**rollouts.WAYS, "blue-green": {"strategy": "blue-green", "max_wait": "1m"}}
 """How a new version is let in."""
 
 YOUNG = "blue-green"

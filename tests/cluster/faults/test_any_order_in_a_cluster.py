@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.cluster.faults.conftest import RATE, Shop
 from tests.programs import until
-from tests.rollout_machine import WAYS, play
+from tests.rollout_machine import play
+from tests.rollouts import WAYS
 
 from quarterdeck_contract.kubernetes import TRACK, TRACK_STABLE
 from quarterdeck_scripts.kube.client import path

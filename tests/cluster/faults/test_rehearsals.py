@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.rollouts import Killed
 
 from quarterdeck_scripts.rollout.rehearsal import rehearse
 from quarterdeck_scripts.rollout.steps import flow
@@ -27,10 +28,6 @@ KINDS = (
     "/api/v1/namespaces/quarterdeck/configmaps",
     "/apis/coordination.k8s.io/v1/namespaces/shop/leases",
 )
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 def everything(shop: Any) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.rollouts import Killed
+
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_ASK, ROLLOUT_STATE
 
 if TYPE_CHECKING:
@@ -33,10 +35,6 @@ OURS = (
 
 Change = tuple[str, str]
 """Method and path."""
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 class Mortal:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.scripts_rollout.mortal import Killed, Scene, end_state
+from tests import rollouts
+from tests.rollouts import Killed
+from tests.unit.scripts_rollout.mortal import Scene, end_state
 
 from quarterdeck_contract.kubernetes import (
     ENVIRONMENT_CONFIGMAP,
@@ -33,12 +35,8 @@ V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 WAYS: dict[str, dict[str, Any]] = {
     "canary": {},
     "configuration": {},
-    "fresh baseline": {"baseline": "fresh"},
-    "weights": {"weights": "[50]"},
+    **rollouts.WAYS,
     "blue-green": {"strategy": "blue-green", "history": 600.0},
-    "rolling": {"strategy": "rolling"},
-    "partition": {"strategy": "rolling", "kind": "StatefulSet"},
-    "daemons": {"strategy": "rolling", "kind": "DaemonSet"},
 }
 """How a version is let in, to what the world is made with."""
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.rollouts import Killed
 from tests.turns import Beside
 
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
@@ -24,10 +25,6 @@ V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
 START = ["rollout", "start", "checkout", "--image", V2, "--yes"]
 ABORT = ["rollout", "abort", "checkout", "--yes", "--why", "pages at three"]
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 @pytest.fixture

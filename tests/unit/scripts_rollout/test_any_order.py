@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.rollout_machine import WAYS, play
+from tests.rollout_machine import play
+from tests.rollouts import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.rollouts import Killed
 from tests.unit.scripts_rollout.test_strategies_run import WAYS
 
 from quarterdeck_scripts.rollout.acting.bundle import Bundle
@@ -64,9 +65,6 @@ TRACES = "traces.txt: the metrics' server knows none"
 
 def test_an_abort_keeps_what_it_removes(world: Any) -> None:
     """It measures nothing itself: what the run before it was told stays, and leads to the same record."""
-
-    class Killed(BaseException):
-        """The process dies."""
 
     def die() -> None:
         raise Killed

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.rollouts import Killed
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ENVIRONMENT_CONFIGMAP, STOP_THE_LINE, SYSTEM_NAMESPACE
@@ -45,18 +46,14 @@ def left(typed: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the world with a rollout whose process died while the canary was judged."""
 
     def die() -> None:
-        raise KilledError
+        raise Killed
 
     monkeypatch.setattr(Session, "open", lambda _, service: typed.session(service))
     typed.at_time[34.0] = die
-    with pytest.raises(KilledError):
+    with pytest.raises(Killed):
         cli.run(START)
     typed.pass_time(45)
     return typed
-
-
-class KilledError(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 def annotate(world: Any, text: str | None) -> None:

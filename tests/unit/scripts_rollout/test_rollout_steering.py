@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.rollouts import Killed
 
 from quarterdeck_contract.kubernetes import ROLLOUT_ASK, ROLLOUT_STATE
 from quarterdeck_scripts import cli
@@ -14,10 +15,6 @@ from quarterdeck_scripts.rollout.session import Session
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
 START = ["rollout", "start", "checkout", "--image", V2, "--yes"]
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 @pytest.fixture

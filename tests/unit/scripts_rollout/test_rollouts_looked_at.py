@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.rollouts import Killed
 
 from quarterdeck_scripts import cli
 from quarterdeck_scripts.kube.client import UnreachableError
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
 START = ["rollout", "start", "checkout", "--image", V2, "--yes"]
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 @pytest.fixture

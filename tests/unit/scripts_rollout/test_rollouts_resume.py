@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.rollouts import Killed
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
@@ -25,10 +26,6 @@ V1, V2 = "localhost/checkout:v1", "localhost/checkout:v2"
 
 CHANGES = 6
 """Changes of Deployments in a rollout: note, create, note, promote or nothing, delete, clear."""
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 class Faulty:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.scripts_rollout.mortal import Killed
+from tests import rollouts
+from tests.rollouts import Killed
 
 from quarterdeck_contract.errors import EXIT_DONE, RefusedError
 from quarterdeck_contract.kubernetes import HELD, ROLLOUT_STATE, TRACK, TRACK_BASELINE
@@ -30,15 +31,8 @@ if TYPE_CHECKING:
 
 V1, V2, V3 = "localhost/checkout:v1", "localhost/checkout:v2", "localhost/checkout:v3"
 
-WAYS: dict[str, dict[str, Any]] = {
-    "fresh baseline": {"baseline": "fresh"},
-    "weights": {"weights": "[10, 50]"},
-    "blue-green": {"strategy": "blue-green", "history": 400.0},
-    "rolling": {"strategy": "rolling"},
-    "partition": {"strategy": "rolling", "kind": "StatefulSet"},
-    "daemons": {"strategy": "rolling", "kind": "DaemonSet"},
-}
-"""What a world is made with, by the name of the way a version is let in."""
+WAYS = {way: made for way, made in rollouts.WAYS.items() if way != "canary"} | {"weights": {"weights": "[10, 50]"}}
+"""What a world is made with, by the name of the way a version is let in; of routes, in two steps."""
 
 
 @pytest.fixture(params=WAYS)

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.rollouts import Killed
 
 from quarterdeck_contract.errors import RefusedError
 from quarterdeck_contract.kubernetes import ROLLOUT_STATE
@@ -95,10 +96,6 @@ def test_a_service_that_has_its_version_is_left_as_it_is(shop: Any) -> None:
     assert roll_out(shop).ending is Ending.ROLLED_BACK
 
     assert is_new(shop) == [False, True]
-
-
-class Killed(BaseException):
-    """The process dies: nothing more of it runs."""
 
 
 class Mortal:
