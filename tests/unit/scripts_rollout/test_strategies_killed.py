@@ -123,6 +123,16 @@ def test_what_whoever_was_taken_over_still_sends_changes_nothing(
 
     Before it is noted, a rollout is not there to be aborted, and goes on.
     """
+    take_over(opened, name, how, part)
+
+
+def test_a_copy_that_comes_to_be_when_its_rollout_is_over_is_deleted(opened: Callable[[str], Scene]) -> None:
+    """Nobody would have dropped it before the next rollout."""
+    take_over(opened, "start, configuration, bad", "gone on with", 0.0)
+
+
+def take_over(opened: Callable[[str], Scene], name: str, how: str, part: float | None) -> None:
+    """Take a scene over at each of its changes, or at one part of them, and require the end that it is to have."""
     scene = opened(name)
     before = scene.observed()
     wanted = play(scene, whole=False)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from quarterdeck_contract.errors import RefusedError
+from quarterdeck_scripts.kube.client import ApiError
 from quarterdeck_scripts.kube.revisions import present_number, revisions
 from quarterdeck_scripts.rollout.acting import copies
 from quarterdeck_scripts.rollout.acting.writer import Writer
@@ -31,12 +34,30 @@ class Keeping(Writer):
             if before is None:
                 self._lock.holds()
                 with self._change("keep a copy", wanted, None, f"of {found['metadata']['name']}"):
-                    self._create(wanted)
+                    made = self._create(wanted)
+                self._confirm_copy({**wanted, **made})
             elif copies.content_of(before) != copies.content_of(found) or before["metadata"]["annotations"] != notes:
                 self._replace("keep a copy", before, found, f"of {found['metadata']['name']}, as it is now", notes)
         templates = [each.template for each in revisions(stable, replica_sets)]
         for each in copies.outdated(there.values(), [stable["spec"]["template"], *templates]):
             self._drop(each, "its revision is gone")
+
+    def _confirm_copy(self, made: Json) -> None:
+        """See that the lock was still ours when the copy *made* came to be; else delete it, if nobody has taken it up.
+
+        Whoever took over keeps and drops copies of the same names.
+
+        Raises:
+            RefusedError: the lock is somebody else's.
+        """
+        try:
+            self._lock.holds()
+        except RefusedError:
+            as_made = {key: made["metadata"][key] for key in ("uid", "resourceVersion")}
+            # One that was changed or is gone since is theirs.
+            with suppress(ApiError), self._change("withdraw", made, None, "somebody else took the rollout over"):
+                self._delete(made, preconditions=as_made)
+            raise
 
     def put_back(self, image: str) -> str:
         """Make the ConfigMaps of the version before *image* as they were; return what cannot be put back."""
