@@ -417,7 +417,7 @@ def test_a_service_that_leads_to_one_track_by_its_owners_will_is_left_alone(make
 
 
 def test_a_held_update_is_shown_as_what_is_let_in(make_world: Callable[..., Any]) -> None:
-    """Its first pods, beside the whole workload."""
+    """Its first pods, beside the whole workload; what somebody deploys over it is not taken for it."""
     world = make_world(**WAYS["rolling"])
     body = hold_patch(world.deployment(), V2, 1)
     world.cluster.request("PATCH", path("Deployment", "shop", "checkout"), body=body, content_type=JSON_PATCH)
@@ -426,6 +426,10 @@ def test_a_held_update_is_shown_as_what_is_let_in(make_world: Callable[..., Any]
 
     assert found.canary == status.SideStatus(V2, desired=1, ready=1, done=True, problems=())
     assert "abort removes it" in str(found)
+
+    deploy_by_hand(world, V3)
+    found = status.of(world.cluster, world.session().environment.cluster_uid, "shop", "checkout")
+    assert (found.stable.image, found.canary.image) == (V3, V2)
 
 
 def test_a_dry_run_shows_every_change_and_makes_none(world: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from quarterdeck_contract.errors import RefusedError
@@ -112,7 +112,8 @@ def _let_in(view: ServiceView, stable: Json | None, canary: Json | None) -> Side
     if canary is not None:
         return _side(canary, workloads.status_of(canary, view.each_pod(Side.CANARY)))
     if stable is not None and in_place.is_held(stable):
-        return _side(stable, workloads.held_status(stable, view.each_pod()))
+        found = _side(stable, workloads.held_status(stable, view.each_pod()))
+        return replace(found, image=in_place.held_for(stable))
     return None
 
 
