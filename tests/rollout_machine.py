@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from hypothesis.strategies import booleans, integers, lists, sampled_from, tuples
-from tests.rollouts import LAPSED, Killed
+from tests.rollouts import LAPSED, YOUNG, Killed
 
 from quarterdeck_contract.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_REFUSED
 from quarterdeck_contract.kubernetes import (
@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from quarterdeck_scripts.kube.client import Json
-
-PAST = "blue-green"
-"""The way that compares with the past of the stable pods: with pods that were made or promoted just now it ends
-inconclusive."""
 
 HEALTHY, FAILING, SILENT = "healthy", "failing", "silent"
 """How a version serves: as the old one; one request in five not; nobody calls it."""
@@ -513,7 +509,7 @@ class Rollouts(RuleBasedStateMachine):
 
     def _codes(self, how: str) -> set[int]:
         """Return how a version may end that serves like that."""
-        return {CODES[how], EXIT_INCONCLUSIVE} if self.way == PAST else {CODES[how]}
+        return {CODES[how], EXIT_INCONCLUSIVE} if self.way == YOUNG else {CODES[how]}
 
     def _look(self, left: Left | None) -> None:
         """Take note of what a command left: a rollout under way, or the version that serves."""

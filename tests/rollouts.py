@@ -16,6 +16,10 @@ WAYS: dict[str, dict[str, Any]] = {
 """What a world is opened with, by the name of the way: the workload's kind, the seconds that it has served, and the
 catalogue's words on rollouts."""
 
+YOUNG = "blue-green"
+"""The way whose evidence is the past of the stable pods, of which pods that were made or promoted just now have none:
+then it is promoted when it is asked for, and ends inconclusive when its time is up."""
+
 LAPSED = 31.0
 """Seconds after which a dead holder's lock looks lapsed."""
 

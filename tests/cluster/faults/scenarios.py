@@ -11,7 +11,7 @@ import pytest
 from tests import rollouts
 from tests.cluster.faults.conftest import RATE
 from tests.programs import until
-from tests.rollouts import LAPSED, Killed
+from tests.rollouts import LAPSED, YOUNG, Killed
 from tests.unit.scripts_rollout.conftest import HISTORY, V1, V2
 
 from quarterdeck_contract.kubernetes import HELD
@@ -165,10 +165,6 @@ class Scenario:
 
 WAYS = {**rollouts.WAYS, "blue-green": {"strategy": "blue-green", "max_wait": "1m"}}
 """How a new version is let in."""
-
-YOUNG = "blue-green"
-"""The way whose evidence is the past of the stable pods, of which pods that a test makes have none: it is promoted when
-it is asked for, and rolled back when its time is up."""
 
 SCENARIOS = {
     **{f"{way}, promoted": Scenario(start, V2, 0.0, options) for way, options in WAYS.items() if way != YOUNG},

@@ -78,16 +78,21 @@ def test_only_ready_pods_that_stay_are_targets() -> None:
     ]
 
 
+def go_on_until(traffic: Traffic, *, pods: int, requests: int) -> None:
+    """Have customers ask so many *pods* until there were so many *requests* at least."""
+    traffic.follow_pods()
+    until(lambda: traffic.ready() == pods)
+    traffic.start()
+    until(lambda: traffic.count() >= requests)
+    traffic.stop()
+
+
 def test_requests_are_spread_evenly_and_counted_by_outcome() -> None:
     """Two pods get the same share; what the servers saw is what was counted."""
     with server(200) as (good, good_asked), server(500) as (bad, bad_asked):
         cluster = FakeCluster([pod("a", good), pod("b", bad, version="v2")])
         traffic = Traffic(cluster, "shop", "checkout", rate=500, customers=2)
-        traffic.follow_pods()
-        until(lambda: traffic.ready() == 2)
-        traffic.start()
-        until(lambda: traffic.count() >= 100)
-        traffic.stop()
+        go_on_until(traffic, pods=2, requests=100)
 
         outcomes = traffic.outcomes()
         assert outcomes == {Outcome("a", "v1", 200): good_asked["POST"], Outcome("b", "v2", 500): bad_asked["POST"]}
@@ -108,11 +113,7 @@ def test_customers_ask_for_what_they_are_to_ask_for() -> None:
     with server(200) as (port, asked):
         cluster = FakeCluster([pod("a", port, version="v7")])
         traffic = Traffic(cluster, "shop", "checkout", rate=500, customers=1, ask=ask)
-        traffic.follow_pods()
-        until(lambda: traffic.ready() == 1)
-        traffic.start()
-        until(lambda: traffic.count() >= 3)
-        traffic.stop()
+        go_on_until(traffic, pods=1, requests=3)
 
         assert chosen == [("v7", turn) for turn in range(asked["POST"])]
 
@@ -123,11 +124,7 @@ def test_a_pod_that_answers_nothing_is_a_failed_request() -> None:
         closed.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can be there
         cluster = FakeCluster([pod("a", closed.getsockname()[1])])
         traffic = Traffic(cluster, "shop", "checkout", rate=200, customers=1)
-        traffic.follow_pods()
-        until(lambda: traffic.ready() == 1)
-        traffic.start()
-        until(lambda: traffic.count() >= 3)
-        traffic.stop()
+        go_on_until(traffic, pods=1, requests=3)
 
     assert set(traffic.outcomes()) == {Outcome("a", "v1", 0)}
 
